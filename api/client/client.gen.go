@@ -1767,6 +1767,117 @@ func (e OrderChannel) Valid() bool {
 	}
 }
 
+// Defines values for OrderFulfilment.
+const (
+	FulfilDelivery OrderFulfilment = "delivery"
+	FulfilPickup   OrderFulfilment = "pickup"
+	FulfilTaken    OrderFulfilment = "taken"
+)
+
+// Valid indicates whether the value is a known member of the OrderFulfilment enum.
+func (e OrderFulfilment) Valid() bool {
+	switch e {
+	case FulfilDelivery:
+		return true
+	case FulfilPickup:
+		return true
+	case FulfilTaken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderHistoryEntryActorKind.
+const (
+	HistoryAPIKey OrderHistoryEntryActorKind = "api_key"
+	HistoryMember OrderHistoryEntryActorKind = "member"
+	HistoryStaff  OrderHistoryEntryActorKind = "staff"
+	HistorySystem OrderHistoryEntryActorKind = "system"
+)
+
+// Valid indicates whether the value is a known member of the OrderHistoryEntryActorKind enum.
+func (e OrderHistoryEntryActorKind) Valid() bool {
+	switch e {
+	case HistoryAPIKey:
+		return true
+	case HistoryMember:
+		return true
+	case HistoryStaff:
+		return true
+	case HistorySystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderPaymentStatus.
+const (
+	PaymentClosed    OrderPaymentStatus = "closed"
+	PaymentFailed    OrderPaymentStatus = "failed"
+	PaymentPending   OrderPaymentStatus = "pending"
+	PaymentSucceeded OrderPaymentStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the OrderPaymentStatus enum.
+func (e OrderPaymentStatus) Valid() bool {
+	switch e {
+	case PaymentClosed:
+		return true
+	case PaymentFailed:
+		return true
+	case PaymentPending:
+		return true
+	case PaymentSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderRefundStatus.
+const (
+	RefundFailed     OrderRefundStatus = "failed"
+	RefundPending    OrderRefundStatus = "pending"
+	RefundProcessing OrderRefundStatus = "processing"
+	RefundSucceeded  OrderRefundStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the OrderRefundStatus enum.
+func (e OrderRefundStatus) Valid() bool {
+	switch e {
+	case RefundFailed:
+		return true
+	case RefundPending:
+		return true
+	case RefundProcessing:
+		return true
+	case RefundSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderReturnKind.
+const (
+	ReturnForExchange OrderReturnKind = "exchange"
+	ReturnForRefund   OrderReturnKind = "refund"
+)
+
+// Valid indicates whether the value is a known member of the OrderReturnKind enum.
+func (e OrderReturnKind) Valid() bool {
+	switch e {
+	case ReturnForExchange:
+		return true
+	case ReturnForRefund:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderReturnStatus.
 const (
 	ReturnApproved  OrderReturnStatus = "approved"
@@ -1796,13 +1907,14 @@ func (e OrderReturnStatus) Valid() bool {
 
 // Defines values for OrderStatus.
 const (
-	OrderCancelled OrderStatus = "cancelled"
-	OrderCompleted OrderStatus = "completed"
-	OrderDraft     OrderStatus = "draft"
-	OrderPaid      OrderStatus = "paid"
-	OrderPlaced    OrderStatus = "placed"
-	OrderReady     OrderStatus = "ready"
-	OrderShipped   OrderStatus = "shipped"
+	OrderCancelled     OrderStatus = "cancelled"
+	OrderCompleted     OrderStatus = "completed"
+	OrderDraft         OrderStatus = "draft"
+	OrderPaid          OrderStatus = "paid"
+	OrderPartlyShipped OrderStatus = "partly_shipped"
+	OrderPlaced        OrderStatus = "placed"
+	OrderReady         OrderStatus = "ready"
+	OrderShipped       OrderStatus = "shipped"
 )
 
 // Valid indicates whether the value is a known member of the OrderStatus enum.
@@ -1815,6 +1927,8 @@ func (e OrderStatus) Valid() bool {
 	case OrderDraft:
 		return true
 	case OrderPaid:
+		return true
+	case OrderPartlyShipped:
 		return true
 	case OrderPlaced:
 		return true
@@ -2067,6 +2181,66 @@ func (e ReadinessCheckStatus) Valid() bool {
 	}
 }
 
+// Defines values for RecordedPaymentMethod.
+const (
+	RecordedBankTransfer RecordedPaymentMethod = "bank_transfer"
+	RecordedCard         RecordedPaymentMethod = "card"
+	RecordedCash         RecordedPaymentMethod = "cash"
+	RecordedOther        RecordedPaymentMethod = "other"
+)
+
+// Valid indicates whether the value is a known member of the RecordedPaymentMethod enum.
+func (e RecordedPaymentMethod) Valid() bool {
+	switch e {
+	case RecordedBankTransfer:
+		return true
+	case RecordedCard:
+		return true
+	case RecordedCash:
+		return true
+	case RecordedOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReturnReasonStatus.
+const (
+	ReasonActive   ReturnReasonStatus = "active"
+	ReasonArchived ReturnReasonStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the ReturnReasonStatus enum.
+func (e ReturnReasonStatus) Valid() bool {
+	switch e {
+	case ReasonActive:
+		return true
+	case ReasonArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReturnReasonChangeStatus.
+const (
+	ReasonChangeActive   ReturnReasonChangeStatus = "active"
+	ReasonChangeArchived ReturnReasonChangeStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the ReturnReasonChangeStatus enum.
+func (e ReturnReasonChangeStatus) Valid() bool {
+	switch e {
+	case ReasonChangeActive:
+		return true
+	case ReasonChangeArchived:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RevealField.
 const (
 	RevealAddress       RevealField = "address"
@@ -2163,6 +2337,36 @@ func (e SecondMethod) Valid() bool {
 	case SecondSms:
 		return true
 	case SecondTotp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ShipmentStatus.
+const (
+	ShipmentDelivered  ShipmentStatus = "delivered"
+	ShipmentDelivering ShipmentStatus = "delivering"
+	ShipmentInTransit  ShipmentStatus = "in_transit"
+	ShipmentProblem    ShipmentStatus = "problem"
+	ShipmentReturned   ShipmentStatus = "returned"
+	ShipmentSent       ShipmentStatus = "sent"
+)
+
+// Valid indicates whether the value is a known member of the ShipmentStatus enum.
+func (e ShipmentStatus) Valid() bool {
+	switch e {
+	case ShipmentDelivered:
+		return true
+	case ShipmentDelivering:
+		return true
+	case ShipmentInTransit:
+		return true
+	case ShipmentProblem:
+		return true
+	case ShipmentReturned:
+		return true
+	case ShipmentSent:
 		return true
 	default:
 		return false
@@ -3309,6 +3513,21 @@ func (e ListOrdersParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListOrderHistoryParamsInclude.
+const (
+	ListOrderHistoryParamsIncludeIncludeTotalCount ListOrderHistoryParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListOrderHistoryParamsInclude enum.
+func (e ListOrderHistoryParamsInclude) Valid() bool {
+	switch e {
+	case ListOrderHistoryParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListPermissionsParamsInclude.
 const (
 	ListPermissionsParamsIncludeIncludeTotalCount ListPermissionsParamsInclude = "total_count"
@@ -3408,6 +3627,21 @@ const (
 func (e ListRegionsParamsInclude) Valid() bool {
 	switch e {
 	case ListRegionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListReturnReasonsParamsInclude.
+const (
+	ListReturnReasonsParamsIncludeIncludeTotalCount ListReturnReasonsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListReturnReasonsParamsInclude enum.
+func (e ListReturnReasonsParamsInclude) Valid() bool {
+	switch e {
+	case ListReturnReasonsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -5803,6 +6037,30 @@ type DuplicateStatus string
 // Example: totp
 type EnrolledMethod string
 
+// ExchangeInput What comes back and what is handed over.
+//
+// Example: {"fulfilment":"taken","lines":[{"quantity":1,"sku":"85123A-XL"}],"return_lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size"}]}
+type ExchangeInput struct {
+	BeyondWindow *bool `json:"beyond_window,omitempty"`
+
+	// Damaged The goods that come back are not fit for the shelf.
+	Damaged *bool `json:"damaged,omitempty"`
+
+	// Fulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+	//
+	//
+	// Example: delivery
+	Fulfilment  *OrderFulfilment     `json:"fulfilment,omitempty"`
+	Lines       []OrderLineInput     `json:"lines"`
+	Payments    *[]OrderPaymentInput `json:"payments,omitempty"`
+	ReturnLines []ReturnLineInput    `json:"return_lines"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *Id `json:"store_id,omitempty"`
+}
+
 // Export A file somebody asked for, and how far it is.
 //
 // Example: {"clear":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"expires_at":"2026-07-08T02:00:00Z","fields":["external_id","name","phone"],"file":"/v1/exports/0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11/file","file_deleted":false,"format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","language":"zh-CN","reason":null,"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","row_count":1200,"size_bytes":48213,"status":"succeeded","updated_at":"2026-07-01T02:00:01Z","version":2}
@@ -7221,6 +7479,17 @@ type LifecycleStageCount struct {
 	Stage LifecycleRuleStage `json:"stage"`
 }
 
+// LineQuantity Pieces of a line.
+//
+// Example: {"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":6}
+type LineQuantity struct {
+	// LineId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	LineId   Id    `json:"line_id"`
+	Quantity int64 `json:"quantity"`
+}
+
 // LoginInput Example: {"password":"correct horse battery staple","username":"wang"}
 type LoginInput struct {
 	// DeviceToken The one that an earlier sign-in with this program answered. One that is not ours counts as none.
@@ -7650,7 +7919,10 @@ type MemberOrder struct {
 	PlacedAt       time.Time          `json:"placed_at"`
 	ReturnedAmount int64              `json:"returned_amount"`
 
-	// Status Where the order stands. Tickets of tills are completed from the start.
+	// Status Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
+	// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
+	// it counts as a purchase. Tickets of tills are completed from the start.
+	//
 	//
 	// Example: completed
 	Status OrderStatus `json:"status"`
@@ -8444,19 +8716,22 @@ type OptionChoice map[string][]string
 
 // Order A purchase.
 //
-// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","cancelled_at":null,"channel":"pos","completed_at":"2026-07-01T02:00:00Z","coupon_codes":[],"created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","discount_amount":0,"exchange_of_id":null,"external_number":"536365","fulfilment":"taken","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","paid_amount":1530,"paid_at":"2026-07-01T02:00:00Z","pay_by":null,"placed_at":"2026-07-01T02:00:00Z","refunded_amount":0,"returned_amount":0,"shipping_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
 type Order struct {
 	// AssignedStaffId The customer's assistant.
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
 
 	// BusinessOn The business day it counts for.
-	BusinessOn openapi_types.Date `json:"business_on"`
+	BusinessOn  openapi_types.Date           `json:"business_on"`
+	CancelledAt nullable.Nullable[time.Time] `json:"cancelled_at"`
 
 	// Channel Where the order was placed.
 	//
 	// Example: pos
-	Channel   OrderChannel `json:"channel"`
-	CreatedAt time.Time    `json:"created_at"`
+	Channel     OrderChannel                 `json:"channel"`
+	CompletedAt nullable.Nullable[time.Time] `json:"completed_at"`
+	CouponCodes []string                     `json:"coupon_codes"`
+	CreatedAt   time.Time                    `json:"created_at"`
 
 	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
 	//
@@ -8474,8 +8749,20 @@ type Order struct {
 	// CustomerId Null when nobody was named.
 	CustomerId nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
 
+	// DiscountAmount What is taken off over all lines.
+	DiscountAmount int64 `json:"discount_amount"`
+
+	// ExchangeOfId The return whose goods this order replaces.
+	ExchangeOfId nullable.Nullable[openapi_types.UUID] `json:"exchange_of_id"`
+
 	// ExternalNumber The till's own number.
 	ExternalNumber nullable.Nullable[string] `json:"external_number"`
+
+	// Fulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+	//
+	//
+	// Example: delivery
+	Fulfilment OrderFulfilment `json:"fulfilment"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -8486,21 +8773,49 @@ type Order struct {
 	// Lines Only where a single order is read.
 	Lines *[]OrderLine `json:"lines,omitempty"`
 
-	// OrderNumber The number people read out.
-	OrderNumber string         `json:"order_number"`
-	Payments    []OrderPayment `json:"payments"`
-	PlacedAt    time.Time      `json:"placed_at"`
+	// Note A wish or remark. Only where a single order is read.
+	Note nullable.Nullable[string] `json:"note,omitempty"`
 
-	// ReturnedAmount Sum of the linked returns; tills may give back more than the sale had.
+	// OrderNumber The number people read out.
+	OrderNumber string `json:"order_number"`
+
+	// PaidAmount Sum of the succeeded payments; the total where a till did not tell its payments.
+	PaidAmount int64                        `json:"paid_amount"`
+	PaidAt     nullable.Nullable[time.Time] `json:"paid_at"`
+
+	// PayBy An order that is not paid by then is cancelled and its pieces are free again; null once that is settled.
+	PayBy nullable.Nullable[time.Time] `json:"pay_by"`
+
+	// Payments Only where a single order is read.
+	Payments *[]OrderPayment `json:"payments,omitempty"`
+	PlacedAt time.Time       `json:"placed_at"`
+
+	// Recipient To whom and where it is sent, masked. Only where a single order is read.
+	Recipient nullable.Nullable[OrderRecipient] `json:"recipient,omitempty"`
+
+	// RefundedAmount Sum of the refunds made, or on their way, for this order.
+	RefundedAmount int64 `json:"refunded_amount"`
+
+	// Refunds Only where a single order is read.
+	Refunds *[]OrderRefund `json:"refunds,omitempty"`
+
+	// ReturnedAmount Sum of the linked returns that are refunded; tills may give back more than the sale had.
 	ReturnedAmount int64 `json:"returned_amount"`
 
 	// Returns The linked returns without their lines. Only where a single order is read.
 	Returns *[]OrderReturn `json:"returns,omitempty"`
 
+	// Shipments Only where a single order is read.
+	Shipments      *[]Shipment `json:"shipments,omitempty"`
+	ShippingAmount int64       `json:"shipping_amount"`
+
 	// StaffId Who sold.
 	StaffId nullable.Nullable[openapi_types.UUID] `json:"staff_id"`
 
-	// Status Where the order stands. Tickets of tills are completed from the start.
+	// Status Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
+	// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
+	// it counts as a purchase. Tickets of tills are completed from the start.
+	//
 	//
 	// Example: completed
 	Status OrderStatus `json:"status"`
@@ -8510,11 +8825,27 @@ type Order struct {
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	StoreId Id `json:"store_id"`
 
-	// TotalAmount Sum of quantity by unit price over the lines.
+	// TotalAmount What the customer pays. Sum of the lines after their discounts, and shipping.
 	TotalAmount int64     `json:"total_amount"`
 	UnitCount   int64     `json:"unit_count"`
 	UpdatedAt   time.Time `json:"updated_at"`
 	Version     int64     `json:"version"`
+}
+
+// OrderChange What to change of an order.
+//
+// Example: {"note":"下班后送货"}
+type OrderChange struct {
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields                          `json:"custom_fields,omitempty"`
+	Note         nullable.Nullable[string]              `json:"note,omitempty"`
+	Recipient    nullable.Nullable[OrderRecipientInput] `json:"recipient,omitempty"`
+	StaffId      nullable.Nullable[openapi_types.UUID]  `json:"staff_id,omitempty"`
 }
 
 // OrderChannel Where the order was placed.
@@ -8522,26 +8853,160 @@ type Order struct {
 // Example: pos
 type OrderChannel string
 
+// OrderCustomer A customer, by exactly one of these.
+//
+// Example: {"card_number":"880012345"}
+type OrderCustomer struct {
+	CardNumber *string `json:"card_number,omitempty"`
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id    *Id     `json:"id,omitempty"`
+	Phone *string `json:"phone,omitempty"`
+}
+
+// OrderFulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+//
+// Example: delivery
+type OrderFulfilment string
+
+// OrderHistory A page of steps.
+//
+// Example: {"has_more":false,"items":[{"action":"pay","actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a45","actor_kind":"staff","created_at":"2026-07-01T02:00:00Z","details":{"amount":1530,"method":"card"},"from_status":"placed","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a44","order_return_id":null,"reason":"","to_status":"paid"}],"next_cursor":null}
+type OrderHistory struct {
+	HasMore bool                `json:"has_more"`
+	Items   []OrderHistoryEntry `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All steps, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// OrderHistoryEntry One step in the life of an order or of a return of it.
+//
+// Example: {"action":"pay","actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a45","actor_kind":"staff","created_at":"2026-07-01T02:00:00Z","details":{"amount":1530,"method":"card"},"from_status":"placed","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a44","order_return_id":null,"reason":"","to_status":"paid"}
+type OrderHistoryEntry struct {
+	Action     string                                `json:"action"`
+	ActorId    nullable.Nullable[openapi_types.UUID] `json:"actor_id"`
+	ActorKind  OrderHistoryEntryActorKind            `json:"actor_kind"`
+	CreatedAt  time.Time                             `json:"created_at"`
+	Details    map[string]interface{}                `json:"details"`
+	FromStatus nullable.Nullable[string]             `json:"from_status"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id            Id                                    `json:"id"`
+	OrderReturnId nullable.Nullable[openapi_types.UUID] `json:"order_return_id"`
+	Reason        string                                `json:"reason"`
+	ToStatus      string                                `json:"to_status"`
+}
+
+// OrderHistoryEntryActorKind defines model for OrderHistoryEntry.ActorKind.
+type OrderHistoryEntryActorKind string
+
+// OrderInput An order to place. The customer is named by `customer_id` or `customer`, or nobody is.
+//
+// Example: {"channel":"mini_program","customer":{"card_number":"880012345"},"fulfilment":"delivery","lines":[{"quantity":2,"sku":"85123A"}],"recipient":{"address":{"city":"上海市","country":"CN","line1":"淮海中路 1 号"},"name":"李雷","phone":"13800138000"},"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type OrderInput struct {
+	// Channel Where the order was placed.
+	//
+	// Example: pos
+	Channel     OrderChannel `json:"channel"`
+	CouponCodes *[]string    `json:"coupon_codes,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *CustomFields `json:"custom_fields,omitempty"`
+
+	// Customer A customer, by exactly one of these.
+	//
+	// Example: {"card_number":"880012345"}
+	Customer *OrderCustomer `json:"customer,omitempty"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId     *Id     `json:"customer_id,omitempty"`
+	Draft          *bool   `json:"draft,omitempty"`
+	ExternalNumber *string `json:"external_number,omitempty"`
+
+	// Fulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+	//
+	//
+	// Example: delivery
+	Fulfilment *OrderFulfilment     `json:"fulfilment,omitempty"`
+	Lines      []OrderLineInput     `json:"lines"`
+	Note       *string              `json:"note,omitempty"`
+	Payments   *[]OrderPaymentInput `json:"payments,omitempty"`
+
+	// PlacedAt When it was placed, if not now; at most 24 hours ahead.
+	PlacedAt *time.Time `json:"placed_at,omitempty"`
+
+	// Recipient To whom and where an order is sent.
+	//
+	// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
+	Recipient *OrderRecipientInput `json:"recipient,omitempty"`
+
+	// ShippingAmount Needs `orders.override_price`.
+	ShippingAmount *int64 `json:"shipping_amount,omitempty"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId *Id `json:"staff_id,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId Id `json:"store_id"`
+}
+
 // OrderLine One variant on an order, at the price of the sale.
 //
-// Example: {"category_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"quantity":6,"returned_quantity":0,"sku":"85123A","title":"白色心形吊灯","total_amount":1530,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+// Example: {"category_id":null,"discount_amount":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"price_list_id":null,"quantity":6,"reserved_quantity":0,"returned_quantity":0,"shipped_quantity":6,"sku":"85123A","tax_rate":1300,"title":"白色心形吊灯","total_amount":1530,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
 type OrderLine struct {
 	// CategoryId The product's category at the time of sale.
 	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+
+	// DiscountAmount What is taken off the whole line.
+	DiscountAmount int64 `json:"discount_amount"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	Id         Id    `json:"id"`
 	LineNumber int32 `json:"line_number"`
-	Quantity   int64 `json:"quantity"`
 
-	// ReturnedQuantity Pieces brought back by linked returns, at most those bought.
-	ReturnedQuantity int64  `json:"returned_quantity"`
-	Sku              string `json:"sku"`
-	Title            string `json:"title"`
-	TotalAmount      int64  `json:"total_amount"`
-	UnitPriceAmount  int64  `json:"unit_price_amount"`
+	// PriceListId The price list the price is from; null for the variant's own, a till's, or a person's.
+	PriceListId nullable.Nullable[openapi_types.UUID] `json:"price_list_id"`
+	Quantity    int64                                 `json:"quantity"`
+
+	// ReservedQuantity Pieces promised from the store's stock and not yet handed out.
+	ReservedQuantity int64 `json:"reserved_quantity"`
+
+	// ReturnedQuantity Pieces brought back, or announced to be and not refused; at most those bought.
+	ReturnedQuantity int64 `json:"returned_quantity"`
+
+	// ShippedQuantity Pieces sent or handed over.
+	ShippedQuantity int64  `json:"shipped_quantity"`
+	Sku             string `json:"sku"`
+
+	// TaxRate In basis points (1300 is 13 %), contained in the amounts; for invoices.
+	TaxRate int32  `json:"tax_rate"`
+	Title   string `json:"title"`
+
+	// TotalAmount Quantity by unit price, less the discount.
+	TotalAmount     int64 `json:"total_amount"`
+	UnitPriceAmount int64 `json:"unit_price_amount"`
 
 	// VariantId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -8549,9 +9014,40 @@ type OrderLine struct {
 	VariantId Id `json:"variant_id"`
 }
 
+// OrderLineInput One article; exactly one of `variant_id`, `sku` and, where lines are replaced, `id` of a line there is.
+//
+// Example: {"quantity":2,"sku":"85123A"}
+type OrderLineInput struct {
+	// DiscountAmount Off the whole line. Needs `orders.override_price`.
+	DiscountAmount *int64 `json:"discount_amount,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id       *Id     `json:"id,omitempty"`
+	Quantity int64   `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// UnitPriceAmount Needs `orders.override_price`; the catalogue's where left out.
+	UnitPriceAmount *int64 `json:"unit_price_amount,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *Id `json:"variant_id,omitempty"`
+}
+
+// OrderLinesInput The lines of an order as they shall be.
+//
+// Example: {"lines":[{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1},{"quantity":1,"sku":"85123B"}],"reason":"顾客改色"}
+type OrderLinesInput struct {
+	Lines  []OrderLineInput `json:"lines"`
+	Reason *string          `json:"reason,omitempty"`
+}
+
 // OrderList A page of orders.
 //
-// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","cancelled_at":null,"channel":"pos","completed_at":"2026-07-01T02:00:00Z","coupon_codes":[],"created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","discount_amount":0,"exchange_of_id":null,"external_number":"536365","fulfilment":"taken","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","paid_amount":1530,"paid_at":"2026-07-01T02:00:00Z","pay_by":null,"placed_at":"2026-07-01T02:00:00Z","refunded_amount":0,"returned_amount":0,"shipping_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
 type OrderList struct {
 	HasMore bool    `json:"has_more"`
 	Items   []Order `json:"items"`
@@ -8563,20 +9059,106 @@ type OrderList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// OrderPayment One means an order was paid with, as the till reported it.
+// OrderPayment Money for an order.
 //
-// Example: {"amount":1530,"method":"wechat_pay"}
+// Example: {"amount":1530,"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","method":"card","paid_at":"2026-07-01T02:00:00Z","provider":null,"reference":"T-000123","refunded_amount":0,"status":"succeeded"}
 type OrderPayment struct {
-	// Amount Below zero when paid out.
+	// Amount Tills report change given as an amount below zero.
+	Amount    int64                        `json:"amount"`
+	CreatedAt time.Time                    `json:"created_at"`
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id Id `json:"id"`
+
+	// Method For example cash, card, wechat_pay, alipay, exchange_credit, or a till's own word.
+	Method string                       `json:"method"`
+	PaidAt nullable.Nullable[time.Time] `json:"paid_at"`
+
+	// Provider Who moves the money; null where it was recorded.
+	Provider       nullable.Nullable[string] `json:"provider"`
+	Reference      nullable.Nullable[string] `json:"reference"`
+	RefundedAmount int64                     `json:"refunded_amount"`
+	Status         OrderPaymentStatus        `json:"status"`
+}
+
+// OrderPaymentStatus defines model for OrderPayment.Status.
+type OrderPaymentStatus string
+
+// OrderPaymentInput Money received.
+//
+// Example: {"amount":1530,"method":"card","reference":"T-000123"}
+type OrderPaymentInput struct {
 	Amount int64 `json:"amount"`
 
-	// Method For example cash, card, wechat_pay, alipay, stored_value.
-	Method string `json:"method"`
+	// Method How money was received outside of this service.
+	//
+	// Example: cash
+	Method RecordedPaymentMethod `json:"method"`
+
+	// Reference Of the terminal or bank; nothing personal.
+	Reference *string `json:"reference,omitempty"`
 }
+
+// OrderReason Why.
+//
+// Example: {"reason":"顾客改变主意"}
+type OrderReason struct {
+	Reason string `json:"reason"`
+}
+
+// OrderRecipient To whom and where an order is sent.
+//
+// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
+type OrderRecipient struct {
+	// Address A postal address; the lines come masked unless they were revealed.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"}
+	Address Address `json:"address"`
+	Name    string  `json:"name"`
+	Phone   string  `json:"phone"`
+}
+
+// OrderRecipientInput To whom and where an order is sent.
+//
+// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
+type OrderRecipientInput struct {
+	// Address A postal address to store. Every part is optional; it is encrypted at rest.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+	Address AddressInput `json:"address"`
+	Name    string       `json:"name"`
+	Phone   string       `json:"phone"`
+}
+
+// OrderRefund Money given back.
+//
+// Example: {"amount":255,"created_at":"2026-07-01T03:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a42","method":"card","order_payment_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","order_return_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","provider":null,"reason":"","refunded_at":"2026-07-01T03:00:00Z","status":"succeeded"}
+type OrderRefund struct {
+	Amount    int64     `json:"amount"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id             Id                                    `json:"id"`
+	Method         string                                `json:"method"`
+	OrderPaymentId nullable.Nullable[openapi_types.UUID] `json:"order_payment_id"`
+	OrderReturnId  nullable.Nullable[openapi_types.UUID] `json:"order_return_id"`
+	Provider       nullable.Nullable[string]             `json:"provider"`
+	Reason         string                                `json:"reason"`
+	RefundedAt     nullable.Nullable[time.Time]          `json:"refunded_at"`
+	Status         OrderRefundStatus                     `json:"status"`
+}
+
+// OrderRefundStatus defines model for OrderRefund.Status.
+type OrderRefundStatus string
 
 // OrderReturn Goods brought back.
 //
-// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}
 type OrderReturn struct {
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
 
@@ -8594,11 +9176,17 @@ type OrderReturn struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id        Id    `json:"id"`
-	LineCount int32 `json:"line_count"`
+	Id Id `json:"id"`
+
+	// Kind Whether money is given back, or credited to another order.
+	Kind      OrderReturnKind `json:"kind"`
+	LineCount int32           `json:"line_count"`
 
 	// Lines Only where a single return is read.
 	Lines *[]OrderReturnLine `json:"lines,omitempty"`
+
+	// Note Only where a single return is read.
+	Note nullable.Nullable[string] `json:"note,omitempty"`
 
 	// OrderId The order it belongs to; null while that is not known.
 	OrderId nullable.Nullable[openapi_types.UUID] `json:"order_id"`
@@ -8606,12 +9194,20 @@ type OrderReturn struct {
 	// OriginalExternalNumber The sale's number, as the till named it.
 	OriginalExternalNumber nullable.Nullable[string] `json:"original_external_number"`
 
+	// RefundedAt When the money was given back or credited; from then on the return counts.
+	RefundedAt nullable.Nullable[time.Time] `json:"refunded_at"`
+
+	// Refunds Only where a single return is read.
+	Refunds *[]OrderRefund `json:"refunds,omitempty"`
+
 	// ReturnNumber The number people read out.
 	ReturnNumber string                                `json:"return_number"`
 	ReturnedAt   time.Time                             `json:"returned_at"`
 	StaffId      nullable.Nullable[openapi_types.UUID] `json:"staff_id"`
 
-	// Status Where the return stands. Returns at tills are refunded from the start.
+	// Status Where the return stands: `requested`, `approved` or `rejected`, `received` (the goods are in the store), `refunded` (the money is given
+	// back or credited). Returns at tills are refunded from the start.
+	//
 	//
 	// Example: refunded
 	Status OrderReturnStatus `json:"status"`
@@ -8621,18 +9217,22 @@ type OrderReturn struct {
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	StoreId Id `json:"store_id"`
 
-	// TotalAmount What was given back, as a positive number.
+	// TotalAmount What the goods are worth to the customer, as a positive number.
 	TotalAmount int64     `json:"total_amount"`
 	UnitCount   int64     `json:"unit_count"`
 	UpdatedAt   time.Time `json:"updated_at"`
 	Version     int64     `json:"version"`
 }
 
+// OrderReturnKind Whether money is given back, or credited to another order.
+type OrderReturnKind string
+
 // OrderReturnLine One variant on a return.
 //
-// Example: {"category_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"quantity":1,"sku":"85123A","title":"白色心形吊灯","total_amount":255,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+// Example: {"category_id":null,"damaged_quantity":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"order_line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size","restocked_quantity":1,"sku":"85123A","title":"白色心形吊灯","total_amount":255,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
 type OrderReturnLine struct {
-	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+	CategoryId      nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+	DamagedQuantity int64                                 `json:"damaged_quantity"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -8640,12 +9240,21 @@ type OrderReturnLine struct {
 	Id         Id    `json:"id"`
 	LineNumber int32 `json:"line_number"`
 
+	// OrderLineId The line of the order; null on tickets of tills, which name SKUs.
+	OrderLineId nullable.Nullable[openapi_types.UUID] `json:"order_line_id"`
+
 	// Quantity Pieces brought back, as a positive number.
-	Quantity        int64  `json:"quantity"`
-	Sku             string `json:"sku"`
-	Title           string `json:"title"`
-	TotalAmount     int64  `json:"total_amount"`
-	UnitPriceAmount int64  `json:"unit_price_amount"`
+	Quantity   int64                     `json:"quantity"`
+	ReasonCode nullable.Nullable[string] `json:"reason_code"`
+
+	// RestockedQuantity Pieces put back on the shelf.
+	RestockedQuantity int64  `json:"restocked_quantity"`
+	Sku               string `json:"sku"`
+	Title             string `json:"title"`
+
+	// TotalAmount Their part of what the line really cost after discounts.
+	TotalAmount     int64 `json:"total_amount"`
+	UnitPriceAmount int64 `json:"unit_price_amount"`
 
 	// VariantId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -8655,7 +9264,7 @@ type OrderReturnLine struct {
 
 // OrderReturnList A page of returns.
 //
-// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}],"next_cursor":null}
 type OrderReturnList struct {
 	HasMore bool          `json:"has_more"`
 	Items   []OrderReturn `json:"items"`
@@ -8667,12 +9276,22 @@ type OrderReturnList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// OrderReturnStatus Where the return stands. Returns at tills are refunded from the start.
+// OrderReturnStatus Where the return stands: `requested`, `approved` or `rejected`, `received` (the goods are in the store), `refunded` (the money is given
+// back or credited). Returns at tills are refunded from the start.
 //
 // Example: refunded
 type OrderReturnStatus string
 
-// OrderStatus Where the order stands. Tickets of tills are completed from the start.
+// OrderRevealed The recipient in clear.
+//
+// Example: {"recipient":{"address":{"city":"上海市","country":"CN","line1":"淮海中路 1 号"},"name":"李雷","phone":"13800138000"}}
+type OrderRevealed struct {
+	Recipient nullable.Nullable[OrderRecipient] `json:"recipient"`
+}
+
+// OrderStatus Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
+// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
+// it counts as a purchase. Tickets of tills are completed from the start.
 //
 // Example: completed
 type OrderStatus string
@@ -8752,6 +9371,9 @@ type POSLine struct {
 	// Category Name of the category of a product that has to be made.
 	Category *string `json:"category,omitempty"`
 
+	// DiscountAmount What the till took off the whole line; zero when left out, at most what the line costs.
+	DiscountAmount *int64 `json:"discount_amount,omitempty"`
+
 	// Quantity Pieces, not zero, at most 1,000,000. Below zero on a sale means brought back.
 	Quantity *int64 `json:"quantity,omitempty"`
 
@@ -8761,7 +9383,7 @@ type POSLine struct {
 	// Title For a product that has to be made, and on the receipt; the product's own where left out.
 	Title *string `json:"title,omitempty"`
 
-	// UnitPriceAmount What one piece cost the customer, 0 to 1,000,000,000.
+	// UnitPriceAmount What one piece cost the customer before `discount_amount`, 0 to 1,000,000,000.
 	UnitPriceAmount *int64 `json:"unit_price_amount,omitempty"`
 }
 
@@ -8828,6 +9450,9 @@ type POSResults struct {
 type POSTicket struct {
 	// Channel A channel of orders; `pos` when left out.
 	Channel *string `json:"channel,omitempty"`
+
+	// CouponCodes Coupons that the till has taken, at most 20 of 1 to 64 characters. They are kept with the order; the till has judged them.
+	CouponCodes *[]string `json:"coupon_codes,omitempty"`
 
 	// Currency That of the business, also when left out; any other is an error.
 	Currency *string `json:"currency,omitempty"`
@@ -9775,6 +10400,24 @@ type ReadinessCheck struct {
 // ReadinessCheckStatus defines model for ReadinessCheck.Status.
 type ReadinessCheckStatus string
 
+// ReceiptLine What came of a line of the return.
+//
+// Example: {"restocked_quantity":1,"return_line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31"}
+type ReceiptLine struct {
+	DamagedQuantity   *int64 `json:"damaged_quantity,omitempty"`
+	RestockedQuantity *int64 `json:"restocked_quantity,omitempty"`
+
+	// ReturnLineId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ReturnLineId Id `json:"return_line_id"`
+}
+
+// RecordedPaymentMethod How money was received outside of this service.
+//
+// Example: cash
+type RecordedPaymentMethod string
+
 // RecoveryCodes Example: {"recovery_codes":["k3vq-m7xw-pd2h","w8rt-4nza-c6ye"]}
 type RecoveryCodes struct {
 	// RecoveryCodes Each is good once.
@@ -9826,6 +10469,105 @@ type RegionList struct {
 type RegionUpdate struct {
 	Code *string `json:"code,omitempty"`
 	Name *string `json:"name,omitempty"`
+}
+
+// ReturnInput Goods to return.
+//
+// Example: {"lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size"}]}
+type ReturnInput struct {
+	BeyondWindow *bool             `json:"beyond_window,omitempty"`
+	Lines        []ReturnLineInput `json:"lines"`
+	Note         *string           `json:"note,omitempty"`
+}
+
+// ReturnLineInput Pieces of a line to return, and why.
+//
+// Example: {"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size"}
+type ReturnLineInput struct {
+	// LineId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	LineId     Id     `json:"line_id"`
+	Quantity   int64  `json:"quantity"`
+	ReasonCode string `json:"reason_code"`
+}
+
+// ReturnReason Why goods are brought back.
+//
+// Example: {"code":"wrong_size","created_at":"2026-07-01T02:00:00Z","customer_fault":false,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a46","name":"尺码不合","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}
+type ReturnReason struct {
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// CustomerFault Counts towards a customer's return rate.
+	CustomerFault bool `json:"customer_fault"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        Id                 `json:"id"`
+	Name      string             `json:"name"`
+	Status    ReturnReasonStatus `json:"status"`
+	UpdatedAt time.Time          `json:"updated_at"`
+	Version   int64              `json:"version"`
+}
+
+// ReturnReasonStatus defines model for ReturnReason.Status.
+type ReturnReasonStatus string
+
+// ReturnReasonChange What to change of a reason.
+//
+// Example: {"status":"archived"}
+type ReturnReasonChange struct {
+	CustomerFault *bool                     `json:"customer_fault,omitempty"`
+	Name          *string                   `json:"name,omitempty"`
+	Status        *ReturnReasonChangeStatus `json:"status,omitempty"`
+}
+
+// ReturnReasonChangeStatus defines model for ReturnReasonChange.Status.
+type ReturnReasonChangeStatus string
+
+// ReturnReasonInput A new reason.
+//
+// Example: {"code":"too_late","name":"送货太晚"}
+type ReturnReasonInput struct {
+	Code          string `json:"code"`
+	CustomerFault *bool  `json:"customer_fault,omitempty"`
+	Name          string `json:"name"`
+}
+
+// ReturnReasonList A page of reasons.
+//
+// Example: {"has_more":false,"items":[{"code":"wrong_size","created_at":"2026-07-01T02:00:00Z","customer_fault":false,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a46","name":"尺码不合","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type ReturnReasonList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []ReturnReason `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All reasons, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ReturnReceipt What came back.
+//
+// Example: {"lines":[{"restocked_quantity":1,"return_line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31"}]}
+type ReturnReceipt struct {
+	Lines *[]ReceiptLine `json:"lines,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *Id `json:"store_id,omitempty"`
+}
+
+// ReturnRefund How a return is refunded.
+//
+// Example: {"shipping_amount":0}
+type ReturnRefund struct {
+	GoodsKept      *bool  `json:"goods_kept,omitempty"`
+	ShippingAmount *int64 `json:"shipping_amount,omitempty"`
 }
 
 // RevealField Example: phone
@@ -10055,6 +10797,36 @@ type SessionList struct {
 
 	// TotalCount All items, when asked for with `include=total_count`.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// Shipment A parcel.
+//
+// Example: {"carrier":"sf","delivered_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a43","lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":6}],"sent_at":"2026-07-01T04:00:00Z","status":"sent","tracking_number":"SF1234567890"}
+type Shipment struct {
+	Carrier     nullable.Nullable[string]    `json:"carrier"`
+	DeliveredAt nullable.Nullable[time.Time] `json:"delivered_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id             Id                        `json:"id"`
+	Lines          []LineQuantity            `json:"lines"`
+	SentAt         time.Time                 `json:"sent_at"`
+	Status         ShipmentStatus            `json:"status"`
+	TrackingNumber nullable.Nullable[string] `json:"tracking_number"`
+}
+
+// ShipmentStatus defines model for Shipment.Status.
+type ShipmentStatus string
+
+// ShipmentInput A parcel to send.
+//
+// Example: {"carrier":"sf","tracking_number":"SF1234567890"}
+type ShipmentInput struct {
+	// Carrier The carrier's code, such as sf or yuantong.
+	Carrier        *string         `json:"carrier,omitempty"`
+	Lines          *[]LineQuantity `json:"lines,omitempty"`
+	TrackingNumber *string         `json:"tracking_number,omitempty"`
 }
 
 // Size Example: {"system":"cn","value":"120"}
@@ -13300,10 +14072,112 @@ type ListOrdersParams struct {
 // ListOrdersParamsInclude defines parameters for ListOrders.
 type ListOrdersParamsInclude string
 
+// CreateOrderParams defines parameters for CreateOrder.
+type CreateOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetOrderParams defines parameters for GetOrder.
 type GetOrderParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateOrderParams defines parameters for UpdateOrder.
+type UpdateOrderParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CancelOrderParams defines parameters for CancelOrder.
+type CancelOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CompleteOrderParams defines parameters for CompleteOrder.
+type CompleteOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ExchangeOrderParams defines parameters for ExchangeOrder.
+type ExchangeOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListOrderHistoryParams defines parameters for ListOrderHistory.
+type ListOrderHistoryParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListOrderHistoryParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListOrderHistoryParamsInclude defines parameters for ListOrderHistory.
+type ListOrderHistoryParamsInclude string
+
+// ReplaceOrderLinesParams defines parameters for ReplaceOrderLines.
+type ReplaceOrderLinesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// AddOrderPaymentParams defines parameters for AddOrderPayment.
+type AddOrderPaymentParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PlaceOrderParams defines parameters for PlaceOrder.
+type PlaceOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ReadyOrderParams defines parameters for ReadyOrder.
+type ReadyOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RequestReturnParams defines parameters for RequestReturn.
+type RequestReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ShipOrderParams defines parameters for ShipOrder.
+type ShipOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListPermissionsParams defines parameters for ListPermissions.
@@ -13552,6 +14426,34 @@ type UpdateRegionParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// ListReturnReasonsParams defines parameters for ListReturnReasons.
+type ListReturnReasonsParams struct {
+	// Limit Items a page holds at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListReturnReasonsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListReturnReasonsParamsInclude defines parameters for ListReturnReasons.
+type ListReturnReasonsParamsInclude string
+
+// CreateReturnReasonParams defines parameters for CreateReturnReason.
+type CreateReturnReasonParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UpdateReturnReasonParams defines parameters for UpdateReturnReason.
+type UpdateReturnReasonParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // ListReturnsParams defines parameters for ListReturns.
 type ListReturnsParams struct {
 	// StoreId Only returns to this store.
@@ -13589,6 +14491,46 @@ type ListReturnsParamsInclude string
 type GetReturnParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ApproveReturnParams defines parameters for ApproveReturn.
+type ApproveReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// ReceiveReturnParams defines parameters for ReceiveReturn.
+type ReceiveReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RefundReturnParams defines parameters for RefundReturn.
+type RefundReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// RejectReturnParams defines parameters for RejectReturn.
+type RejectReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
 // RefreshRFMParams defines parameters for RefreshRFM.
@@ -14574,6 +15516,33 @@ type UpdateMerchantJSONRequestBody = MerchantUpdate
 // CreateOAuthTokenFormdataRequestBody defines body for CreateOAuthToken for application/x-www-form-urlencoded ContentType.
 type CreateOAuthTokenFormdataRequestBody = OAuthTokenInput
 
+// CreateOrderJSONRequestBody defines body for CreateOrder for application/json ContentType.
+type CreateOrderJSONRequestBody = OrderInput
+
+// UpdateOrderJSONRequestBody defines body for UpdateOrder for application/json ContentType.
+type UpdateOrderJSONRequestBody = OrderChange
+
+// CancelOrderJSONRequestBody defines body for CancelOrder for application/json ContentType.
+type CancelOrderJSONRequestBody = OrderReason
+
+// ExchangeOrderJSONRequestBody defines body for ExchangeOrder for application/json ContentType.
+type ExchangeOrderJSONRequestBody = ExchangeInput
+
+// ReplaceOrderLinesJSONRequestBody defines body for ReplaceOrderLines for application/json ContentType.
+type ReplaceOrderLinesJSONRequestBody = OrderLinesInput
+
+// AddOrderPaymentJSONRequestBody defines body for AddOrderPayment for application/json ContentType.
+type AddOrderPaymentJSONRequestBody = OrderPaymentInput
+
+// RequestReturnJSONRequestBody defines body for RequestReturn for application/json ContentType.
+type RequestReturnJSONRequestBody = ReturnInput
+
+// RevealOrderRecipientJSONRequestBody defines body for RevealOrderRecipient for application/json ContentType.
+type RevealOrderRecipientJSONRequestBody = OrderReason
+
+// ShipOrderJSONRequestBody defines body for ShipOrder for application/json ContentType.
+type ShipOrderJSONRequestBody = ShipmentInput
+
 // IngestPOSOrdersJSONRequestBody defines body for IngestPOSOrders for application/json ContentType.
 type IngestPOSOrdersJSONRequestBody = POSBatch
 
@@ -14606,6 +15575,21 @@ type CreateRegionJSONRequestBody = RegionCreate
 
 // UpdateRegionJSONRequestBody defines body for UpdateRegion for application/json ContentType.
 type UpdateRegionJSONRequestBody = RegionUpdate
+
+// CreateReturnReasonJSONRequestBody defines body for CreateReturnReason for application/json ContentType.
+type CreateReturnReasonJSONRequestBody = ReturnReasonInput
+
+// UpdateReturnReasonJSONRequestBody defines body for UpdateReturnReason for application/json ContentType.
+type UpdateReturnReasonJSONRequestBody = ReturnReasonChange
+
+// ReceiveReturnJSONRequestBody defines body for ReceiveReturn for application/json ContentType.
+type ReceiveReturnJSONRequestBody = ReturnReceipt
+
+// RefundReturnJSONRequestBody defines body for RefundReturn for application/json ContentType.
+type RefundReturnJSONRequestBody = ReturnRefund
+
+// RejectReturnJSONRequestBody defines body for RejectReturn for application/json ContentType.
+type RejectReturnJSONRequestBody = OrderReason
 
 // UpdateRFMSettingsJSONRequestBody defines body for UpdateRFMSettings for application/json ContentType.
 type UpdateRFMSettingsJSONRequestBody = RFMSettingsInput
@@ -17567,12 +18551,230 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
 	ListOrders(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateOrderWithBody Place an order
+	//
+	// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+	// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+	// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+	// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+	// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+	//
+	// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+	// under a used number is the error `orders.external_number_reused`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+	CreateOrderWithBody(ctx context.Context, params *CreateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateOrder Place an order
+	//
+	// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+	// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+	// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+	// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+	// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+	//
+	// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+	// under a used number is the error `orders.external_number_reused`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+	CreateOrder(ctx context.Context, params *CreateOrderParams, body CreateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetOrder Read an order
 	//
 	// With its lines and what was brought back of it.
 	//
 	// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
 	GetOrder(ctx context.Context, id Id, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOrderWithBody Change an order
+	//
+	// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+	UpdateOrderWithBody(ctx context.Context, id Id, params *UpdateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateOrder Change an order
+	//
+	// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+	UpdateOrder(ctx context.Context, id Id, params *UpdateOrderParams, body UpdateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelOrderWithBody Cancel an order
+	//
+	// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+	// needs `orders.refund`. What was handed over comes back as a return instead.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrderWithBody(ctx context.Context, id Id, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelOrder Cancel an order
+	//
+	// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+	// needs `orders.refund`. What was handed over comes back as a return instead.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrder(ctx context.Context, id Id, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CompleteOrder Say that the customer has the goods
+	//
+	// A shipped order has arrived, or one that was to be picked up or taken along is handed over: those pieces leave the stock now.
+	//
+	// Corresponds with POST /v1/orders/{id}/complete (the `CompleteOrder` operationId).
+	CompleteOrder(ctx context.Context, id Id, params *CompleteOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExchangeOrderWithBody Exchange goods
+	//
+	// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+	// left of it is refunded; what is missing is in `payments`, or due.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+	ExchangeOrderWithBody(ctx context.Context, id Id, params *ExchangeOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExchangeOrder Exchange goods
+	//
+	// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+	// left of it is refunded; what is missing is in `payments`, or due.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+	ExchangeOrder(ctx context.Context, id Id, params *ExchangeOrderParams, body ExchangeOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListOrderHistory List what happened to an order
+	//
+	// Each step with who took it and why, the newest first. Orders of tills begin when something happens to them here.
+	//
+	// Corresponds with GET /v1/orders/{id}/history (the `ListOrderHistory` operationId).
+	ListOrderHistory(ctx context.Context, id Id, params *ListOrderHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplaceOrderLinesWithBody Change what is ordered
+	//
+	// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+	// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+	// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+	// that is paid.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+	ReplaceOrderLinesWithBody(ctx context.Context, id Id, params *ReplaceOrderLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplaceOrderLines Change what is ordered
+	//
+	// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+	// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+	// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+	// that is paid.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+	ReplaceOrderLines(ctx context.Context, id Id, params *ReplaceOrderLinesParams, body ReplaceOrderLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddOrderPaymentWithBody Record a payment
+	//
+	// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+	// order is `paid` once nothing is due.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+	AddOrderPaymentWithBody(ctx context.Context, id Id, params *AddOrderPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddOrderPayment Record a payment
+	//
+	// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+	// order is `paid` once nothing is due.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+	AddOrderPayment(ctx context.Context, id Id, params *AddOrderPaymentParams, body AddOrderPaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlaceOrder Place a draft
+	//
+	// Its pieces are reserved, and money is due. Prices are those of the draft.
+	//
+	// Corresponds with POST /v1/orders/{id}/place (the `PlaceOrder` operationId).
+	PlaceOrder(ctx context.Context, id Id, params *PlaceOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReadyOrder Say that an order can be picked up
+	//
+	// Of a paid order with fulfilment `pickup`.
+	//
+	// Corresponds with POST /v1/orders/{id}/ready (the `ReadyOrder` operationId).
+	ReadyOrder(ctx context.Context, id Id, params *ReadyOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RequestReturnWithBody Ask to return goods
+	//
+	// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+	// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+	RequestReturnWithBody(ctx context.Context, id Id, params *RequestReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RequestReturn Ask to return goods
+	//
+	// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+	// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+	RequestReturn(ctx context.Context, id Id, params *RequestReturnParams, body RequestReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealOrderRecipientWithBody Reveal the recipient
+	//
+	// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+	RevealOrderRecipientWithBody(ctx context.Context, id Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RevealOrderRecipient Reveal the recipient
+	//
+	// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+	RevealOrderRecipient(ctx context.Context, id Id, body RevealOrderRecipientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ShipOrderWithBody Send pieces of an order
+	//
+	// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+	ShipOrderWithBody(ctx context.Context, id Id, params *ShipOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ShipOrder Send pieces of an order
+	//
+	// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+	ShipOrder(ctx context.Context, id Id, params *ShipOrderParams, body ShipOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListPermissions List permissions
 	//
@@ -17602,7 +18804,9 @@ type ClientInterface interface {
 	// An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 	// `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 	// `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-	// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+	// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+	// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+	// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 	// caller's scope. Prices may be zero.
 	//
 	// Takes any type of body and a specified content type.
@@ -17631,7 +18835,9 @@ type ClientInterface interface {
 	// An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 	// `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 	// `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-	// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+	// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+	// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+	// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 	// caller's scope. Prices may be zero.
 	//
 	// Takes a body of the `application/json` content type.
@@ -17920,6 +19126,49 @@ type ClientInterface interface {
 	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
 	UpdateRegion(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListReturnReasons List reasons of returns
+	//
+	// By code; a short list.
+	//
+	// Corresponds with GET /v1/return-reasons (the `ListReturnReasons` operationId).
+	ListReturnReasons(ctx context.Context, params *ListReturnReasonsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateReturnReasonWithBody Add a reason of returns
+	//
+	// The code stays; the name can change.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+	CreateReturnReasonWithBody(ctx context.Context, params *CreateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateReturnReason Add a reason of returns
+	//
+	// The code stays; the name can change.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+	CreateReturnReason(ctx context.Context, params *CreateReturnReasonParams, body CreateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateReturnReasonWithBody Change a reason of returns
+	//
+	// Archived reasons cannot be given any more.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+	UpdateReturnReasonWithBody(ctx context.Context, id Id, params *UpdateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateReturnReason Change a reason of returns
+	//
+	// Archived reasons cannot be given any more.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+	UpdateReturnReason(ctx context.Context, id Id, params *UpdateReturnReasonParams, body UpdateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListReturns List returns
 	//
 	// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -17933,6 +19182,71 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/returns/{id} (the `GetReturn` operationId).
 	GetReturn(ctx context.Context, id Id, params *GetReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveReturn Approve a return
+	//
+	// The customer may send or bring the goods.
+	//
+	// Corresponds with POST /v1/returns/{id}/approve (the `ApproveReturn` operationId).
+	ApproveReturn(ctx context.Context, id Id, params *ApproveReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveReturnWithBody Take returned goods in
+	//
+	// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+	// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+	ReceiveReturnWithBody(ctx context.Context, id Id, params *ReceiveReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReceiveReturn Take returned goods in
+	//
+	// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+	// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+	ReceiveReturn(ctx context.Context, id Id, params *ReceiveReturnParams, body ReceiveReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefundReturnWithBody Refund a return
+	//
+	// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+	// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+	RefundReturnWithBody(ctx context.Context, id Id, params *RefundReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RefundReturn Refund a return
+	//
+	// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+	// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+	RefundReturn(ctx context.Context, id Id, params *RefundReturnParams, body RefundReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectReturnWithBody Reject a return
+	//
+	// Its pieces can be returned again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+	RejectReturnWithBody(ctx context.Context, id Id, params *RejectReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RejectReturn Reject a return
+	//
+	// Its pieces can be returned again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+	RejectReturn(ctx context.Context, id Id, params *RejectReturnParams, body RejectReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRFMDistribution Count customers by band
 	//
@@ -24560,6 +25874,58 @@ func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEd
 	return c.Client.Do(req)
 }
 
+// CreateOrderWithBody Place an order
+//
+// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+//
+// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+// under a used number is the error `orders.external_number_reused`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+func (c *Client) CreateOrderWithBody(ctx context.Context, params *CreateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOrderRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateOrder Place an order
+//
+// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+//
+// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+// under a used number is the error `orders.external_number_reused`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+func (c *Client) CreateOrder(ctx context.Context, params *CreateOrderParams, body CreateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateOrderRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetOrder Read an order
 //
 // With its lines and what was brought back of it.
@@ -24567,6 +25933,392 @@ func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEd
 // Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
 func (c *Client) GetOrder(ctx context.Context, id Id, params *GetOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOrderWithBody Change an order
+//
+// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+func (c *Client) UpdateOrderWithBody(ctx context.Context, id Id, params *UpdateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOrderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateOrder Change an order
+//
+// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+func (c *Client) UpdateOrder(ctx context.Context, id Id, params *UpdateOrderParams, body UpdateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateOrderRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelOrderWithBody Cancel an order
+//
+// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+// needs `orders.refund`. What was handed over comes back as a return instead.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *Client) CancelOrderWithBody(ctx context.Context, id Id, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelOrderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelOrder Cancel an order
+//
+// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+// needs `orders.refund`. What was handed over comes back as a return instead.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *Client) CancelOrder(ctx context.Context, id Id, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelOrderRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CompleteOrder Say that the customer has the goods
+//
+// A shipped order has arrived, or one that was to be picked up or taken along is handed over: those pieces leave the stock now.
+//
+// Corresponds with POST /v1/orders/{id}/complete (the `CompleteOrder` operationId).
+func (c *Client) CompleteOrder(ctx context.Context, id Id, params *CompleteOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCompleteOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExchangeOrderWithBody Exchange goods
+//
+// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+// left of it is refunded; what is missing is in `payments`, or due.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+func (c *Client) ExchangeOrderWithBody(ctx context.Context, id Id, params *ExchangeOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExchangeOrderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExchangeOrder Exchange goods
+//
+// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+// left of it is refunded; what is missing is in `payments`, or due.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+func (c *Client) ExchangeOrder(ctx context.Context, id Id, params *ExchangeOrderParams, body ExchangeOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExchangeOrderRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListOrderHistory List what happened to an order
+//
+// Each step with who took it and why, the newest first. Orders of tills begin when something happens to them here.
+//
+// Corresponds with GET /v1/orders/{id}/history (the `ListOrderHistory` operationId).
+func (c *Client) ListOrderHistory(ctx context.Context, id Id, params *ListOrderHistoryParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListOrderHistoryRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplaceOrderLinesWithBody Change what is ordered
+//
+// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+// that is paid.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+func (c *Client) ReplaceOrderLinesWithBody(ctx context.Context, id Id, params *ReplaceOrderLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceOrderLinesRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplaceOrderLines Change what is ordered
+//
+// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+// that is paid.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+func (c *Client) ReplaceOrderLines(ctx context.Context, id Id, params *ReplaceOrderLinesParams, body ReplaceOrderLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceOrderLinesRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddOrderPaymentWithBody Record a payment
+//
+// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+// order is `paid` once nothing is due.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+func (c *Client) AddOrderPaymentWithBody(ctx context.Context, id Id, params *AddOrderPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddOrderPaymentRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddOrderPayment Record a payment
+//
+// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+// order is `paid` once nothing is due.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+func (c *Client) AddOrderPayment(ctx context.Context, id Id, params *AddOrderPaymentParams, body AddOrderPaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddOrderPaymentRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlaceOrder Place a draft
+//
+// Its pieces are reserved, and money is due. Prices are those of the draft.
+//
+// Corresponds with POST /v1/orders/{id}/place (the `PlaceOrder` operationId).
+func (c *Client) PlaceOrder(ctx context.Context, id Id, params *PlaceOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlaceOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReadyOrder Say that an order can be picked up
+//
+// Of a paid order with fulfilment `pickup`.
+//
+// Corresponds with POST /v1/orders/{id}/ready (the `ReadyOrder` operationId).
+func (c *Client) ReadyOrder(ctx context.Context, id Id, params *ReadyOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReadyOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RequestReturnWithBody Ask to return goods
+//
+// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+func (c *Client) RequestReturnWithBody(ctx context.Context, id Id, params *RequestReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRequestReturnRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RequestReturn Ask to return goods
+//
+// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+func (c *Client) RequestReturn(ctx context.Context, id Id, params *RequestReturnParams, body RequestReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRequestReturnRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealOrderRecipientWithBody Reveal the recipient
+//
+// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+func (c *Client) RevealOrderRecipientWithBody(ctx context.Context, id Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealOrderRecipientRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RevealOrderRecipient Reveal the recipient
+//
+// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+func (c *Client) RevealOrderRecipient(ctx context.Context, id Id, body RevealOrderRecipientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRevealOrderRecipientRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ShipOrderWithBody Send pieces of an order
+//
+// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+func (c *Client) ShipOrderWithBody(ctx context.Context, id Id, params *ShipOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewShipOrderRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ShipOrder Send pieces of an order
+//
+// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+func (c *Client) ShipOrder(ctx context.Context, id Id, params *ShipOrderParams, body ShipOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewShipOrderRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -24615,7 +26367,9 @@ func (c *Client) ListPermissions(ctx context.Context, params *ListPermissionsPar
 // An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 // `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 // `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 // caller's scope. Prices may be zero.
 //
 // Takes any type of body and a specified content type.
@@ -24654,7 +26408,9 @@ func (c *Client) IngestPOSOrdersWithBody(ctx context.Context, params *IngestPOSO
 // An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 // `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 // `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 // caller's scope. Prices may be zero.
 //
 // Takes a body of the `application/json` content type.
@@ -25263,6 +27019,99 @@ func (c *Client) UpdateRegion(ctx context.Context, id RegionId, params *UpdateRe
 	return c.Client.Do(req)
 }
 
+// ListReturnReasons List reasons of returns
+//
+// By code; a short list.
+//
+// Corresponds with GET /v1/return-reasons (the `ListReturnReasons` operationId).
+func (c *Client) ListReturnReasons(ctx context.Context, params *ListReturnReasonsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListReturnReasonsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateReturnReasonWithBody Add a reason of returns
+//
+// The code stays; the name can change.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+func (c *Client) CreateReturnReasonWithBody(ctx context.Context, params *CreateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateReturnReasonRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateReturnReason Add a reason of returns
+//
+// The code stays; the name can change.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+func (c *Client) CreateReturnReason(ctx context.Context, params *CreateReturnReasonParams, body CreateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateReturnReasonRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateReturnReasonWithBody Change a reason of returns
+//
+// Archived reasons cannot be given any more.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+func (c *Client) UpdateReturnReasonWithBody(ctx context.Context, id Id, params *UpdateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateReturnReasonRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateReturnReason Change a reason of returns
+//
+// Archived reasons cannot be given any more.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+func (c *Client) UpdateReturnReason(ctx context.Context, id Id, params *UpdateReturnReasonParams, body UpdateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateReturnReasonRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListReturns List returns
 //
 // The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -25287,6 +27136,141 @@ func (c *Client) ListReturns(ctx context.Context, params *ListReturnsParams, req
 // Corresponds with GET /v1/returns/{id} (the `GetReturn` operationId).
 func (c *Client) GetReturn(ctx context.Context, id Id, params *GetReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReturnRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveReturn Approve a return
+//
+// The customer may send or bring the goods.
+//
+// Corresponds with POST /v1/returns/{id}/approve (the `ApproveReturn` operationId).
+func (c *Client) ApproveReturn(ctx context.Context, id Id, params *ApproveReturnParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveReturnRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveReturnWithBody Take returned goods in
+//
+// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+func (c *Client) ReceiveReturnWithBody(ctx context.Context, id Id, params *ReceiveReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveReturnRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReceiveReturn Take returned goods in
+//
+// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+func (c *Client) ReceiveReturn(ctx context.Context, id Id, params *ReceiveReturnParams, body ReceiveReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReceiveReturnRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefundReturnWithBody Refund a return
+//
+// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+func (c *Client) RefundReturnWithBody(ctx context.Context, id Id, params *RefundReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefundReturnRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RefundReturn Refund a return
+//
+// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+func (c *Client) RefundReturn(ctx context.Context, id Id, params *RefundReturnParams, body RefundReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefundReturnRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectReturnWithBody Reject a return
+//
+// Its pieces can be returned again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+func (c *Client) RejectReturnWithBody(ctx context.Context, id Id, params *RejectReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectReturnRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RejectReturn Reject a return
+//
+// Its pieces can be returned again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+func (c *Client) RejectReturn(ctx context.Context, id Id, params *RejectReturnParams, body RejectReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRejectReturnRequest(c.Server, id, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -39387,6 +41371,61 @@ func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Reques
 	return req, nil
 }
 
+// NewCreateOrderRequest calls the generic CreateOrder builder with application/json body
+func NewCreateOrderRequest(server string, params *CreateOrderParams, body CreateOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateOrderRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateOrderRequestWithBody constructs an http.Request for the CreateOrder method, with any body, and a specified content type
+func NewCreateOrderRequestWithBody(server string, params *CreateOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetOrderRequest constructs an http.Request for the GetOrder method
 func NewGetOrderRequest(server string, id Id, params *GetOrderParams) (*http.Request, error) {
 	var err error
@@ -39429,6 +41468,763 @@ func NewGetOrderRequest(server string, id Id, params *GetOrderParams) (*http.Req
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateOrderRequest calls the generic UpdateOrder builder with application/json body
+func NewUpdateOrderRequest(server string, id Id, params *UpdateOrderParams, body UpdateOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateOrderRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateOrderRequestWithBody constructs an http.Request for the UpdateOrder method, with any body, and a specified content type
+func NewUpdateOrderRequestWithBody(server string, id Id, params *UpdateOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelOrderRequest calls the generic CancelOrder builder with application/json body
+func NewCancelOrderRequest(server string, id Id, params *CancelOrderParams, body CancelOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelOrderRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewCancelOrderRequestWithBody constructs an http.Request for the CancelOrder method, with any body, and a specified content type
+func NewCancelOrderRequestWithBody(server string, id Id, params *CancelOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCompleteOrderRequest constructs an http.Request for the CompleteOrder method
+func NewCompleteOrderRequest(server string, id Id, params *CompleteOrderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/complete", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewExchangeOrderRequest calls the generic ExchangeOrder builder with application/json body
+func NewExchangeOrderRequest(server string, id Id, params *ExchangeOrderParams, body ExchangeOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExchangeOrderRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewExchangeOrderRequestWithBody constructs an http.Request for the ExchangeOrder method, with any body, and a specified content type
+func NewExchangeOrderRequestWithBody(server string, id Id, params *ExchangeOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/exchanges", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListOrderHistoryRequest constructs an http.Request for the ListOrderHistory method
+func NewListOrderHistoryRequest(server string, id Id, params *ListOrderHistoryParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/history", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplaceOrderLinesRequest calls the generic ReplaceOrderLines builder with application/json body
+func NewReplaceOrderLinesRequest(server string, id Id, params *ReplaceOrderLinesParams, body ReplaceOrderLinesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplaceOrderLinesRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewReplaceOrderLinesRequestWithBody constructs an http.Request for the ReplaceOrderLines method, with any body, and a specified content type
+func NewReplaceOrderLinesRequestWithBody(server string, id Id, params *ReplaceOrderLinesParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/lines", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAddOrderPaymentRequest calls the generic AddOrderPayment builder with application/json body
+func NewAddOrderPaymentRequest(server string, id Id, params *AddOrderPaymentParams, body AddOrderPaymentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddOrderPaymentRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewAddOrderPaymentRequestWithBody constructs an http.Request for the AddOrderPayment method, with any body, and a specified content type
+func NewAddOrderPaymentRequestWithBody(server string, id Id, params *AddOrderPaymentParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/payments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPlaceOrderRequest constructs an http.Request for the PlaceOrder method
+func NewPlaceOrderRequest(server string, id Id, params *PlaceOrderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/place", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReadyOrderRequest constructs an http.Request for the ReadyOrder method
+func NewReadyOrderRequest(server string, id Id, params *ReadyOrderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/ready", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRequestReturnRequest calls the generic RequestReturn builder with application/json body
+func NewRequestReturnRequest(server string, id Id, params *RequestReturnParams, body RequestReturnJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRequestReturnRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRequestReturnRequestWithBody constructs an http.Request for the RequestReturn method, with any body, and a specified content type
+func NewRequestReturnRequestWithBody(server string, id Id, params *RequestReturnParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/returns", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRevealOrderRecipientRequest calls the generic RevealOrderRecipient builder with application/json body
+func NewRevealOrderRecipientRequest(server string, id Id, body RevealOrderRecipientJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRevealOrderRecipientRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRevealOrderRecipientRequestWithBody constructs an http.Request for the RevealOrderRecipient method, with any body, and a specified content type
+func NewRevealOrderRecipientRequestWithBody(server string, id Id, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/reveal", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewShipOrderRequest calls the generic ShipOrder builder with application/json body
+func NewShipOrderRequest(server string, id Id, params *ShipOrderParams, body ShipOrderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewShipOrderRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewShipOrderRequestWithBody constructs an http.Request for the ShipOrder method, with any body, and a specified content type
+func NewShipOrderRequestWithBody(server string, id Id, params *ShipOrderParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/shipments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
 	}
@@ -41057,6 +43853,201 @@ func NewUpdateRegionRequestWithBody(server string, id RegionId, params *UpdateRe
 	return req, nil
 }
 
+// NewListReturnReasonsRequest constructs an http.Request for the ListReturnReasons method
+func NewListReturnReasonsRequest(server string, params *ListReturnReasonsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/return-reasons")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Include != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include", *params.Include, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateReturnReasonRequest calls the generic CreateReturnReason builder with application/json body
+func NewCreateReturnReasonRequest(server string, params *CreateReturnReasonParams, body CreateReturnReasonJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateReturnReasonRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewCreateReturnReasonRequestWithBody constructs an http.Request for the CreateReturnReason method, with any body, and a specified content type
+func NewCreateReturnReasonRequestWithBody(server string, params *CreateReturnReasonParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/return-reasons")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateReturnReasonRequest calls the generic UpdateReturnReason builder with application/json body
+func NewUpdateReturnReasonRequest(server string, id Id, params *UpdateReturnReasonParams, body UpdateReturnReasonJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateReturnReasonRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateReturnReasonRequestWithBody constructs an http.Request for the UpdateReturnReason method, with any body, and a specified content type
+func NewUpdateReturnReasonRequestWithBody(server string, id Id, params *UpdateReturnReasonParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/return-reasons/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListReturnsRequest constructs an http.Request for the ListReturns method
 func NewListReturnsRequest(server string, params *ListReturnsParams) (*http.Request, error) {
 	var err error
@@ -41249,6 +44240,285 @@ func NewGetReturnRequest(server string, id Id, params *GetReturnParams) (*http.R
 			}
 
 			req.Header.Set("If-None-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewApproveReturnRequest constructs an http.Request for the ApproveReturn method
+func NewApproveReturnRequest(server string, id Id, params *ApproveReturnParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/returns/%s/approve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewReceiveReturnRequest calls the generic ReceiveReturn builder with application/json body
+func NewReceiveReturnRequest(server string, id Id, params *ReceiveReturnParams, body ReceiveReturnJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReceiveReturnRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewReceiveReturnRequestWithBody constructs an http.Request for the ReceiveReturn method, with any body, and a specified content type
+func NewReceiveReturnRequestWithBody(server string, id Id, params *ReceiveReturnParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/returns/%s/receive", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRefundReturnRequest calls the generic RefundReturn builder with application/json body
+func NewRefundReturnRequest(server string, id Id, params *RefundReturnParams, body RefundReturnJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRefundReturnRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRefundReturnRequestWithBody constructs an http.Request for the RefundReturn method, with any body, and a specified content type
+func NewRefundReturnRequestWithBody(server string, id Id, params *RefundReturnParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/returns/%s/refund", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRejectReturnRequest calls the generic RejectReturn builder with application/json body
+func NewRejectReturnRequest(server string, id Id, params *RejectReturnParams, body RejectReturnJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRejectReturnRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewRejectReturnRequestWithBody constructs an http.Request for the RejectReturn method, with any body, and a specified content type
+func NewRejectReturnRequestWithBody(server string, id Id, params *RejectReturnParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/returns/%s/reject", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
 		}
 
 	}
@@ -49398,6 +52668,38 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
 	ListOrdersWithResponse(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*ListOrdersReply, error)
 
+	// CreateOrderWithBodyWithResponse Place an order
+	//
+	// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+	// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+	// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+	// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+	// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+	//
+	// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+	// under a used number is the error `orders.external_number_reused`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+	CreateOrderWithBodyWithResponse(ctx context.Context, params *CreateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOrderReply, error)
+
+	// CreateOrderWithResponse Place an order
+	//
+	// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+	// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+	// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+	// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+	// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+	//
+	// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+	// under a used number is the error `orders.external_number_reused`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+	CreateOrderWithResponse(ctx context.Context, params *CreateOrderParams, body CreateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOrderReply, error)
+
 	// GetOrderWithResponse Read an order
 	//
 	// With its lines and what was brought back of it.
@@ -49406,6 +52708,200 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/orders/{id} (the `GetOrder` operationId).
 	GetOrderWithResponse(ctx context.Context, id Id, params *GetOrderParams, reqEditors ...RequestEditorFn) (*GetOrderReply, error)
+
+	// UpdateOrderWithBodyWithResponse Change an order
+	//
+	// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+	UpdateOrderWithBodyWithResponse(ctx context.Context, id Id, params *UpdateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOrderReply, error)
+
+	// UpdateOrderWithResponse Change an order
+	//
+	// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+	UpdateOrderWithResponse(ctx context.Context, id Id, params *UpdateOrderParams, body UpdateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOrderReply, error)
+
+	// CancelOrderWithBodyWithResponse Cancel an order
+	//
+	// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+	// needs `orders.refund`. What was handed over comes back as a return instead.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrderWithBodyWithResponse(ctx context.Context, id Id, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelOrderReply, error)
+
+	// CancelOrderWithResponse Cancel an order
+	//
+	// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+	// needs `orders.refund`. What was handed over comes back as a return instead.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+	CancelOrderWithResponse(ctx context.Context, id Id, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelOrderReply, error)
+
+	// CompleteOrderWithResponse Say that the customer has the goods
+	//
+	// A shipped order has arrived, or one that was to be picked up or taken along is handed over: those pieces leave the stock now.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/complete (the `CompleteOrder` operationId).
+	CompleteOrderWithResponse(ctx context.Context, id Id, params *CompleteOrderParams, reqEditors ...RequestEditorFn) (*CompleteOrderReply, error)
+
+	// ExchangeOrderWithBodyWithResponse Exchange goods
+	//
+	// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+	// left of it is refunded; what is missing is in `payments`, or due.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+	ExchangeOrderWithBodyWithResponse(ctx context.Context, id Id, params *ExchangeOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExchangeOrderReply, error)
+
+	// ExchangeOrderWithResponse Exchange goods
+	//
+	// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+	// left of it is refunded; what is missing is in `payments`, or due.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+	ExchangeOrderWithResponse(ctx context.Context, id Id, params *ExchangeOrderParams, body ExchangeOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*ExchangeOrderReply, error)
+
+	// ListOrderHistoryWithResponse List what happened to an order
+	//
+	// Each step with who took it and why, the newest first. Orders of tills begin when something happens to them here.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/orders/{id}/history (the `ListOrderHistory` operationId).
+	ListOrderHistoryWithResponse(ctx context.Context, id Id, params *ListOrderHistoryParams, reqEditors ...RequestEditorFn) (*ListOrderHistoryReply, error)
+
+	// ReplaceOrderLinesWithBodyWithResponse Change what is ordered
+	//
+	// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+	// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+	// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+	// that is paid.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+	ReplaceOrderLinesWithBodyWithResponse(ctx context.Context, id Id, params *ReplaceOrderLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceOrderLinesReply, error)
+
+	// ReplaceOrderLinesWithResponse Change what is ordered
+	//
+	// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+	// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+	// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+	// that is paid.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+	ReplaceOrderLinesWithResponse(ctx context.Context, id Id, params *ReplaceOrderLinesParams, body ReplaceOrderLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceOrderLinesReply, error)
+
+	// AddOrderPaymentWithBodyWithResponse Record a payment
+	//
+	// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+	// order is `paid` once nothing is due.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+	AddOrderPaymentWithBodyWithResponse(ctx context.Context, id Id, params *AddOrderPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddOrderPaymentReply, error)
+
+	// AddOrderPaymentWithResponse Record a payment
+	//
+	// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+	// order is `paid` once nothing is due.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+	AddOrderPaymentWithResponse(ctx context.Context, id Id, params *AddOrderPaymentParams, body AddOrderPaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*AddOrderPaymentReply, error)
+
+	// PlaceOrderWithResponse Place a draft
+	//
+	// Its pieces are reserved, and money is due. Prices are those of the draft.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/place (the `PlaceOrder` operationId).
+	PlaceOrderWithResponse(ctx context.Context, id Id, params *PlaceOrderParams, reqEditors ...RequestEditorFn) (*PlaceOrderReply, error)
+
+	// ReadyOrderWithResponse Say that an order can be picked up
+	//
+	// Of a paid order with fulfilment `pickup`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/ready (the `ReadyOrder` operationId).
+	ReadyOrderWithResponse(ctx context.Context, id Id, params *ReadyOrderParams, reqEditors ...RequestEditorFn) (*ReadyOrderReply, error)
+
+	// RequestReturnWithBodyWithResponse Ask to return goods
+	//
+	// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+	// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+	RequestReturnWithBodyWithResponse(ctx context.Context, id Id, params *RequestReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RequestReturnReply, error)
+
+	// RequestReturnWithResponse Ask to return goods
+	//
+	// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+	// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+	RequestReturnWithResponse(ctx context.Context, id Id, params *RequestReturnParams, body RequestReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestReturnReply, error)
+
+	// RevealOrderRecipientWithBodyWithResponse Reveal the recipient
+	//
+	// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+	RevealOrderRecipientWithBodyWithResponse(ctx context.Context, id Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealOrderRecipientReply, error)
+
+	// RevealOrderRecipientWithResponse Reveal the recipient
+	//
+	// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+	RevealOrderRecipientWithResponse(ctx context.Context, id Id, body RevealOrderRecipientJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealOrderRecipientReply, error)
+
+	// ShipOrderWithBodyWithResponse Send pieces of an order
+	//
+	// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+	ShipOrderWithBodyWithResponse(ctx context.Context, id Id, params *ShipOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ShipOrderReply, error)
+
+	// ShipOrderWithResponse Send pieces of an order
+	//
+	// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+	ShipOrderWithResponse(ctx context.Context, id Id, params *ShipOrderParams, body ShipOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*ShipOrderReply, error)
 
 	// ListPermissionsWithResponse List permissions
 	//
@@ -49437,7 +52933,9 @@ type ClientWithResponsesInterface interface {
 	// An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 	// `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 	// `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-	// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+	// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+	// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+	// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 	// caller's scope. Prices may be zero.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -49466,7 +52964,9 @@ type ClientWithResponsesInterface interface {
 	// An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 	// `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 	// `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-	// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+	// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+	// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+	// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 	// caller's scope. Prices may be zero.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -49777,6 +53277,51 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /v1/regions/{id} (the `UpdateRegion` operationId).
 	UpdateRegionWithResponse(ctx context.Context, id RegionId, params *UpdateRegionParams, body UpdateRegionJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateRegionReply, error)
 
+	// ListReturnReasonsWithResponse List reasons of returns
+	//
+	// By code; a short list.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/return-reasons (the `ListReturnReasons` operationId).
+	ListReturnReasonsWithResponse(ctx context.Context, params *ListReturnReasonsParams, reqEditors ...RequestEditorFn) (*ListReturnReasonsReply, error)
+
+	// CreateReturnReasonWithBodyWithResponse Add a reason of returns
+	//
+	// The code stays; the name can change.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+	CreateReturnReasonWithBodyWithResponse(ctx context.Context, params *CreateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReturnReasonReply, error)
+
+	// CreateReturnReasonWithResponse Add a reason of returns
+	//
+	// The code stays; the name can change.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+	CreateReturnReasonWithResponse(ctx context.Context, params *CreateReturnReasonParams, body CreateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReturnReasonReply, error)
+
+	// UpdateReturnReasonWithBodyWithResponse Change a reason of returns
+	//
+	// Archived reasons cannot be given any more.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+	UpdateReturnReasonWithBodyWithResponse(ctx context.Context, id Id, params *UpdateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateReturnReasonReply, error)
+
+	// UpdateReturnReasonWithResponse Change a reason of returns
+	//
+	// Archived reasons cannot be given any more.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+	UpdateReturnReasonWithResponse(ctx context.Context, id Id, params *UpdateReturnReasonParams, body UpdateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateReturnReasonReply, error)
+
 	// ListReturnsWithResponse List returns
 	//
 	// The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -49794,6 +53339,73 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/returns/{id} (the `GetReturn` operationId).
 	GetReturnWithResponse(ctx context.Context, id Id, params *GetReturnParams, reqEditors ...RequestEditorFn) (*GetReturnReply, error)
+
+	// ApproveReturnWithResponse Approve a return
+	//
+	// The customer may send or bring the goods.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/returns/{id}/approve (the `ApproveReturn` operationId).
+	ApproveReturnWithResponse(ctx context.Context, id Id, params *ApproveReturnParams, reqEditors ...RequestEditorFn) (*ApproveReturnReply, error)
+
+	// ReceiveReturnWithBodyWithResponse Take returned goods in
+	//
+	// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+	// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+	ReceiveReturnWithBodyWithResponse(ctx context.Context, id Id, params *ReceiveReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveReturnReply, error)
+
+	// ReceiveReturnWithResponse Take returned goods in
+	//
+	// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+	// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+	ReceiveReturnWithResponse(ctx context.Context, id Id, params *ReceiveReturnParams, body ReceiveReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveReturnReply, error)
+
+	// RefundReturnWithBodyWithResponse Refund a return
+	//
+	// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+	// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+	RefundReturnWithBodyWithResponse(ctx context.Context, id Id, params *RefundReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefundReturnReply, error)
+
+	// RefundReturnWithResponse Refund a return
+	//
+	// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+	// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+	RefundReturnWithResponse(ctx context.Context, id Id, params *RefundReturnParams, body RefundReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*RefundReturnReply, error)
+
+	// RejectReturnWithBodyWithResponse Reject a return
+	//
+	// Its pieces can be returned again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+	RejectReturnWithBodyWithResponse(ctx context.Context, id Id, params *RejectReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectReturnReply, error)
+
+	// RejectReturnWithResponse Reject a return
+	//
+	// Its pieces can be returned again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+	RejectReturnWithResponse(ctx context.Context, id Id, params *RejectReturnParams, body RejectReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectReturnReply, error)
 
 	// GetRFMDistributionWithResponse Count customers by band
 	//
@@ -62887,6 +66499,70 @@ func (r ListOrdersReply) ContentType() string {
 	return ""
 }
 
+// CreateOrderReply201Headers the declared response headers of an HTTP 201 response for CreateOrder
+type CreateOrderReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateOrderReplyDefaultHeaders the declared response headers of an HTTP default response for CreateOrder
+type CreateOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateOrderReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateOrderReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateOrderReply) GetJSON201() *Order {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetOrderReply200Headers the declared response headers of an HTTP 200 response for GetOrder
 type GetOrderReply200Headers struct {
 	ETag *string
@@ -62944,6 +66620,759 @@ func (r GetOrderReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateOrderReply200Headers the declared response headers of an HTTP 200 response for UpdateOrder
+type UpdateOrderReply200Headers struct {
+	ETag *string
+}
+
+// UpdateOrderReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateOrder
+type UpdateOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateOrderReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateOrderReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateOrderReply) GetJSON200() *Order {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelOrderReply200Headers the declared response headers of an HTTP 200 response for CancelOrder
+type CancelOrderReply200Headers struct {
+	ETag *string
+}
+
+// CancelOrderReplyDefaultHeaders the declared response headers of an HTTP default response for CancelOrder
+type CancelOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CancelOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CancelOrderReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CancelOrderReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelOrderReply) GetJSON200() *Order {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CompleteOrderReply200Headers the declared response headers of an HTTP 200 response for CompleteOrder
+type CompleteOrderReply200Headers struct {
+	ETag *string
+}
+
+// CompleteOrderReplyDefaultHeaders the declared response headers of an HTTP default response for CompleteOrder
+type CompleteOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CompleteOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CompleteOrderReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CompleteOrderReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CompleteOrderReply) GetJSON200() *Order {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CompleteOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CompleteOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CompleteOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CompleteOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CompleteOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExchangeOrderReply201Headers the declared response headers of an HTTP 201 response for ExchangeOrder
+type ExchangeOrderReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// ExchangeOrderReplyDefaultHeaders the declared response headers of an HTTP default response for ExchangeOrder
+type ExchangeOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ExchangeOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *ExchangeOrderReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ExchangeOrderReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ExchangeOrderReply) GetJSON201() *Order {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExchangeOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExchangeOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExchangeOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExchangeOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExchangeOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListOrderHistoryReply200Headers the declared response headers of an HTTP 200 response for ListOrderHistory
+type ListOrderHistoryReply200Headers struct {
+	Link *string
+}
+
+// ListOrderHistoryReplyDefaultHeaders the declared response headers of an HTTP default response for ListOrderHistory
+type ListOrderHistoryReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListOrderHistoryReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderHistory
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListOrderHistoryReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListOrderHistoryReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListOrderHistoryReply) GetJSON200() *OrderHistory {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListOrderHistoryReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListOrderHistoryReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListOrderHistoryReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListOrderHistoryReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListOrderHistoryReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReplaceOrderLinesReply200Headers the declared response headers of an HTTP 200 response for ReplaceOrderLines
+type ReplaceOrderLinesReply200Headers struct {
+	ETag *string
+}
+
+// ReplaceOrderLinesReplyDefaultHeaders the declared response headers of an HTTP default response for ReplaceOrderLines
+type ReplaceOrderLinesReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ReplaceOrderLinesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReplaceOrderLinesReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReplaceOrderLinesReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplaceOrderLinesReply) GetJSON200() *Order {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReplaceOrderLinesReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplaceOrderLinesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplaceOrderLinesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplaceOrderLinesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplaceOrderLinesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddOrderPaymentReply201Headers the declared response headers of an HTTP 201 response for AddOrderPayment
+type AddOrderPaymentReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// AddOrderPaymentReplyDefaultHeaders the declared response headers of an HTTP default response for AddOrderPayment
+type AddOrderPaymentReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type AddOrderPaymentReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *AddOrderPaymentReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *AddOrderPaymentReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddOrderPaymentReply) GetJSON201() *Order {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AddOrderPaymentReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AddOrderPaymentReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddOrderPaymentReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddOrderPaymentReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddOrderPaymentReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PlaceOrderReply200Headers the declared response headers of an HTTP 200 response for PlaceOrder
+type PlaceOrderReply200Headers struct {
+	ETag *string
+}
+
+// PlaceOrderReplyDefaultHeaders the declared response headers of an HTTP default response for PlaceOrder
+type PlaceOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type PlaceOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PlaceOrderReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *PlaceOrderReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlaceOrderReply) GetJSON200() *Order {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PlaceOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PlaceOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlaceOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlaceOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlaceOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReadyOrderReply200Headers the declared response headers of an HTTP 200 response for ReadyOrder
+type ReadyOrderReply200Headers struct {
+	ETag *string
+}
+
+// ReadyOrderReplyDefaultHeaders the declared response headers of an HTTP default response for ReadyOrder
+type ReadyOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ReadyOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReadyOrderReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReadyOrderReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReadyOrderReply) GetJSON200() *Order {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReadyOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReadyOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReadyOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReadyOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReadyOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RequestReturnReply201Headers the declared response headers of an HTTP 201 response for RequestReturn
+type RequestReturnReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// RequestReturnReplyDefaultHeaders the declared response headers of an HTTP default response for RequestReturn
+type RequestReturnReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RequestReturnReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OrderReturn
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *RequestReturnReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RequestReturnReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RequestReturnReply) GetJSON201() *OrderReturn {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RequestReturnReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RequestReturnReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RequestReturnReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RequestReturnReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RequestReturnReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RevealOrderRecipientReplyDefaultHeaders the declared response headers of an HTTP default response for RevealOrderRecipient
+type RevealOrderRecipientReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RevealOrderRecipientReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderRevealed
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RevealOrderRecipientReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RevealOrderRecipientReply) GetJSON200() *OrderRevealed {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RevealOrderRecipientReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RevealOrderRecipientReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RevealOrderRecipientReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RevealOrderRecipientReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RevealOrderRecipientReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ShipOrderReply201Headers the declared response headers of an HTTP 201 response for ShipOrder
+type ShipOrderReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// ShipOrderReplyDefaultHeaders the declared response headers of an HTTP default response for ShipOrder
+type ShipOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ShipOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Order
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *ShipOrderReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ShipOrderReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ShipOrderReply) GetJSON201() *Order {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ShipOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ShipOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ShipOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ShipOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ShipOrderReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -64361,6 +68790,196 @@ func (r UpdateRegionReply) ContentType() string {
 	return ""
 }
 
+// ListReturnReasonsReply200Headers the declared response headers of an HTTP 200 response for ListReturnReasons
+type ListReturnReasonsReply200Headers struct {
+	Link *string
+}
+
+// ListReturnReasonsReplyDefaultHeaders the declared response headers of an HTTP default response for ListReturnReasons
+type ListReturnReasonsReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ListReturnReasonsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReturnReasonList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListReturnReasonsReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ListReturnReasonsReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListReturnReasonsReply) GetJSON200() *ReturnReasonList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListReturnReasonsReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListReturnReasonsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListReturnReasonsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListReturnReasonsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListReturnReasonsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateReturnReasonReply201Headers the declared response headers of an HTTP 201 response for CreateReturnReason
+type CreateReturnReasonReply201Headers struct {
+	ETag     *string
+	Location *string
+}
+
+// CreateReturnReasonReplyDefaultHeaders the declared response headers of an HTTP default response for CreateReturnReason
+type CreateReturnReasonReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type CreateReturnReasonReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *ReturnReason
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *CreateReturnReasonReply201Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *CreateReturnReasonReplyDefaultHeaders
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateReturnReasonReply) GetJSON201() *ReturnReason {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateReturnReasonReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateReturnReasonReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateReturnReasonReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateReturnReasonReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateReturnReasonReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateReturnReasonReply200Headers the declared response headers of an HTTP 200 response for UpdateReturnReason
+type UpdateReturnReasonReply200Headers struct {
+	ETag *string
+}
+
+// UpdateReturnReasonReplyDefaultHeaders the declared response headers of an HTTP default response for UpdateReturnReason
+type UpdateReturnReasonReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type UpdateReturnReasonReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReturnReason
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateReturnReasonReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *UpdateReturnReasonReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateReturnReasonReply) GetJSON200() *ReturnReason {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UpdateReturnReasonReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateReturnReasonReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateReturnReasonReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateReturnReasonReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateReturnReasonReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListReturnsReply200Headers the declared response headers of an HTTP 200 response for ListReturns
 type ListReturnsReply200Headers struct {
 	Link *string
@@ -64481,6 +69100,258 @@ func (r GetReturnReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReturnReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ApproveReturnReply200Headers the declared response headers of an HTTP 200 response for ApproveReturn
+type ApproveReturnReply200Headers struct {
+	ETag *string
+}
+
+// ApproveReturnReplyDefaultHeaders the declared response headers of an HTTP default response for ApproveReturn
+type ApproveReturnReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ApproveReturnReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderReturn
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ApproveReturnReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ApproveReturnReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApproveReturnReply) GetJSON200() *OrderReturn {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApproveReturnReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApproveReturnReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApproveReturnReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApproveReturnReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApproveReturnReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReceiveReturnReply200Headers the declared response headers of an HTTP 200 response for ReceiveReturn
+type ReceiveReturnReply200Headers struct {
+	ETag *string
+}
+
+// ReceiveReturnReplyDefaultHeaders the declared response headers of an HTTP default response for ReceiveReturn
+type ReceiveReturnReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type ReceiveReturnReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderReturn
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReceiveReturnReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ReceiveReturnReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReceiveReturnReply) GetJSON200() *OrderReturn {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReceiveReturnReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReceiveReturnReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReceiveReturnReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReceiveReturnReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReceiveReturnReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RefundReturnReply200Headers the declared response headers of an HTTP 200 response for RefundReturn
+type RefundReturnReply200Headers struct {
+	ETag *string
+}
+
+// RefundReturnReplyDefaultHeaders the declared response headers of an HTTP default response for RefundReturn
+type RefundReturnReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RefundReturnReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderReturn
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RefundReturnReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RefundReturnReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RefundReturnReply) GetJSON200() *OrderReturn {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RefundReturnReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RefundReturnReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RefundReturnReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RefundReturnReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RefundReturnReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RejectReturnReply200Headers the declared response headers of an HTTP 200 response for RejectReturn
+type RejectReturnReply200Headers struct {
+	ETag *string
+}
+
+// RejectReturnReplyDefaultHeaders the declared response headers of an HTTP default response for RejectReturn
+type RejectReturnReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type RejectReturnReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderReturn
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RejectReturnReply200Headers
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RejectReturnReplyDefaultHeaders
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RejectReturnReply) GetJSON200() *OrderReturn {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RejectReturnReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RejectReturnReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RejectReturnReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RejectReturnReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RejectReturnReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -73984,6 +78855,50 @@ func (c *ClientWithResponses) ListOrdersWithResponse(ctx context.Context, params
 	return ParseListOrdersReply(rsp)
 }
 
+// CreateOrderWithBodyWithResponse Place an order
+//
+// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+//
+// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+// under a used number is the error `orders.external_number_reused`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+func (c *ClientWithResponses) CreateOrderWithBodyWithResponse(ctx context.Context, params *CreateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateOrderReply, error) {
+	rsp, err := c.CreateOrderWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOrderReply(rsp)
+}
+
+// CreateOrderWithResponse Place an order
+//
+// Prices come from the catalogue; only callers with `orders.override_price` may send `unit_price_amount` or `discount_amount`. Pieces are
+// reserved in the store at once, all lines or none; variants of which no store keeps a stock are sold without. With `draft: true` nothing is
+// promised yet. `payments` are those received already (cash, card, ...): they count as recorded, and an order paid in full is `paid`; one
+// whose goods the customer takes along (`fulfilment: taken`) is then completed. What is still due is paid by
+// `POST /v1/orders/{id}/payments` until `pay_by`, after which the order is cancelled by itself.
+//
+// `external_number` is the sender's own, unique within the store: the same order sent again is answered with the first one, other content
+// under a used number is the error `orders.external_number_reused`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders (the `CreateOrder` operationId).
+func (c *ClientWithResponses) CreateOrderWithResponse(ctx context.Context, params *CreateOrderParams, body CreateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateOrderReply, error) {
+	rsp, err := c.CreateOrder(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateOrderReply(rsp)
+}
+
 // GetOrderWithResponse Read an order
 //
 // With its lines and what was brought back of it.
@@ -73997,6 +78912,320 @@ func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, id Id, p
 		return nil, err
 	}
 	return ParseGetOrderReply(rsp)
+}
+
+// UpdateOrderWithBodyWithResponse Change an order
+//
+// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+func (c *ClientWithResponses) UpdateOrderWithBodyWithResponse(ctx context.Context, id Id, params *UpdateOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateOrderReply, error) {
+	rsp, err := c.UpdateOrderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOrderReply(rsp)
+}
+
+// UpdateOrderWithResponse Change an order
+//
+// Note, recipient, who sold, custom fields. The recipient until the first shipment. What is left out stays; null empties.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/orders/{id} (the `UpdateOrder` operationId).
+func (c *ClientWithResponses) UpdateOrderWithResponse(ctx context.Context, id Id, params *UpdateOrderParams, body UpdateOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateOrderReply, error) {
+	rsp, err := c.UpdateOrder(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateOrderReply(rsp)
+}
+
+// CancelOrderWithBodyWithResponse Cancel an order
+//
+// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+// needs `orders.refund`. What was handed over comes back as a return instead.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *ClientWithResponses) CancelOrderWithBodyWithResponse(ctx context.Context, id Id, params *CancelOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelOrderReply, error) {
+	rsp, err := c.CancelOrderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelOrderReply(rsp)
+}
+
+// CancelOrderWithResponse Cancel an order
+//
+// Before anything of it was shipped or handed over. Its pieces are free again, and what was paid is refunded to where it came from, which
+// needs `orders.refund`. What was handed over comes back as a return instead.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/cancel (the `CancelOrder` operationId).
+func (c *ClientWithResponses) CancelOrderWithResponse(ctx context.Context, id Id, params *CancelOrderParams, body CancelOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelOrderReply, error) {
+	rsp, err := c.CancelOrder(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelOrderReply(rsp)
+}
+
+// CompleteOrderWithResponse Say that the customer has the goods
+//
+// A shipped order has arrived, or one that was to be picked up or taken along is handed over: those pieces leave the stock now.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/complete (the `CompleteOrder` operationId).
+func (c *ClientWithResponses) CompleteOrderWithResponse(ctx context.Context, id Id, params *CompleteOrderParams, reqEditors ...RequestEditorFn) (*CompleteOrderReply, error) {
+	rsp, err := c.CompleteOrder(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCompleteOrderReply(rsp)
+}
+
+// ExchangeOrderWithBodyWithResponse Exchange goods
+//
+// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+// left of it is refunded; what is missing is in `payments`, or due.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+func (c *ClientWithResponses) ExchangeOrderWithBodyWithResponse(ctx context.Context, id Id, params *ExchangeOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExchangeOrderReply, error) {
+	rsp, err := c.ExchangeOrderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExchangeOrderReply(rsp)
+}
+
+// ExchangeOrderWithResponse Exchange goods
+//
+// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
+// left of it is refunded; what is missing is in `payments`, or due.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/exchanges (the `ExchangeOrder` operationId).
+func (c *ClientWithResponses) ExchangeOrderWithResponse(ctx context.Context, id Id, params *ExchangeOrderParams, body ExchangeOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*ExchangeOrderReply, error) {
+	rsp, err := c.ExchangeOrder(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExchangeOrderReply(rsp)
+}
+
+// ListOrderHistoryWithResponse List what happened to an order
+//
+// Each step with who took it and why, the newest first. Orders of tills begin when something happens to them here.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/orders/{id}/history (the `ListOrderHistory` operationId).
+func (c *ClientWithResponses) ListOrderHistoryWithResponse(ctx context.Context, id Id, params *ListOrderHistoryParams, reqEditors ...RequestEditorFn) (*ListOrderHistoryReply, error) {
+	rsp, err := c.ListOrderHistory(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListOrderHistoryReply(rsp)
+}
+
+// ReplaceOrderLinesWithBodyWithResponse Change what is ordered
+//
+// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+// that is paid.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+func (c *ClientWithResponses) ReplaceOrderLinesWithBodyWithResponse(ctx context.Context, id Id, params *ReplaceOrderLinesParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceOrderLinesReply, error) {
+	rsp, err := c.ReplaceOrderLinesWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplaceOrderLinesReply(rsp)
+}
+
+// ReplaceOrderLinesWithResponse Change what is ordered
+//
+// The lines as they shall be, before anything is shipped. A line with `id` is one there is: its price and discount stay unless the caller holds
+// `orders.override_price`; the others are new and priced as by `POST /v1/orders`. Lines that are not named are taken off. Reserved pieces
+// follow. What becomes too much of what was paid is refunded (needs `orders.refund`); if more is due, the order is `placed` again until
+// that is paid.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/orders/{id}/lines (the `ReplaceOrderLines` operationId).
+func (c *ClientWithResponses) ReplaceOrderLinesWithResponse(ctx context.Context, id Id, params *ReplaceOrderLinesParams, body ReplaceOrderLinesJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceOrderLinesReply, error) {
+	rsp, err := c.ReplaceOrderLines(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplaceOrderLinesReply(rsp)
+}
+
+// AddOrderPaymentWithBodyWithResponse Record a payment
+//
+// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+// order is `paid` once nothing is due.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+func (c *ClientWithResponses) AddOrderPaymentWithBodyWithResponse(ctx context.Context, id Id, params *AddOrderPaymentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddOrderPaymentReply, error) {
+	rsp, err := c.AddOrderPaymentWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddOrderPaymentReply(rsp)
+}
+
+// AddOrderPaymentWithResponse Record a payment
+//
+// Money received, for example cash or by the card terminal. At most what is still due: paying twice is the error `orders.nothing_due`. The
+// order is `paid` once nothing is due.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/payments (the `AddOrderPayment` operationId).
+func (c *ClientWithResponses) AddOrderPaymentWithResponse(ctx context.Context, id Id, params *AddOrderPaymentParams, body AddOrderPaymentJSONRequestBody, reqEditors ...RequestEditorFn) (*AddOrderPaymentReply, error) {
+	rsp, err := c.AddOrderPayment(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddOrderPaymentReply(rsp)
+}
+
+// PlaceOrderWithResponse Place a draft
+//
+// Its pieces are reserved, and money is due. Prices are those of the draft.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/place (the `PlaceOrder` operationId).
+func (c *ClientWithResponses) PlaceOrderWithResponse(ctx context.Context, id Id, params *PlaceOrderParams, reqEditors ...RequestEditorFn) (*PlaceOrderReply, error) {
+	rsp, err := c.PlaceOrder(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlaceOrderReply(rsp)
+}
+
+// ReadyOrderWithResponse Say that an order can be picked up
+//
+// Of a paid order with fulfilment `pickup`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/ready (the `ReadyOrder` operationId).
+func (c *ClientWithResponses) ReadyOrderWithResponse(ctx context.Context, id Id, params *ReadyOrderParams, reqEditors ...RequestEditorFn) (*ReadyOrderReply, error) {
+	rsp, err := c.ReadyOrder(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReadyOrderReply(rsp)
+}
+
+// RequestReturnWithBodyWithResponse Ask to return goods
+//
+// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+func (c *ClientWithResponses) RequestReturnWithBodyWithResponse(ctx context.Context, id Id, params *RequestReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RequestReturnReply, error) {
+	rsp, err := c.RequestReturnWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRequestReturnReply(rsp)
+}
+
+// RequestReturnWithResponse Ask to return goods
+//
+// Of a completed or shipped order, within the return window unless `beyond_window` (needs `orders.refund`). Each line says how many pieces and
+// why. What they are worth is their part of what was really paid after discounts, to the last minor unit over all returns of the line.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/returns (the `RequestReturn` operationId).
+func (c *ClientWithResponses) RequestReturnWithResponse(ctx context.Context, id Id, params *RequestReturnParams, body RequestReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestReturnReply, error) {
+	rsp, err := c.RequestReturn(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRequestReturnReply(rsp)
+}
+
+// RevealOrderRecipientWithBodyWithResponse Reveal the recipient
+//
+// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+func (c *ClientWithResponses) RevealOrderRecipientWithBodyWithResponse(ctx context.Context, id Id, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RevealOrderRecipientReply, error) {
+	rsp, err := c.RevealOrderRecipientWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealOrderRecipientReply(rsp)
+}
+
+// RevealOrderRecipientWithResponse Reveal the recipient
+//
+// The recipient in clear, to write the label. Each call is audited with the reason, and its rate is limited.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/reveal (the `RevealOrderRecipient` operationId).
+func (c *ClientWithResponses) RevealOrderRecipientWithResponse(ctx context.Context, id Id, body RevealOrderRecipientJSONRequestBody, reqEditors ...RequestEditorFn) (*RevealOrderRecipientReply, error) {
+	rsp, err := c.RevealOrderRecipient(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRevealOrderRecipientReply(rsp)
+}
+
+// ShipOrderWithBodyWithResponse Send pieces of an order
+//
+// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+func (c *ClientWithResponses) ShipOrderWithBodyWithResponse(ctx context.Context, id Id, params *ShipOrderParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ShipOrderReply, error) {
+	rsp, err := c.ShipOrderWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseShipOrderReply(rsp)
+}
+
+// ShipOrderWithResponse Send pieces of an order
+//
+// Of a paid order with fulfilment `delivery`. Without `lines` everything that is not sent yet. The pieces leave the stock of the store.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{id}/shipments (the `ShipOrder` operationId).
+func (c *ClientWithResponses) ShipOrderWithResponse(ctx context.Context, id Id, params *ShipOrderParams, body ShipOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*ShipOrderReply, error) {
+	rsp, err := c.ShipOrder(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseShipOrderReply(rsp)
 }
 
 // ListPermissionsWithResponse List permissions
@@ -74035,7 +79264,9 @@ func (c *ClientWithResponses) ListPermissionsWithResponse(ctx context.Context, p
 // An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 // `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 // `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 // caller's scope. Prices may be zero.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -74070,7 +79301,9 @@ func (c *ClientWithResponses) IngestPOSOrdersWithBodyWithResponse(ctx context.Co
 // An unknown SKU is the error `orders.sku_unknown`; for callers who also hold `catalog.manage` it becomes a product when
 // `create_missing_variants` is set, which has no effect for others. A customer who is named but not found is the error
 // `orders.customer_not_found`; a ticket without customer is anonymous. Tickets of archived customers are taken in and count for
-// their metrics, since past purchases may arrive late. `staff_id` names somebody of the ticket's store, or anybody within the
+// their metrics, since past purchases may arrive late. Where a store keeps a stock of a variant, what the ticket sells leaves it and what
+// it takes back returns to it; tills are right, so that pieces sold beyond the book are first found by an adjustment. A ticket from
+// before the last approved count of a variant leaves its stock alone, as the count has seen the effect. `staff_id` names somebody of the ticket's store, or anybody within the
 // caller's scope. Prices may be zero.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -74573,6 +79806,81 @@ func (c *ClientWithResponses) UpdateRegionWithResponse(ctx context.Context, id R
 	return ParseUpdateRegionReply(rsp)
 }
 
+// ListReturnReasonsWithResponse List reasons of returns
+//
+// By code; a short list.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/return-reasons (the `ListReturnReasons` operationId).
+func (c *ClientWithResponses) ListReturnReasonsWithResponse(ctx context.Context, params *ListReturnReasonsParams, reqEditors ...RequestEditorFn) (*ListReturnReasonsReply, error) {
+	rsp, err := c.ListReturnReasons(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListReturnReasonsReply(rsp)
+}
+
+// CreateReturnReasonWithBodyWithResponse Add a reason of returns
+//
+// The code stays; the name can change.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+func (c *ClientWithResponses) CreateReturnReasonWithBodyWithResponse(ctx context.Context, params *CreateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateReturnReasonReply, error) {
+	rsp, err := c.CreateReturnReasonWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateReturnReasonReply(rsp)
+}
+
+// CreateReturnReasonWithResponse Add a reason of returns
+//
+// The code stays; the name can change.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/return-reasons (the `CreateReturnReason` operationId).
+func (c *ClientWithResponses) CreateReturnReasonWithResponse(ctx context.Context, params *CreateReturnReasonParams, body CreateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateReturnReasonReply, error) {
+	rsp, err := c.CreateReturnReason(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateReturnReasonReply(rsp)
+}
+
+// UpdateReturnReasonWithBodyWithResponse Change a reason of returns
+//
+// Archived reasons cannot be given any more.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+func (c *ClientWithResponses) UpdateReturnReasonWithBodyWithResponse(ctx context.Context, id Id, params *UpdateReturnReasonParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateReturnReasonReply, error) {
+	rsp, err := c.UpdateReturnReasonWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateReturnReasonReply(rsp)
+}
+
+// UpdateReturnReasonWithResponse Change a reason of returns
+//
+// Archived reasons cannot be given any more.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/return-reasons/{id} (the `UpdateReturnReason` operationId).
+func (c *ClientWithResponses) UpdateReturnReasonWithResponse(ctx context.Context, id Id, params *UpdateReturnReasonParams, body UpdateReturnReasonJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateReturnReasonReply, error) {
+	rsp, err := c.UpdateReturnReason(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateReturnReasonReply(rsp)
+}
+
 // ListReturnsWithResponse List returns
 //
 // The newest first, by the time they were brought back. Filters combine; only returns within the caller's scope are seen.
@@ -74601,6 +79909,115 @@ func (c *ClientWithResponses) GetReturnWithResponse(ctx context.Context, id Id, 
 		return nil, err
 	}
 	return ParseGetReturnReply(rsp)
+}
+
+// ApproveReturnWithResponse Approve a return
+//
+// The customer may send or bring the goods.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/returns/{id}/approve (the `ApproveReturn` operationId).
+func (c *ClientWithResponses) ApproveReturnWithResponse(ctx context.Context, id Id, params *ApproveReturnParams, reqEditors ...RequestEditorFn) (*ApproveReturnReply, error) {
+	rsp, err := c.ApproveReturn(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveReturnReply(rsp)
+}
+
+// ReceiveReturnWithBodyWithResponse Take returned goods in
+//
+// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+func (c *ClientWithResponses) ReceiveReturnWithBodyWithResponse(ctx context.Context, id Id, params *ReceiveReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveReturnReply, error) {
+	rsp, err := c.ReceiveReturnWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveReturnReply(rsp)
+}
+
+// ReceiveReturnWithResponse Take returned goods in
+//
+// Says of each line how many pieces are fit for the shelf and how many are damaged; without `lines` all are fit. The pieces enter the stock of
+// the store that takes them, another one than the order's if `store_id` says so. Pieces that did not come are left out, and the return is worth less.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/returns/{id}/receive (the `ReceiveReturn` operationId).
+func (c *ClientWithResponses) ReceiveReturnWithResponse(ctx context.Context, id Id, params *ReceiveReturnParams, body ReceiveReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*ReceiveReturnReply, error) {
+	rsp, err := c.ReceiveReturn(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReceiveReturnReply(rsp)
+}
+
+// RefundReturnWithBodyWithResponse Refund a return
+//
+// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+func (c *ClientWithResponses) RefundReturnWithBodyWithResponse(ctx context.Context, id Id, params *RefundReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefundReturnReply, error) {
+	rsp, err := c.RefundReturnWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefundReturnReply(rsp)
+}
+
+// RefundReturnWithResponse Refund a return
+//
+// Gives back what the received goods are worth, to where it came from: through the provider, or recorded where it was recorded. With `goods_kept` an
+// approved return is refunded though nothing comes back. `shipping_amount` gives back a part of the shipping too.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/returns/{id}/refund (the `RefundReturn` operationId).
+func (c *ClientWithResponses) RefundReturnWithResponse(ctx context.Context, id Id, params *RefundReturnParams, body RefundReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*RefundReturnReply, error) {
+	rsp, err := c.RefundReturn(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRefundReturnReply(rsp)
+}
+
+// RejectReturnWithBodyWithResponse Reject a return
+//
+// Its pieces can be returned again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+func (c *ClientWithResponses) RejectReturnWithBodyWithResponse(ctx context.Context, id Id, params *RejectReturnParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RejectReturnReply, error) {
+	rsp, err := c.RejectReturnWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectReturnReply(rsp)
+}
+
+// RejectReturnWithResponse Reject a return
+//
+// Its pieces can be returned again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/returns/{id}/reject (the `RejectReturn` operationId).
+func (c *ClientWithResponses) RejectReturnWithResponse(ctx context.Context, id Id, params *RejectReturnParams, body RejectReturnJSONRequestBody, reqEditors ...RequestEditorFn) (*RejectReturnReply, error) {
+	rsp, err := c.RejectReturn(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRejectReturnReply(rsp)
 }
 
 // GetRFMDistributionWithResponse Count customers by band
@@ -88270,6 +93687,76 @@ func ParseListOrdersReply(rsp *http.Response) (*ListOrdersReply, error) {
 	return response, nil
 }
 
+// ParseCreateOrderReply parses an HTTP response from a CreateOrderWithResponse call
+func ParseCreateOrderReply(rsp *http.Response) (*CreateOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateOrderReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetOrderReply parses an HTTP response from a GetOrderWithResponse call
 func ParseGetOrderReply(rsp *http.Response) (*GetOrderReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -88316,6 +93803,780 @@ func ParseGetOrderReply(rsp *http.Response) (*GetOrderReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers GetOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateOrderReply parses an HTTP response from a UpdateOrderWithResponse call
+func ParseUpdateOrderReply(rsp *http.Response) (*UpdateOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateOrderReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelOrderReply parses an HTTP response from a CancelOrderWithResponse call
+func ParseCancelOrderReply(rsp *http.Response) (*CancelOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CancelOrderReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers CancelOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCompleteOrderReply parses an HTTP response from a CompleteOrderWithResponse call
+func ParseCompleteOrderReply(rsp *http.Response) (*CompleteOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CompleteOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CompleteOrderReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers CompleteOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExchangeOrderReply parses an HTTP response from a ExchangeOrderWithResponse call
+func ParseExchangeOrderReply(rsp *http.Response) (*ExchangeOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExchangeOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers ExchangeOrderReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers ExchangeOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListOrderHistoryReply parses an HTTP response from a ListOrderHistoryWithResponse call
+func ParseListOrderHistoryReply(rsp *http.Response) (*ListOrderHistoryReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListOrderHistoryReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderHistory
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListOrderHistoryReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListOrderHistoryReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReplaceOrderLinesReply parses an HTTP response from a ReplaceOrderLinesWithResponse call
+func ParseReplaceOrderLinesReply(rsp *http.Response) (*ReplaceOrderLinesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplaceOrderLinesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReplaceOrderLinesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ReplaceOrderLinesReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddOrderPaymentReply parses an HTTP response from a AddOrderPaymentWithResponse call
+func ParseAddOrderPaymentReply(rsp *http.Response) (*AddOrderPaymentReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddOrderPaymentReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers AddOrderPaymentReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers AddOrderPaymentReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePlaceOrderReply parses an HTTP response from a PlaceOrderWithResponse call
+func ParsePlaceOrderReply(rsp *http.Response) (*PlaceOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlaceOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PlaceOrderReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers PlaceOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReadyOrderReply parses an HTTP response from a ReadyOrderWithResponse call
+func ParseReadyOrderReply(rsp *http.Response) (*ReadyOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReadyOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReadyOrderReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ReadyOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRequestReturnReply parses an HTTP response from a RequestReturnWithResponse call
+func ParseRequestReturnReply(rsp *http.Response) (*RequestReturnReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RequestReturnReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OrderReturn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers RequestReturnReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers RequestReturnReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRevealOrderRecipientReply parses an HTTP response from a RevealOrderRecipientWithResponse call
+func ParseRevealOrderRecipientReply(rsp *http.Response) (*RevealOrderRecipientReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RevealOrderRecipientReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderRevealed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RevealOrderRecipientReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseShipOrderReply parses an HTTP response from a ShipOrderWithResponse call
+func ParseShipOrderReply(rsp *http.Response) (*ShipOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ShipOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Order
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers ShipOrderReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers ShipOrderReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
@@ -89774,6 +96035,202 @@ func ParseUpdateRegionReply(rsp *http.Response) (*UpdateRegionReply, error) {
 	return response, nil
 }
 
+// ParseListReturnReasonsReply parses an HTTP response from a ListReturnReasonsWithResponse call
+func ParseListReturnReasonsReply(rsp *http.Response) (*ListReturnReasonsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListReturnReasonsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReturnReasonList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListReturnReasonsReply200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ListReturnReasonsReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateReturnReasonReply parses an HTTP response from a CreateReturnReasonWithResponse call
+func ParseCreateReturnReasonReply(rsp *http.Response) (*CreateReturnReasonReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateReturnReasonReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest ReturnReason
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers CreateReturnReasonReply201Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers201 = &headers
+	case true:
+		var headers CreateReturnReasonReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateReturnReasonReply parses an HTTP response from a UpdateReturnReasonWithResponse call
+func ParseUpdateReturnReasonReply(rsp *http.Response) (*UpdateReturnReasonReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateReturnReasonReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReturnReason
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateReturnReasonReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers UpdateReturnReasonReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListReturnsReply parses an HTTP response from a ListReturnsWithResponse call
 func ParseListReturnsReply(rsp *http.Response) (*ListReturnsReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -89883,6 +96340,258 @@ func ParseGetReturnReply(rsp *http.Response) (*GetReturnReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers GetReturnReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseApproveReturnReply parses an HTTP response from a ApproveReturnWithResponse call
+func ParseApproveReturnReply(rsp *http.Response) (*ApproveReturnReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApproveReturnReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderReturn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ApproveReturnReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ApproveReturnReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReceiveReturnReply parses an HTTP response from a ReceiveReturnWithResponse call
+func ParseReceiveReturnReply(rsp *http.Response) (*ReceiveReturnReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReceiveReturnReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderReturn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReceiveReturnReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers ReceiveReturnReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRefundReturnReply parses an HTTP response from a RefundReturnWithResponse call
+func ParseRefundReturnReply(rsp *http.Response) (*RefundReturnReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RefundReturnReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderReturn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RefundReturnReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RefundReturnReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRejectReturnReply parses an HTTP response from a RejectReturnWithResponse call
+func ParseRejectReturnReply(rsp *http.Response) (*RejectReturnReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RejectReturnReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderReturn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RejectReturnReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		response.Headers200 = &headers
+	case true:
+		var headers RejectReturnReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

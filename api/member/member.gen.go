@@ -549,7 +549,10 @@ type MemberOrder struct {
 	PlacedAt       time.Time          `json:"placed_at"`
 	ReturnedAmount int64              `json:"returned_amount"`
 
-	// Status Where the order stands. Tickets of tills are completed from the start.
+	// Status Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
+	// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
+	// it counts as a purchase. Tickets of tills are completed from the start.
+	//
 	//
 	// Example: completed
 	Status externalRef3.OrderStatus `json:"status"`

@@ -47,6 +47,117 @@ func (e OrderChannel) Valid() bool {
 	}
 }
 
+// Defines values for OrderFulfilment.
+const (
+	FulfilDelivery OrderFulfilment = "delivery"
+	FulfilPickup   OrderFulfilment = "pickup"
+	FulfilTaken    OrderFulfilment = "taken"
+)
+
+// Valid indicates whether the value is a known member of the OrderFulfilment enum.
+func (e OrderFulfilment) Valid() bool {
+	switch e {
+	case FulfilDelivery:
+		return true
+	case FulfilPickup:
+		return true
+	case FulfilTaken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderHistoryEntryActorKind.
+const (
+	HistoryAPIKey OrderHistoryEntryActorKind = "api_key"
+	HistoryMember OrderHistoryEntryActorKind = "member"
+	HistoryStaff  OrderHistoryEntryActorKind = "staff"
+	HistorySystem OrderHistoryEntryActorKind = "system"
+)
+
+// Valid indicates whether the value is a known member of the OrderHistoryEntryActorKind enum.
+func (e OrderHistoryEntryActorKind) Valid() bool {
+	switch e {
+	case HistoryAPIKey:
+		return true
+	case HistoryMember:
+		return true
+	case HistoryStaff:
+		return true
+	case HistorySystem:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderPaymentStatus.
+const (
+	PaymentClosed    OrderPaymentStatus = "closed"
+	PaymentFailed    OrderPaymentStatus = "failed"
+	PaymentPending   OrderPaymentStatus = "pending"
+	PaymentSucceeded OrderPaymentStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the OrderPaymentStatus enum.
+func (e OrderPaymentStatus) Valid() bool {
+	switch e {
+	case PaymentClosed:
+		return true
+	case PaymentFailed:
+		return true
+	case PaymentPending:
+		return true
+	case PaymentSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderRefundStatus.
+const (
+	RefundFailed     OrderRefundStatus = "failed"
+	RefundPending    OrderRefundStatus = "pending"
+	RefundProcessing OrderRefundStatus = "processing"
+	RefundSucceeded  OrderRefundStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the OrderRefundStatus enum.
+func (e OrderRefundStatus) Valid() bool {
+	switch e {
+	case RefundFailed:
+		return true
+	case RefundPending:
+		return true
+	case RefundProcessing:
+		return true
+	case RefundSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OrderReturnKind.
+const (
+	ReturnForExchange OrderReturnKind = "exchange"
+	ReturnForRefund   OrderReturnKind = "refund"
+)
+
+// Valid indicates whether the value is a known member of the OrderReturnKind enum.
+func (e OrderReturnKind) Valid() bool {
+	switch e {
+	case ReturnForExchange:
+		return true
+	case ReturnForRefund:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderReturnStatus.
 const (
 	ReturnApproved  OrderReturnStatus = "approved"
@@ -76,13 +187,14 @@ func (e OrderReturnStatus) Valid() bool {
 
 // Defines values for OrderStatus.
 const (
-	OrderCancelled OrderStatus = "cancelled"
-	OrderCompleted OrderStatus = "completed"
-	OrderDraft     OrderStatus = "draft"
-	OrderPaid      OrderStatus = "paid"
-	OrderPlaced    OrderStatus = "placed"
-	OrderReady     OrderStatus = "ready"
-	OrderShipped   OrderStatus = "shipped"
+	OrderCancelled     OrderStatus = "cancelled"
+	OrderCompleted     OrderStatus = "completed"
+	OrderDraft         OrderStatus = "draft"
+	OrderPaid          OrderStatus = "paid"
+	OrderPartlyShipped OrderStatus = "partly_shipped"
+	OrderPlaced        OrderStatus = "placed"
+	OrderReady         OrderStatus = "ready"
+	OrderShipped       OrderStatus = "shipped"
 )
 
 // Valid indicates whether the value is a known member of the OrderStatus enum.
@@ -95,6 +207,8 @@ func (e OrderStatus) Valid() bool {
 	case OrderDraft:
 		return true
 	case OrderPaid:
+		return true
+	case OrderPartlyShipped:
 		return true
 	case OrderPlaced:
 		return true
@@ -143,6 +257,96 @@ func (e POSWarning) Valid() bool {
 	}
 }
 
+// Defines values for RecordedPaymentMethod.
+const (
+	RecordedBankTransfer RecordedPaymentMethod = "bank_transfer"
+	RecordedCard         RecordedPaymentMethod = "card"
+	RecordedCash         RecordedPaymentMethod = "cash"
+	RecordedOther        RecordedPaymentMethod = "other"
+)
+
+// Valid indicates whether the value is a known member of the RecordedPaymentMethod enum.
+func (e RecordedPaymentMethod) Valid() bool {
+	switch e {
+	case RecordedBankTransfer:
+		return true
+	case RecordedCard:
+		return true
+	case RecordedCash:
+		return true
+	case RecordedOther:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReturnReasonStatus.
+const (
+	ReasonActive   ReturnReasonStatus = "active"
+	ReasonArchived ReturnReasonStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the ReturnReasonStatus enum.
+func (e ReturnReasonStatus) Valid() bool {
+	switch e {
+	case ReasonActive:
+		return true
+	case ReasonArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReturnReasonChangeStatus.
+const (
+	ReasonChangeActive   ReturnReasonChangeStatus = "active"
+	ReasonChangeArchived ReturnReasonChangeStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the ReturnReasonChangeStatus enum.
+func (e ReturnReasonChangeStatus) Valid() bool {
+	switch e {
+	case ReasonChangeActive:
+		return true
+	case ReasonChangeArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ShipmentStatus.
+const (
+	ShipmentDelivered  ShipmentStatus = "delivered"
+	ShipmentDelivering ShipmentStatus = "delivering"
+	ShipmentInTransit  ShipmentStatus = "in_transit"
+	ShipmentProblem    ShipmentStatus = "problem"
+	ShipmentReturned   ShipmentStatus = "returned"
+	ShipmentSent       ShipmentStatus = "sent"
+)
+
+// Valid indicates whether the value is a known member of the ShipmentStatus enum.
+func (e ShipmentStatus) Valid() bool {
+	switch e {
+	case ShipmentDelivered:
+		return true
+	case ShipmentDelivering:
+		return true
+	case ShipmentInTransit:
+		return true
+	case ShipmentProblem:
+		return true
+	case ShipmentReturned:
+		return true
+	case ShipmentSent:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListOrdersParamsInclude.
 const (
 	ListOrdersParamsIncludeIncludeTotalCount ListOrdersParamsInclude = "total_count"
@@ -152,6 +356,36 @@ const (
 func (e ListOrdersParamsInclude) Valid() bool {
 	switch e {
 	case ListOrdersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListOrderHistoryParamsInclude.
+const (
+	ListOrderHistoryParamsIncludeIncludeTotalCount ListOrderHistoryParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListOrderHistoryParamsInclude enum.
+func (e ListOrderHistoryParamsInclude) Valid() bool {
+	switch e {
+	case ListOrderHistoryParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListReturnReasonsParamsInclude.
+const (
+	ListReturnReasonsParamsIncludeIncludeTotalCount ListReturnReasonsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListReturnReasonsParamsInclude enum.
+func (e ListReturnReasonsParamsInclude) Valid() bool {
+	switch e {
+	case ListReturnReasonsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -173,21 +407,59 @@ func (e ListReturnsParamsInclude) Valid() bool {
 	}
 }
 
+// ExchangeInput What comes back and what is handed over.
+//
+// Example: {"fulfilment":"taken","lines":[{"quantity":1,"sku":"85123A-XL"}],"return_lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size"}]}
+type ExchangeInput struct {
+	BeyondWindow *bool `json:"beyond_window,omitempty"`
+
+	// Damaged The goods that come back are not fit for the shelf.
+	Damaged *bool `json:"damaged,omitempty"`
+
+	// Fulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+	//
+	//
+	// Example: delivery
+	Fulfilment  *OrderFulfilment     `json:"fulfilment,omitempty"`
+	Lines       []OrderLineInput     `json:"lines"`
+	Payments    *[]OrderPaymentInput `json:"payments,omitempty"`
+	ReturnLines []ReturnLineInput    `json:"return_lines"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *externalRef0.Id `json:"store_id,omitempty"`
+}
+
+// LineQuantity Pieces of a line.
+//
+// Example: {"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":6}
+type LineQuantity struct {
+	// LineId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	LineId   externalRef0.Id `json:"line_id"`
+	Quantity int64           `json:"quantity"`
+}
+
 // Order A purchase.
 //
-// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","cancelled_at":null,"channel":"pos","completed_at":"2026-07-01T02:00:00Z","coupon_codes":[],"created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","discount_amount":0,"exchange_of_id":null,"external_number":"536365","fulfilment":"taken","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","paid_amount":1530,"paid_at":"2026-07-01T02:00:00Z","pay_by":null,"placed_at":"2026-07-01T02:00:00Z","refunded_amount":0,"returned_amount":0,"shipping_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}
 type Order struct {
 	// AssignedStaffId The customer's assistant.
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
 
 	// BusinessOn The business day it counts for.
-	BusinessOn openapi_types.Date `json:"business_on"`
+	BusinessOn  openapi_types.Date           `json:"business_on"`
+	CancelledAt nullable.Nullable[time.Time] `json:"cancelled_at"`
 
 	// Channel Where the order was placed.
 	//
 	// Example: pos
-	Channel   OrderChannel `json:"channel"`
-	CreatedAt time.Time    `json:"created_at"`
+	Channel     OrderChannel                 `json:"channel"`
+	CompletedAt nullable.Nullable[time.Time] `json:"completed_at"`
+	CouponCodes []string                     `json:"coupon_codes"`
+	CreatedAt   time.Time                    `json:"created_at"`
 
 	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
 	//
@@ -205,8 +477,20 @@ type Order struct {
 	// CustomerId Null when nobody was named.
 	CustomerId nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
 
+	// DiscountAmount What is taken off over all lines.
+	DiscountAmount int64 `json:"discount_amount"`
+
+	// ExchangeOfId The return whose goods this order replaces.
+	ExchangeOfId nullable.Nullable[openapi_types.UUID] `json:"exchange_of_id"`
+
 	// ExternalNumber The till's own number.
 	ExternalNumber nullable.Nullable[string] `json:"external_number"`
+
+	// Fulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+	//
+	//
+	// Example: delivery
+	Fulfilment OrderFulfilment `json:"fulfilment"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -217,21 +501,49 @@ type Order struct {
 	// Lines Only where a single order is read.
 	Lines *[]OrderLine `json:"lines,omitempty"`
 
-	// OrderNumber The number people read out.
-	OrderNumber string         `json:"order_number"`
-	Payments    []OrderPayment `json:"payments"`
-	PlacedAt    time.Time      `json:"placed_at"`
+	// Note A wish or remark. Only where a single order is read.
+	Note nullable.Nullable[string] `json:"note,omitempty"`
 
-	// ReturnedAmount Sum of the linked returns; tills may give back more than the sale had.
+	// OrderNumber The number people read out.
+	OrderNumber string `json:"order_number"`
+
+	// PaidAmount Sum of the succeeded payments; the total where a till did not tell its payments.
+	PaidAmount int64                        `json:"paid_amount"`
+	PaidAt     nullable.Nullable[time.Time] `json:"paid_at"`
+
+	// PayBy An order that is not paid by then is cancelled and its pieces are free again; null once that is settled.
+	PayBy nullable.Nullable[time.Time] `json:"pay_by"`
+
+	// Payments Only where a single order is read.
+	Payments *[]OrderPayment `json:"payments,omitempty"`
+	PlacedAt time.Time       `json:"placed_at"`
+
+	// Recipient To whom and where it is sent, masked. Only where a single order is read.
+	Recipient nullable.Nullable[OrderRecipient] `json:"recipient,omitempty"`
+
+	// RefundedAmount Sum of the refunds made, or on their way, for this order.
+	RefundedAmount int64 `json:"refunded_amount"`
+
+	// Refunds Only where a single order is read.
+	Refunds *[]OrderRefund `json:"refunds,omitempty"`
+
+	// ReturnedAmount Sum of the linked returns that are refunded; tills may give back more than the sale had.
 	ReturnedAmount int64 `json:"returned_amount"`
 
 	// Returns The linked returns without their lines. Only where a single order is read.
 	Returns *[]OrderReturn `json:"returns,omitempty"`
 
+	// Shipments Only where a single order is read.
+	Shipments      *[]Shipment `json:"shipments,omitempty"`
+	ShippingAmount int64       `json:"shipping_amount"`
+
 	// StaffId Who sold.
 	StaffId nullable.Nullable[openapi_types.UUID] `json:"staff_id"`
 
-	// Status Where the order stands. Tickets of tills are completed from the start.
+	// Status Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
+	// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
+	// it counts as a purchase. Tickets of tills are completed from the start.
+	//
 	//
 	// Example: completed
 	Status OrderStatus `json:"status"`
@@ -241,11 +553,27 @@ type Order struct {
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	StoreId externalRef0.Id `json:"store_id"`
 
-	// TotalAmount Sum of quantity by unit price over the lines.
+	// TotalAmount What the customer pays. Sum of the lines after their discounts, and shipping.
 	TotalAmount int64     `json:"total_amount"`
 	UnitCount   int64     `json:"unit_count"`
 	UpdatedAt   time.Time `json:"updated_at"`
 	Version     int64     `json:"version"`
+}
+
+// OrderChange What to change of an order.
+//
+// Example: {"note":"下班后送货"}
+type OrderChange struct {
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *externalRef1.CustomFields             `json:"custom_fields,omitempty"`
+	Note         nullable.Nullable[string]              `json:"note,omitempty"`
+	Recipient    nullable.Nullable[OrderRecipientInput] `json:"recipient,omitempty"`
+	StaffId      nullable.Nullable[openapi_types.UUID]  `json:"staff_id,omitempty"`
 }
 
 // OrderChannel Where the order was placed.
@@ -253,26 +581,160 @@ type Order struct {
 // Example: pos
 type OrderChannel string
 
+// OrderCustomer A customer, by exactly one of these.
+//
+// Example: {"card_number":"880012345"}
+type OrderCustomer struct {
+	CardNumber *string `json:"card_number,omitempty"`
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id    *externalRef0.Id `json:"id,omitempty"`
+	Phone *string          `json:"phone,omitempty"`
+}
+
+// OrderFulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+//
+// Example: delivery
+type OrderFulfilment string
+
+// OrderHistory A page of steps.
+//
+// Example: {"has_more":false,"items":[{"action":"pay","actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a45","actor_kind":"staff","created_at":"2026-07-01T02:00:00Z","details":{"amount":1530,"method":"card"},"from_status":"placed","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a44","order_return_id":null,"reason":"","to_status":"paid"}],"next_cursor":null}
+type OrderHistory struct {
+	HasMore bool                `json:"has_more"`
+	Items   []OrderHistoryEntry `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All steps, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// OrderHistoryEntry One step in the life of an order or of a return of it.
+//
+// Example: {"action":"pay","actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a45","actor_kind":"staff","created_at":"2026-07-01T02:00:00Z","details":{"amount":1530,"method":"card"},"from_status":"placed","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a44","order_return_id":null,"reason":"","to_status":"paid"}
+type OrderHistoryEntry struct {
+	Action     string                                `json:"action"`
+	ActorId    nullable.Nullable[openapi_types.UUID] `json:"actor_id"`
+	ActorKind  OrderHistoryEntryActorKind            `json:"actor_kind"`
+	CreatedAt  time.Time                             `json:"created_at"`
+	Details    map[string]interface{}                `json:"details"`
+	FromStatus nullable.Nullable[string]             `json:"from_status"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id            externalRef0.Id                       `json:"id"`
+	OrderReturnId nullable.Nullable[openapi_types.UUID] `json:"order_return_id"`
+	Reason        string                                `json:"reason"`
+	ToStatus      string                                `json:"to_status"`
+}
+
+// OrderHistoryEntryActorKind defines model for OrderHistoryEntry.ActorKind.
+type OrderHistoryEntryActorKind string
+
+// OrderInput An order to place. The customer is named by `customer_id` or `customer`, or nobody is.
+//
+// Example: {"channel":"mini_program","customer":{"card_number":"880012345"},"fulfilment":"delivery","lines":[{"quantity":2,"sku":"85123A"}],"recipient":{"address":{"city":"上海市","country":"CN","line1":"淮海中路 1 号"},"name":"李雷","phone":"13800138000"},"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12"}
+type OrderInput struct {
+	// Channel Where the order was placed.
+	//
+	// Example: pos
+	Channel     OrderChannel `json:"channel"`
+	CouponCodes *[]string    `json:"coupon_codes,omitempty"`
+
+	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
+	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
+	// `***`. At most 16 KiB as JSON.
+	//
+	//
+	// Example: {"shoe_size":42}
+	CustomFields *externalRef1.CustomFields `json:"custom_fields,omitempty"`
+
+	// Customer A customer, by exactly one of these.
+	//
+	// Example: {"card_number":"880012345"}
+	Customer *OrderCustomer `json:"customer,omitempty"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId     *externalRef0.Id `json:"customer_id,omitempty"`
+	Draft          *bool            `json:"draft,omitempty"`
+	ExternalNumber *string          `json:"external_number,omitempty"`
+
+	// Fulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+	//
+	//
+	// Example: delivery
+	Fulfilment *OrderFulfilment     `json:"fulfilment,omitempty"`
+	Lines      []OrderLineInput     `json:"lines"`
+	Note       *string              `json:"note,omitempty"`
+	Payments   *[]OrderPaymentInput `json:"payments,omitempty"`
+
+	// PlacedAt When it was placed, if not now; at most 24 hours ahead.
+	PlacedAt *time.Time `json:"placed_at,omitempty"`
+
+	// Recipient To whom and where an order is sent.
+	//
+	// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
+	Recipient *OrderRecipientInput `json:"recipient,omitempty"`
+
+	// ShippingAmount Needs `orders.override_price`.
+	ShippingAmount *int64 `json:"shipping_amount,omitempty"`
+
+	// StaffId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StaffId *externalRef0.Id `json:"staff_id,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
+}
+
 // OrderLine One variant on an order, at the price of the sale.
 //
-// Example: {"category_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"quantity":6,"returned_quantity":0,"sku":"85123A","title":"白色心形吊灯","total_amount":1530,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+// Example: {"category_id":null,"discount_amount":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"price_list_id":null,"quantity":6,"reserved_quantity":0,"returned_quantity":0,"shipped_quantity":6,"sku":"85123A","tax_rate":1300,"title":"白色心形吊灯","total_amount":1530,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
 type OrderLine struct {
 	// CategoryId The product's category at the time of sale.
 	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+
+	// DiscountAmount What is taken off the whole line.
+	DiscountAmount int64 `json:"discount_amount"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	Id         externalRef0.Id `json:"id"`
 	LineNumber int32           `json:"line_number"`
-	Quantity   int64           `json:"quantity"`
 
-	// ReturnedQuantity Pieces brought back by linked returns, at most those bought.
-	ReturnedQuantity int64  `json:"returned_quantity"`
-	Sku              string `json:"sku"`
-	Title            string `json:"title"`
-	TotalAmount      int64  `json:"total_amount"`
-	UnitPriceAmount  int64  `json:"unit_price_amount"`
+	// PriceListId The price list the price is from; null for the variant's own, a till's, or a person's.
+	PriceListId nullable.Nullable[openapi_types.UUID] `json:"price_list_id"`
+	Quantity    int64                                 `json:"quantity"`
+
+	// ReservedQuantity Pieces promised from the store's stock and not yet handed out.
+	ReservedQuantity int64 `json:"reserved_quantity"`
+
+	// ReturnedQuantity Pieces brought back, or announced to be and not refused; at most those bought.
+	ReturnedQuantity int64 `json:"returned_quantity"`
+
+	// ShippedQuantity Pieces sent or handed over.
+	ShippedQuantity int64  `json:"shipped_quantity"`
+	Sku             string `json:"sku"`
+
+	// TaxRate In basis points (1300 is 13 %), contained in the amounts; for invoices.
+	TaxRate int32  `json:"tax_rate"`
+	Title   string `json:"title"`
+
+	// TotalAmount Quantity by unit price, less the discount.
+	TotalAmount     int64 `json:"total_amount"`
+	UnitPriceAmount int64 `json:"unit_price_amount"`
 
 	// VariantId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -280,9 +742,40 @@ type OrderLine struct {
 	VariantId externalRef0.Id `json:"variant_id"`
 }
 
+// OrderLineInput One article; exactly one of `variant_id`, `sku` and, where lines are replaced, `id` of a line there is.
+//
+// Example: {"quantity":2,"sku":"85123A"}
+type OrderLineInput struct {
+	// DiscountAmount Off the whole line. Needs `orders.override_price`.
+	DiscountAmount *int64 `json:"discount_amount,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id       *externalRef0.Id `json:"id,omitempty"`
+	Quantity int64            `json:"quantity"`
+	Sku      *string          `json:"sku,omitempty"`
+
+	// UnitPriceAmount Needs `orders.override_price`; the catalogue's where left out.
+	UnitPriceAmount *int64 `json:"unit_price_amount,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
+}
+
+// OrderLinesInput The lines of an order as they shall be.
+//
+// Example: {"lines":[{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1},{"quantity":1,"sku":"85123B"}],"reason":"顾客改色"}
+type OrderLinesInput struct {
+	Lines  []OrderLineInput `json:"lines"`
+	Reason *string          `json:"reason,omitempty"`
+}
+
 // OrderList A page of orders.
 //
-// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"536365","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","payments":[],"placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","cancelled_at":null,"channel":"pos","completed_at":"2026-07-01T02:00:00Z","coupon_codes":[],"created_at":"2026-07-01T02:00:01Z","currency":"CNY","custom_fields":{"gift_wrap":true},"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","discount_amount":0,"exchange_of_id":null,"external_number":"536365","fulfilment":"taken","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","paid_amount":1530,"paid_at":"2026-07-01T02:00:00Z","pay_by":null,"placed_at":"2026-07-01T02:00:00Z","refunded_amount":0,"returned_amount":0,"shipping_amount":0,"staff_id":null,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":1530,"unit_count":6,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
 type OrderList struct {
 	HasMore bool    `json:"has_more"`
 	Items   []Order `json:"items"`
@@ -294,20 +787,106 @@ type OrderList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// OrderPayment One means an order was paid with, as the till reported it.
+// OrderPayment Money for an order.
 //
-// Example: {"amount":1530,"method":"wechat_pay"}
+// Example: {"amount":1530,"created_at":"2026-07-01T02:00:00Z","expires_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","method":"card","paid_at":"2026-07-01T02:00:00Z","provider":null,"reference":"T-000123","refunded_amount":0,"status":"succeeded"}
 type OrderPayment struct {
-	// Amount Below zero when paid out.
+	// Amount Tills report change given as an amount below zero.
+	Amount    int64                        `json:"amount"`
+	CreatedAt time.Time                    `json:"created_at"`
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Method For example cash, card, wechat_pay, alipay, exchange_credit, or a till's own word.
+	Method string                       `json:"method"`
+	PaidAt nullable.Nullable[time.Time] `json:"paid_at"`
+
+	// Provider Who moves the money; null where it was recorded.
+	Provider       nullable.Nullable[string] `json:"provider"`
+	Reference      nullable.Nullable[string] `json:"reference"`
+	RefundedAmount int64                     `json:"refunded_amount"`
+	Status         OrderPaymentStatus        `json:"status"`
+}
+
+// OrderPaymentStatus defines model for OrderPayment.Status.
+type OrderPaymentStatus string
+
+// OrderPaymentInput Money received.
+//
+// Example: {"amount":1530,"method":"card","reference":"T-000123"}
+type OrderPaymentInput struct {
 	Amount int64 `json:"amount"`
 
-	// Method For example cash, card, wechat_pay, alipay, stored_value.
-	Method string `json:"method"`
+	// Method How money was received outside of this service.
+	//
+	// Example: cash
+	Method RecordedPaymentMethod `json:"method"`
+
+	// Reference Of the terminal or bank; nothing personal.
+	Reference *string `json:"reference,omitempty"`
 }
+
+// OrderReason Why.
+//
+// Example: {"reason":"顾客改变主意"}
+type OrderReason struct {
+	Reason string `json:"reason"`
+}
+
+// OrderRecipient To whom and where an order is sent.
+//
+// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
+type OrderRecipient struct {
+	// Address A postal address; the lines come masked unless they were revealed.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"***","postal_code":"200001","region":"上海市"}
+	Address externalRef0.Address `json:"address"`
+	Name    string               `json:"name"`
+	Phone   string               `json:"phone"`
+}
+
+// OrderRecipientInput To whom and where an order is sent.
+//
+// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
+type OrderRecipientInput struct {
+	// Address A postal address to store. Every part is optional; it is encrypted at rest.
+	//
+	// Example: {"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路1号","postal_code":"200001","region":"上海市"}
+	Address externalRef0.AddressInput `json:"address"`
+	Name    string                    `json:"name"`
+	Phone   string                    `json:"phone"`
+}
+
+// OrderRefund Money given back.
+//
+// Example: {"amount":255,"created_at":"2026-07-01T03:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a42","method":"card","order_payment_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a41","order_return_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","provider":null,"reason":"","refunded_at":"2026-07-01T03:00:00Z","status":"succeeded"}
+type OrderRefund struct {
+	Amount    int64     `json:"amount"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id             externalRef0.Id                       `json:"id"`
+	Method         string                                `json:"method"`
+	OrderPaymentId nullable.Nullable[openapi_types.UUID] `json:"order_payment_id"`
+	OrderReturnId  nullable.Nullable[openapi_types.UUID] `json:"order_return_id"`
+	Provider       nullable.Nullable[string]             `json:"provider"`
+	Reason         string                                `json:"reason"`
+	RefundedAt     nullable.Nullable[time.Time]          `json:"refunded_at"`
+	Status         OrderRefundStatus                     `json:"status"`
+}
+
+// OrderRefundStatus defines model for OrderRefund.Status.
+type OrderRefundStatus string
 
 // OrderReturn Goods brought back.
 //
-// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}
 type OrderReturn struct {
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
 
@@ -325,11 +904,17 @@ type OrderReturn struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id        externalRef0.Id `json:"id"`
+	Id externalRef0.Id `json:"id"`
+
+	// Kind Whether money is given back, or credited to another order.
+	Kind      OrderReturnKind `json:"kind"`
 	LineCount int32           `json:"line_count"`
 
 	// Lines Only where a single return is read.
 	Lines *[]OrderReturnLine `json:"lines,omitempty"`
+
+	// Note Only where a single return is read.
+	Note nullable.Nullable[string] `json:"note,omitempty"`
 
 	// OrderId The order it belongs to; null while that is not known.
 	OrderId nullable.Nullable[openapi_types.UUID] `json:"order_id"`
@@ -337,12 +922,20 @@ type OrderReturn struct {
 	// OriginalExternalNumber The sale's number, as the till named it.
 	OriginalExternalNumber nullable.Nullable[string] `json:"original_external_number"`
 
+	// RefundedAt When the money was given back or credited; from then on the return counts.
+	RefundedAt nullable.Nullable[time.Time] `json:"refunded_at"`
+
+	// Refunds Only where a single return is read.
+	Refunds *[]OrderRefund `json:"refunds,omitempty"`
+
 	// ReturnNumber The number people read out.
 	ReturnNumber string                                `json:"return_number"`
 	ReturnedAt   time.Time                             `json:"returned_at"`
 	StaffId      nullable.Nullable[openapi_types.UUID] `json:"staff_id"`
 
-	// Status Where the return stands. Returns at tills are refunded from the start.
+	// Status Where the return stands: `requested`, `approved` or `rejected`, `received` (the goods are in the store), `refunded` (the money is given
+	// back or credited). Returns at tills are refunded from the start.
+	//
 	//
 	// Example: refunded
 	Status OrderReturnStatus `json:"status"`
@@ -352,18 +945,22 @@ type OrderReturn struct {
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	StoreId externalRef0.Id `json:"store_id"`
 
-	// TotalAmount What was given back, as a positive number.
+	// TotalAmount What the goods are worth to the customer, as a positive number.
 	TotalAmount int64     `json:"total_amount"`
 	UnitCount   int64     `json:"unit_count"`
 	UpdatedAt   time.Time `json:"updated_at"`
 	Version     int64     `json:"version"`
 }
 
+// OrderReturnKind Whether money is given back, or credited to another order.
+type OrderReturnKind string
+
 // OrderReturnLine One variant on a return.
 //
-// Example: {"category_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"quantity":1,"sku":"85123A","title":"白色心形吊灯","total_amount":255,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+// Example: {"category_id":null,"damaged_quantity":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"order_line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size","restocked_quantity":1,"sku":"85123A","title":"白色心形吊灯","total_amount":255,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
 type OrderReturnLine struct {
-	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+	CategoryId      nullable.Nullable[openapi_types.UUID] `json:"category_id"`
+	DamagedQuantity int64                                 `json:"damaged_quantity"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -371,12 +968,21 @@ type OrderReturnLine struct {
 	Id         externalRef0.Id `json:"id"`
 	LineNumber int32           `json:"line_number"`
 
+	// OrderLineId The line of the order; null on tickets of tills, which name SKUs.
+	OrderLineId nullable.Nullable[openapi_types.UUID] `json:"order_line_id"`
+
 	// Quantity Pieces brought back, as a positive number.
-	Quantity        int64  `json:"quantity"`
-	Sku             string `json:"sku"`
-	Title           string `json:"title"`
-	TotalAmount     int64  `json:"total_amount"`
-	UnitPriceAmount int64  `json:"unit_price_amount"`
+	Quantity   int64                     `json:"quantity"`
+	ReasonCode nullable.Nullable[string] `json:"reason_code"`
+
+	// RestockedQuantity Pieces put back on the shelf.
+	RestockedQuantity int64  `json:"restocked_quantity"`
+	Sku               string `json:"sku"`
+	Title             string `json:"title"`
+
+	// TotalAmount Their part of what the line really cost after discounts.
+	TotalAmount     int64 `json:"total_amount"`
+	UnitPriceAmount int64 `json:"unit_price_amount"`
 
 	// VariantId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -386,7 +992,7 @@ type OrderReturnLine struct {
 
 // OrderReturnList A page of returns.
 //
-// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}],"next_cursor":null}
 type OrderReturnList struct {
 	HasMore bool          `json:"has_more"`
 	Items   []OrderReturn `json:"items"`
@@ -398,12 +1004,22 @@ type OrderReturnList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// OrderReturnStatus Where the return stands. Returns at tills are refunded from the start.
+// OrderReturnStatus Where the return stands: `requested`, `approved` or `rejected`, `received` (the goods are in the store), `refunded` (the money is given
+// back or credited). Returns at tills are refunded from the start.
 //
 // Example: refunded
 type OrderReturnStatus string
 
-// OrderStatus Where the order stands. Tickets of tills are completed from the start.
+// OrderRevealed The recipient in clear.
+//
+// Example: {"recipient":{"address":{"city":"上海市","country":"CN","line1":"淮海中路 1 号"},"name":"李雷","phone":"13800138000"}}
+type OrderRevealed struct {
+	Recipient nullable.Nullable[OrderRecipient] `json:"recipient"`
+}
+
+// OrderStatus Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
+// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
+// it counts as a purchase. Tickets of tills are completed from the start.
 //
 // Example: completed
 type OrderStatus string
@@ -441,6 +1057,9 @@ type POSLine struct {
 	// Category Name of the category of a product that has to be made.
 	Category *string `json:"category,omitempty"`
 
+	// DiscountAmount What the till took off the whole line; zero when left out, at most what the line costs.
+	DiscountAmount *int64 `json:"discount_amount,omitempty"`
+
 	// Quantity Pieces, not zero, at most 1,000,000. Below zero on a sale means brought back.
 	Quantity *int64 `json:"quantity,omitempty"`
 
@@ -450,7 +1069,7 @@ type POSLine struct {
 	// Title For a product that has to be made, and on the receipt; the product's own where left out.
 	Title *string `json:"title,omitempty"`
 
-	// UnitPriceAmount What one piece cost the customer, 0 to 1,000,000,000.
+	// UnitPriceAmount What one piece cost the customer before `discount_amount`, 0 to 1,000,000,000.
 	UnitPriceAmount *int64 `json:"unit_price_amount,omitempty"`
 }
 
@@ -518,6 +1137,9 @@ type POSTicket struct {
 	// Channel A channel of orders; `pos` when left out.
 	Channel *string `json:"channel,omitempty"`
 
+	// CouponCodes Coupons that the till has taken, at most 20 of 1 to 64 characters. They are kept with the order; the till has judged them.
+	CouponCodes *[]string `json:"coupon_codes,omitempty"`
+
 	// Currency That of the business, also when left out; any other is an error.
 	Currency *string `json:"currency,omitempty"`
 
@@ -565,6 +1187,153 @@ type POSTicket struct {
 // Example: return_exceeds_sale
 type POSWarning string
 
+// ReceiptLine What came of a line of the return.
+//
+// Example: {"restocked_quantity":1,"return_line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31"}
+type ReceiptLine struct {
+	DamagedQuantity   *int64 `json:"damaged_quantity,omitempty"`
+	RestockedQuantity *int64 `json:"restocked_quantity,omitempty"`
+
+	// ReturnLineId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ReturnLineId externalRef0.Id `json:"return_line_id"`
+}
+
+// RecordedPaymentMethod How money was received outside of this service.
+//
+// Example: cash
+type RecordedPaymentMethod string
+
+// ReturnInput Goods to return.
+//
+// Example: {"lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size"}]}
+type ReturnInput struct {
+	BeyondWindow *bool             `json:"beyond_window,omitempty"`
+	Lines        []ReturnLineInput `json:"lines"`
+	Note         *string           `json:"note,omitempty"`
+}
+
+// ReturnLineInput Pieces of a line to return, and why.
+//
+// Example: {"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size"}
+type ReturnLineInput struct {
+	// LineId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	LineId     externalRef0.Id `json:"line_id"`
+	Quantity   int64           `json:"quantity"`
+	ReasonCode string          `json:"reason_code"`
+}
+
+// ReturnReason Why goods are brought back.
+//
+// Example: {"code":"wrong_size","created_at":"2026-07-01T02:00:00Z","customer_fault":false,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a46","name":"尺码不合","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}
+type ReturnReason struct {
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// CustomerFault Counts towards a customer's return rate.
+	CustomerFault bool `json:"customer_fault"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        externalRef0.Id    `json:"id"`
+	Name      string             `json:"name"`
+	Status    ReturnReasonStatus `json:"status"`
+	UpdatedAt time.Time          `json:"updated_at"`
+	Version   int64              `json:"version"`
+}
+
+// ReturnReasonStatus defines model for ReturnReason.Status.
+type ReturnReasonStatus string
+
+// ReturnReasonChange What to change of a reason.
+//
+// Example: {"status":"archived"}
+type ReturnReasonChange struct {
+	CustomerFault *bool                     `json:"customer_fault,omitempty"`
+	Name          *string                   `json:"name,omitempty"`
+	Status        *ReturnReasonChangeStatus `json:"status,omitempty"`
+}
+
+// ReturnReasonChangeStatus defines model for ReturnReasonChange.Status.
+type ReturnReasonChangeStatus string
+
+// ReturnReasonInput A new reason.
+//
+// Example: {"code":"too_late","name":"送货太晚"}
+type ReturnReasonInput struct {
+	Code          string `json:"code"`
+	CustomerFault *bool  `json:"customer_fault,omitempty"`
+	Name          string `json:"name"`
+}
+
+// ReturnReasonList A page of reasons.
+//
+// Example: {"has_more":false,"items":[{"code":"wrong_size","created_at":"2026-07-01T02:00:00Z","customer_fault":false,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a46","name":"尺码不合","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type ReturnReasonList struct {
+	HasMore bool           `json:"has_more"`
+	Items   []ReturnReason `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All reasons, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ReturnReceipt What came back.
+//
+// Example: {"lines":[{"restocked_quantity":1,"return_line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31"}]}
+type ReturnReceipt struct {
+	Lines *[]ReceiptLine `json:"lines,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *externalRef0.Id `json:"store_id,omitempty"`
+}
+
+// ReturnRefund How a return is refunded.
+//
+// Example: {"shipping_amount":0}
+type ReturnRefund struct {
+	GoodsKept      *bool  `json:"goods_kept,omitempty"`
+	ShippingAmount *int64 `json:"shipping_amount,omitempty"`
+}
+
+// Shipment A parcel.
+//
+// Example: {"carrier":"sf","delivered_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a43","lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":6}],"sent_at":"2026-07-01T04:00:00Z","status":"sent","tracking_number":"SF1234567890"}
+type Shipment struct {
+	Carrier     nullable.Nullable[string]    `json:"carrier"`
+	DeliveredAt nullable.Nullable[time.Time] `json:"delivered_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id             externalRef0.Id           `json:"id"`
+	Lines          []LineQuantity            `json:"lines"`
+	SentAt         time.Time                 `json:"sent_at"`
+	Status         ShipmentStatus            `json:"status"`
+	TrackingNumber nullable.Nullable[string] `json:"tracking_number"`
+}
+
+// ShipmentStatus defines model for Shipment.Status.
+type ShipmentStatus string
+
+// ShipmentInput A parcel to send.
+//
+// Example: {"carrier":"sf","tracking_number":"SF1234567890"}
+type ShipmentInput struct {
+	// Carrier The carrier's code, such as sf or yuantong.
+	Carrier        *string         `json:"carrier,omitempty"`
+	Lines          *[]LineQuantity `json:"lines,omitempty"`
+	TrackingNumber *string         `json:"tracking_number,omitempty"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// StoreId Only orders of this store.
@@ -610,10 +1379,112 @@ type ListOrdersParams struct {
 // ListOrdersParamsInclude defines parameters for ListOrders.
 type ListOrdersParamsInclude string
 
+// CreateOrderParams defines parameters for CreateOrder.
+type CreateOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetOrderParams defines parameters for GetOrder.
 type GetOrderParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateOrderParams defines parameters for UpdateOrder.
+type UpdateOrderParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// CancelOrderParams defines parameters for CancelOrder.
+type CancelOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// CompleteOrderParams defines parameters for CompleteOrder.
+type CompleteOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ExchangeOrderParams defines parameters for ExchangeOrder.
+type ExchangeOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListOrderHistoryParams defines parameters for ListOrderHistory.
+type ListOrderHistoryParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListOrderHistoryParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListOrderHistoryParamsInclude defines parameters for ListOrderHistory.
+type ListOrderHistoryParamsInclude string
+
+// ReplaceOrderLinesParams defines parameters for ReplaceOrderLines.
+type ReplaceOrderLinesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// AddOrderPaymentParams defines parameters for AddOrderPayment.
+type AddOrderPaymentParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PlaceOrderParams defines parameters for PlaceOrder.
+type PlaceOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ReadyOrderParams defines parameters for ReadyOrder.
+type ReadyOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// RequestReturnParams defines parameters for RequestReturn.
+type RequestReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ShipOrderParams defines parameters for ShipOrder.
+type ShipOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // IngestPOSOrdersParams defines parameters for IngestPOSOrders.
@@ -624,6 +1495,34 @@ type IngestPOSOrdersParams struct {
 
 	// AcceptLanguage Language of messages, zh-CN or en.
 	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ListReturnReasonsParams defines parameters for ListReturnReasons.
+type ListReturnReasonsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListReturnReasonsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListReturnReasonsParamsInclude defines parameters for ListReturnReasons.
+type ListReturnReasonsParamsInclude string
+
+// CreateReturnReasonParams defines parameters for CreateReturnReason.
+type CreateReturnReasonParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UpdateReturnReasonParams defines parameters for UpdateReturnReason.
+type UpdateReturnReasonParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListReturnsParams defines parameters for ListReturns.
@@ -665,6 +1564,46 @@ type GetReturnParams struct {
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
+// ApproveReturnParams defines parameters for ApproveReturn.
+type ApproveReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ReceiveReturnParams defines parameters for ReceiveReturn.
+type ReceiveReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// RefundReturnParams defines parameters for RefundReturn.
+type RefundReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// RejectReturnParams defines parameters for RejectReturn.
+type RejectReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
 // StreamOrderEventsParams defines parameters for StreamOrderEvents.
 type StreamOrderEventsParams struct {
 	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
@@ -674,26 +1613,128 @@ type StreamOrderEventsParams struct {
 	LastEventID *externalRef0.LastEventId `json:"Last-Event-ID,omitempty"`
 }
 
+// CreateOrderJSONRequestBody defines body for CreateOrder for application/json ContentType.
+type CreateOrderJSONRequestBody = OrderInput
+
+// UpdateOrderJSONRequestBody defines body for UpdateOrder for application/json ContentType.
+type UpdateOrderJSONRequestBody = OrderChange
+
+// CancelOrderJSONRequestBody defines body for CancelOrder for application/json ContentType.
+type CancelOrderJSONRequestBody = OrderReason
+
+// ExchangeOrderJSONRequestBody defines body for ExchangeOrder for application/json ContentType.
+type ExchangeOrderJSONRequestBody = ExchangeInput
+
+// ReplaceOrderLinesJSONRequestBody defines body for ReplaceOrderLines for application/json ContentType.
+type ReplaceOrderLinesJSONRequestBody = OrderLinesInput
+
+// AddOrderPaymentJSONRequestBody defines body for AddOrderPayment for application/json ContentType.
+type AddOrderPaymentJSONRequestBody = OrderPaymentInput
+
+// RequestReturnJSONRequestBody defines body for RequestReturn for application/json ContentType.
+type RequestReturnJSONRequestBody = ReturnInput
+
+// RevealOrderRecipientJSONRequestBody defines body for RevealOrderRecipient for application/json ContentType.
+type RevealOrderRecipientJSONRequestBody = OrderReason
+
+// ShipOrderJSONRequestBody defines body for ShipOrder for application/json ContentType.
+type ShipOrderJSONRequestBody = ShipmentInput
+
 // IngestPOSOrdersJSONRequestBody defines body for IngestPOSOrders for application/json ContentType.
 type IngestPOSOrdersJSONRequestBody = POSBatch
+
+// CreateReturnReasonJSONRequestBody defines body for CreateReturnReason for application/json ContentType.
+type CreateReturnReasonJSONRequestBody = ReturnReasonInput
+
+// UpdateReturnReasonJSONRequestBody defines body for UpdateReturnReason for application/json ContentType.
+type UpdateReturnReasonJSONRequestBody = ReturnReasonChange
+
+// ReceiveReturnJSONRequestBody defines body for ReceiveReturn for application/json ContentType.
+type ReceiveReturnJSONRequestBody = ReturnReceipt
+
+// RefundReturnJSONRequestBody defines body for RefundReturn for application/json ContentType.
+type RefundReturnJSONRequestBody = ReturnRefund
+
+// RejectReturnJSONRequestBody defines body for RejectReturn for application/json ContentType.
+type RejectReturnJSONRequestBody = OrderReason
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListOrders List orders
 	// (GET /v1/orders)
 	ListOrders(ctx echo.Context, params ListOrdersParams) error
+	// CreateOrder Place an order
+	// (POST /v1/orders)
+	CreateOrder(ctx echo.Context, params CreateOrderParams) error
 	// GetOrder Read an order
 	// (GET /v1/orders/{id})
 	GetOrder(ctx echo.Context, id externalRef0.Id, params GetOrderParams) error
+	// UpdateOrder Change an order
+	// (PATCH /v1/orders/{id})
+	UpdateOrder(ctx echo.Context, id externalRef0.Id, params UpdateOrderParams) error
+	// CancelOrder Cancel an order
+	// (POST /v1/orders/{id}/cancel)
+	CancelOrder(ctx echo.Context, id externalRef0.Id, params CancelOrderParams) error
+	// CompleteOrder Say that the customer has the goods
+	// (POST /v1/orders/{id}/complete)
+	CompleteOrder(ctx echo.Context, id externalRef0.Id, params CompleteOrderParams) error
+	// ExchangeOrder Exchange goods
+	// (POST /v1/orders/{id}/exchanges)
+	ExchangeOrder(ctx echo.Context, id externalRef0.Id, params ExchangeOrderParams) error
+	// ListOrderHistory List what happened to an order
+	// (GET /v1/orders/{id}/history)
+	ListOrderHistory(ctx echo.Context, id externalRef0.Id, params ListOrderHistoryParams) error
+	// ReplaceOrderLines Change what is ordered
+	// (PUT /v1/orders/{id}/lines)
+	ReplaceOrderLines(ctx echo.Context, id externalRef0.Id, params ReplaceOrderLinesParams) error
+	// AddOrderPayment Record a payment
+	// (POST /v1/orders/{id}/payments)
+	AddOrderPayment(ctx echo.Context, id externalRef0.Id, params AddOrderPaymentParams) error
+	// PlaceOrder Place a draft
+	// (POST /v1/orders/{id}/place)
+	PlaceOrder(ctx echo.Context, id externalRef0.Id, params PlaceOrderParams) error
+	// ReadyOrder Say that an order can be picked up
+	// (POST /v1/orders/{id}/ready)
+	ReadyOrder(ctx echo.Context, id externalRef0.Id, params ReadyOrderParams) error
+	// RequestReturn Ask to return goods
+	// (POST /v1/orders/{id}/returns)
+	RequestReturn(ctx echo.Context, id externalRef0.Id, params RequestReturnParams) error
+	// RevealOrderRecipient Reveal the recipient
+	// (POST /v1/orders/{id}/reveal)
+	RevealOrderRecipient(ctx echo.Context, id externalRef0.Id) error
+	// ShipOrder Send pieces of an order
+	// (POST /v1/orders/{id}/shipments)
+	ShipOrder(ctx echo.Context, id externalRef0.Id, params ShipOrderParams) error
 	// IngestPOSOrders Take in tickets of tills
 	// (POST /v1/pos/orders)
 	IngestPOSOrders(ctx echo.Context, params IngestPOSOrdersParams) error
+	// ListReturnReasons List reasons of returns
+	// (GET /v1/return-reasons)
+	ListReturnReasons(ctx echo.Context, params ListReturnReasonsParams) error
+	// CreateReturnReason Add a reason of returns
+	// (POST /v1/return-reasons)
+	CreateReturnReason(ctx echo.Context, params CreateReturnReasonParams) error
+	// UpdateReturnReason Change a reason of returns
+	// (PATCH /v1/return-reasons/{id})
+	UpdateReturnReason(ctx echo.Context, id externalRef0.Id, params UpdateReturnReasonParams) error
 	// ListReturns List returns
 	// (GET /v1/returns)
 	ListReturns(ctx echo.Context, params ListReturnsParams) error
 	// GetReturn Read a return
 	// (GET /v1/returns/{id})
 	GetReturn(ctx echo.Context, id externalRef0.Id, params GetReturnParams) error
+	// ApproveReturn Approve a return
+	// (POST /v1/returns/{id}/approve)
+	ApproveReturn(ctx echo.Context, id externalRef0.Id, params ApproveReturnParams) error
+	// ReceiveReturn Take returned goods in
+	// (POST /v1/returns/{id}/receive)
+	ReceiveReturn(ctx echo.Context, id externalRef0.Id, params ReceiveReturnParams) error
+	// RefundReturn Refund a return
+	// (POST /v1/returns/{id}/refund)
+	RefundReturn(ctx echo.Context, id externalRef0.Id, params RefundReturnParams) error
+	// RejectReturn Reject a return
+	// (POST /v1/returns/{id}/reject)
+	RejectReturn(ctx echo.Context, id externalRef0.Id, params RejectReturnParams) error
 	// StreamOrderEvents Follow the orders of a store
 	// (GET /v1/stores/{id}/order-events)
 	StreamOrderEvents(ctx echo.Context, id externalRef0.Id, params StreamOrderEventsParams) error
@@ -806,6 +1847,35 @@ func (w *ServerInterfaceWrapper) ListOrders(ctx echo.Context) error {
 	return err
 }
 
+// CreateOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateOrder(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateOrder(ctx, params)
+	return err
+}
+
 // GetOrder converts echo context to params.
 func (w *ServerInterfaceWrapper) GetOrder(ctx echo.Context) error {
 	var err error
@@ -839,6 +1909,481 @@ func (w *ServerInterfaceWrapper) GetOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetOrder(ctx, id, params)
+	return err
+}
+
+// UpdateOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateOrder(ctx, id, params)
+	return err
+}
+
+// CancelOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelOrder(ctx, id, params)
+	return err
+}
+
+// CompleteOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) CompleteOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CompleteOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CompleteOrder(ctx, id, params)
+	return err
+}
+
+// ExchangeOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) ExchangeOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExchangeOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExchangeOrder(ctx, id, params)
+	return err
+}
+
+// ListOrderHistory converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOrderHistory(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOrderHistoryParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOrderHistory(ctx, id, params)
+	return err
+}
+
+// ReplaceOrderLines converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceOrderLines(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReplaceOrderLinesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceOrderLines(ctx, id, params)
+	return err
+}
+
+// AddOrderPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) AddOrderPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AddOrderPaymentParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddOrderPayment(ctx, id, params)
+	return err
+}
+
+// PlaceOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) PlaceOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlaceOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlaceOrder(ctx, id, params)
+	return err
+}
+
+// ReadyOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) ReadyOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReadyOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReadyOrder(ctx, id, params)
+	return err
+}
+
+// RequestReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) RequestReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RequestReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RequestReturn(ctx, id, params)
+	return err
+}
+
+// RevealOrderRecipient converts echo context to params.
+func (w *ServerInterfaceWrapper) RevealOrderRecipient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevealOrderRecipient(ctx, id)
+	return err
+}
+
+// ShipOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) ShipOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ShipOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ShipOrder(ctx, id, params)
 	return err
 }
 
@@ -883,6 +2428,103 @@ func (w *ServerInterfaceWrapper) IngestPOSOrders(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.IngestPOSOrders(ctx, params)
+	return err
+}
+
+// ListReturnReasons converts echo context to params.
+func (w *ServerInterfaceWrapper) ListReturnReasons(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReturnReasonsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListReturnReasons(ctx, params)
+	return err
+}
+
+// CreateReturnReason converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateReturnReason(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateReturnReasonParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateReturnReason(ctx, params)
+	return err
+}
+
+// UpdateReturnReason converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateReturnReason(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateReturnReasonParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateReturnReason(ctx, id, params)
 	return err
 }
 
@@ -996,6 +2638,210 @@ func (w *ServerInterfaceWrapper) GetReturn(ctx echo.Context) error {
 	return err
 }
 
+// ApproveReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) ApproveReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ApproveReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ApproveReturn(ctx, id, params)
+	return err
+}
+
+// ReceiveReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) ReceiveReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReceiveReturn(ctx, id, params)
+	return err
+}
+
+// RefundReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) RefundReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RefundReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RefundReturn(ctx, id, params)
+	return err
+}
+
+// RejectReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) RejectReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RejectReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RejectReturn(ctx, id, params)
+	return err
+}
+
 // StreamOrderEvents converts echo context to params.
 func (w *ServerInterfaceWrapper) StreamOrderEvents(ctx echo.Context) error {
 	var err error
@@ -1087,9 +2933,29 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.POST(options.BaseURL+"/v1/pos/orders", wrapper.IngestPOSOrders, options.OperationMiddlewares["ingestPOSOrders"]...)
 	router.GET(options.BaseURL+"/v1/orders", wrapper.ListOrders, options.OperationMiddlewares["listOrders"]...)
+	router.POST(options.BaseURL+"/v1/orders", wrapper.CreateOrder, options.OperationMiddlewares["createOrder"]...)
 	router.GET(options.BaseURL+"/v1/orders/:id", wrapper.GetOrder, options.OperationMiddlewares["getOrder"]...)
+	router.PATCH(options.BaseURL+"/v1/orders/:id", wrapper.UpdateOrder, options.OperationMiddlewares["updateOrder"]...)
+	router.PUT(options.BaseURL+"/v1/orders/:id/lines", wrapper.ReplaceOrderLines, options.OperationMiddlewares["replaceOrderLines"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/place", wrapper.PlaceOrder, options.OperationMiddlewares["placeOrder"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/payments", wrapper.AddOrderPayment, options.OperationMiddlewares["addOrderPayment"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/shipments", wrapper.ShipOrder, options.OperationMiddlewares["shipOrder"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/ready", wrapper.ReadyOrder, options.OperationMiddlewares["readyOrder"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/complete", wrapper.CompleteOrder, options.OperationMiddlewares["completeOrder"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/cancel", wrapper.CancelOrder, options.OperationMiddlewares["cancelOrder"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/reveal", wrapper.RevealOrderRecipient, options.OperationMiddlewares["revealOrderRecipient"]...)
+	router.GET(options.BaseURL+"/v1/orders/:id/history", wrapper.ListOrderHistory, options.OperationMiddlewares["listOrderHistory"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/returns", wrapper.RequestReturn, options.OperationMiddlewares["requestReturn"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/exchanges", wrapper.ExchangeOrder, options.OperationMiddlewares["exchangeOrder"]...)
 	router.GET(options.BaseURL+"/v1/returns", wrapper.ListReturns, options.OperationMiddlewares["listReturns"]...)
 	router.GET(options.BaseURL+"/v1/returns/:id", wrapper.GetReturn, options.OperationMiddlewares["getReturn"]...)
+	router.POST(options.BaseURL+"/v1/returns/:id/approve", wrapper.ApproveReturn, options.OperationMiddlewares["approveReturn"]...)
+	router.POST(options.BaseURL+"/v1/returns/:id/reject", wrapper.RejectReturn, options.OperationMiddlewares["rejectReturn"]...)
+	router.POST(options.BaseURL+"/v1/returns/:id/receive", wrapper.ReceiveReturn, options.OperationMiddlewares["receiveReturn"]...)
+	router.POST(options.BaseURL+"/v1/returns/:id/refund", wrapper.RefundReturn, options.OperationMiddlewares["refundReturn"]...)
+	router.GET(options.BaseURL+"/v1/return-reasons", wrapper.ListReturnReasons, options.OperationMiddlewares["listReturnReasons"]...)
+	router.POST(options.BaseURL+"/v1/return-reasons", wrapper.CreateReturnReason, options.OperationMiddlewares["createReturnReason"]...)
+	router.PATCH(options.BaseURL+"/v1/return-reasons/:id", wrapper.UpdateReturnReason, options.OperationMiddlewares["updateReturnReason"]...)
 	router.GET(options.BaseURL+"/v1/stores/:id/order-events", wrapper.StreamOrderEvents, options.OperationMiddlewares["streamOrderEvents"]...)
 
 }
@@ -1133,6 +2999,67 @@ type ListOrdersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListOrdersdefaultApplicationProblemPlusJSONResponse) VisitListOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOrderRequestObject struct {
+	Params CreateOrderParams
+	Body   *CreateOrderJSONRequestBody
+}
+
+type CreateOrderResponseObject interface {
+	VisitCreateOrderResponse(w http.ResponseWriter) error
+}
+
+type CreateOrder201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateOrder201JSONResponse struct {
+	Body    Order
+	Headers CreateOrder201ResponseHeaders
+}
+
+func (response CreateOrder201JSONResponse) VisitCreateOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateOrderdefaultApplicationProblemPlusJSONResponse) VisitCreateOrderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1215,6 +3142,703 @@ func (response GetOrderdefaultApplicationProblemPlusJSONResponse) VisitGetOrderR
 	return err
 }
 
+type UpdateOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params UpdateOrderParams
+	Body   *UpdateOrderJSONRequestBody
+}
+
+type UpdateOrderResponseObject interface {
+	VisitUpdateOrderResponse(w http.ResponseWriter) error
+}
+
+type UpdateOrder200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateOrder200JSONResponse struct {
+	Body    Order
+	Headers UpdateOrder200ResponseHeaders
+}
+
+func (response UpdateOrder200JSONResponse) VisitUpdateOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateOrderdefaultApplicationProblemPlusJSONResponse) VisitUpdateOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params CancelOrderParams
+	Body   *CancelOrderJSONRequestBody
+}
+
+type CancelOrderResponseObject interface {
+	VisitCancelOrderResponse(w http.ResponseWriter) error
+}
+
+type CancelOrder200ResponseHeaders struct {
+	ETag *string
+}
+
+type CancelOrder200JSONResponse struct {
+	Body    Order
+	Headers CancelOrder200ResponseHeaders
+}
+
+func (response CancelOrder200JSONResponse) VisitCancelOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelOrderdefaultApplicationProblemPlusJSONResponse) VisitCancelOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params CompleteOrderParams
+}
+
+type CompleteOrderResponseObject interface {
+	VisitCompleteOrderResponse(w http.ResponseWriter) error
+}
+
+type CompleteOrder200ResponseHeaders struct {
+	ETag *string
+}
+
+type CompleteOrder200JSONResponse struct {
+	Body    Order
+	Headers CompleteOrder200ResponseHeaders
+}
+
+func (response CompleteOrder200JSONResponse) VisitCompleteOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CompleteOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CompleteOrderdefaultApplicationProblemPlusJSONResponse) VisitCompleteOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExchangeOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ExchangeOrderParams
+	Body   *ExchangeOrderJSONRequestBody
+}
+
+type ExchangeOrderResponseObject interface {
+	VisitExchangeOrderResponse(w http.ResponseWriter) error
+}
+
+type ExchangeOrder201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type ExchangeOrder201JSONResponse struct {
+	Body    Order
+	Headers ExchangeOrder201ResponseHeaders
+}
+
+func (response ExchangeOrder201JSONResponse) VisitExchangeOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExchangeOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ExchangeOrderdefaultApplicationProblemPlusJSONResponse) VisitExchangeOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrderHistoryRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ListOrderHistoryParams
+}
+
+type ListOrderHistoryResponseObject interface {
+	VisitListOrderHistoryResponse(w http.ResponseWriter) error
+}
+
+type ListOrderHistory200ResponseHeaders struct {
+	Link *string
+}
+
+type ListOrderHistory200JSONResponse struct {
+	Body    OrderHistory
+	Headers ListOrderHistory200ResponseHeaders
+}
+
+func (response ListOrderHistory200JSONResponse) VisitListOrderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrderHistorydefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListOrderHistorydefaultApplicationProblemPlusJSONResponse) VisitListOrderHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceOrderLinesRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ReplaceOrderLinesParams
+	Body   *ReplaceOrderLinesJSONRequestBody
+}
+
+type ReplaceOrderLinesResponseObject interface {
+	VisitReplaceOrderLinesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceOrderLines200ResponseHeaders struct {
+	ETag *string
+}
+
+type ReplaceOrderLines200JSONResponse struct {
+	Body    Order
+	Headers ReplaceOrderLines200ResponseHeaders
+}
+
+func (response ReplaceOrderLines200JSONResponse) VisitReplaceOrderLinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceOrderLinesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReplaceOrderLinesdefaultApplicationProblemPlusJSONResponse) VisitReplaceOrderLinesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddOrderPaymentRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params AddOrderPaymentParams
+	Body   *AddOrderPaymentJSONRequestBody
+}
+
+type AddOrderPaymentResponseObject interface {
+	VisitAddOrderPaymentResponse(w http.ResponseWriter) error
+}
+
+type AddOrderPayment201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type AddOrderPayment201JSONResponse struct {
+	Body    Order
+	Headers AddOrderPayment201ResponseHeaders
+}
+
+func (response AddOrderPayment201JSONResponse) VisitAddOrderPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddOrderPaymentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AddOrderPaymentdefaultApplicationProblemPlusJSONResponse) VisitAddOrderPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params PlaceOrderParams
+}
+
+type PlaceOrderResponseObject interface {
+	VisitPlaceOrderResponse(w http.ResponseWriter) error
+}
+
+type PlaceOrder200ResponseHeaders struct {
+	ETag *string
+}
+
+type PlaceOrder200JSONResponse struct {
+	Body    Order
+	Headers PlaceOrder200ResponseHeaders
+}
+
+func (response PlaceOrder200JSONResponse) VisitPlaceOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PlaceOrderdefaultApplicationProblemPlusJSONResponse) VisitPlaceOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadyOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ReadyOrderParams
+}
+
+type ReadyOrderResponseObject interface {
+	VisitReadyOrderResponse(w http.ResponseWriter) error
+}
+
+type ReadyOrder200ResponseHeaders struct {
+	ETag *string
+}
+
+type ReadyOrder200JSONResponse struct {
+	Body    Order
+	Headers ReadyOrder200ResponseHeaders
+}
+
+func (response ReadyOrder200JSONResponse) VisitReadyOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadyOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReadyOrderdefaultApplicationProblemPlusJSONResponse) VisitReadyOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestReturnRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params RequestReturnParams
+	Body   *RequestReturnJSONRequestBody
+}
+
+type RequestReturnResponseObject interface {
+	VisitRequestReturnResponse(w http.ResponseWriter) error
+}
+
+type RequestReturn201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type RequestReturn201JSONResponse struct {
+	Body    OrderReturn
+	Headers RequestReturn201ResponseHeaders
+}
+
+func (response RequestReturn201JSONResponse) VisitRequestReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestReturndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RequestReturndefaultApplicationProblemPlusJSONResponse) VisitRequestReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevealOrderRecipientRequestObject struct {
+	Id   externalRef0.Id `json:"id"`
+	Body *RevealOrderRecipientJSONRequestBody
+}
+
+type RevealOrderRecipientResponseObject interface {
+	VisitRevealOrderRecipientResponse(w http.ResponseWriter) error
+}
+
+type RevealOrderRecipient200JSONResponse OrderRevealed
+
+func (response RevealOrderRecipient200JSONResponse) VisitRevealOrderRecipientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevealOrderRecipientdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RevealOrderRecipientdefaultApplicationProblemPlusJSONResponse) VisitRevealOrderRecipientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ShipOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ShipOrderParams
+	Body   *ShipOrderJSONRequestBody
+}
+
+type ShipOrderResponseObject interface {
+	VisitShipOrderResponse(w http.ResponseWriter) error
+}
+
+type ShipOrder201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type ShipOrder201JSONResponse struct {
+	Body    Order
+	Headers ShipOrder201ResponseHeaders
+}
+
+func (response ShipOrder201JSONResponse) VisitShipOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ShipOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ShipOrderdefaultApplicationProblemPlusJSONResponse) VisitShipOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type IngestPOSOrdersRequestObject struct {
 	Params IngestPOSOrdersParams
 	Body   *IngestPOSOrdersJSONRequestBody
@@ -1245,6 +3869,181 @@ type IngestPOSOrdersdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response IngestPOSOrdersdefaultApplicationProblemPlusJSONResponse) VisitIngestPOSOrdersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturnReasonsRequestObject struct {
+	Params ListReturnReasonsParams
+}
+
+type ListReturnReasonsResponseObject interface {
+	VisitListReturnReasonsResponse(w http.ResponseWriter) error
+}
+
+type ListReturnReasons200ResponseHeaders struct {
+	Link *string
+}
+
+type ListReturnReasons200JSONResponse struct {
+	Body    ReturnReasonList
+	Headers ListReturnReasons200ResponseHeaders
+}
+
+func (response ListReturnReasons200JSONResponse) VisitListReturnReasonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReturnReasonsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListReturnReasonsdefaultApplicationProblemPlusJSONResponse) VisitListReturnReasonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturnReasonRequestObject struct {
+	Params CreateReturnReasonParams
+	Body   *CreateReturnReasonJSONRequestBody
+}
+
+type CreateReturnReasonResponseObject interface {
+	VisitCreateReturnReasonResponse(w http.ResponseWriter) error
+}
+
+type CreateReturnReason201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateReturnReason201JSONResponse struct {
+	Body    ReturnReason
+	Headers CreateReturnReason201ResponseHeaders
+}
+
+func (response CreateReturnReason201JSONResponse) VisitCreateReturnReasonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateReturnReasondefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateReturnReasondefaultApplicationProblemPlusJSONResponse) VisitCreateReturnReasonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateReturnReasonRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params UpdateReturnReasonParams
+	Body   *UpdateReturnReasonJSONRequestBody
+}
+
+type UpdateReturnReasonResponseObject interface {
+	VisitUpdateReturnReasonResponse(w http.ResponseWriter) error
+}
+
+type UpdateReturnReason200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateReturnReason200JSONResponse struct {
+	Body    ReturnReason
+	Headers UpdateReturnReason200ResponseHeaders
+}
+
+func (response UpdateReturnReason200JSONResponse) VisitUpdateReturnReasonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateReturnReasondefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateReturnReasondefaultApplicationProblemPlusJSONResponse) VisitUpdateReturnReasonResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1383,6 +4182,237 @@ func (response GetReturndefaultApplicationProblemPlusJSONResponse) VisitGetRetur
 	return err
 }
 
+type ApproveReturnRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ApproveReturnParams
+}
+
+type ApproveReturnResponseObject interface {
+	VisitApproveReturnResponse(w http.ResponseWriter) error
+}
+
+type ApproveReturn200ResponseHeaders struct {
+	ETag *string
+}
+
+type ApproveReturn200JSONResponse struct {
+	Body    OrderReturn
+	Headers ApproveReturn200ResponseHeaders
+}
+
+func (response ApproveReturn200JSONResponse) VisitApproveReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ApproveReturndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ApproveReturndefaultApplicationProblemPlusJSONResponse) VisitApproveReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveReturnRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ReceiveReturnParams
+	Body   *ReceiveReturnJSONRequestBody
+}
+
+type ReceiveReturnResponseObject interface {
+	VisitReceiveReturnResponse(w http.ResponseWriter) error
+}
+
+type ReceiveReturn200ResponseHeaders struct {
+	ETag *string
+}
+
+type ReceiveReturn200JSONResponse struct {
+	Body    OrderReturn
+	Headers ReceiveReturn200ResponseHeaders
+}
+
+func (response ReceiveReturn200JSONResponse) VisitReceiveReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceiveReturndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReceiveReturndefaultApplicationProblemPlusJSONResponse) VisitReceiveReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefundReturnRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params RefundReturnParams
+	Body   *RefundReturnJSONRequestBody
+}
+
+type RefundReturnResponseObject interface {
+	VisitRefundReturnResponse(w http.ResponseWriter) error
+}
+
+type RefundReturn200ResponseHeaders struct {
+	ETag *string
+}
+
+type RefundReturn200JSONResponse struct {
+	Body    OrderReturn
+	Headers RefundReturn200ResponseHeaders
+}
+
+func (response RefundReturn200JSONResponse) VisitRefundReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RefundReturndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RefundReturndefaultApplicationProblemPlusJSONResponse) VisitRefundReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectReturnRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params RejectReturnParams
+	Body   *RejectReturnJSONRequestBody
+}
+
+type RejectReturnResponseObject interface {
+	VisitRejectReturnResponse(w http.ResponseWriter) error
+}
+
+type RejectReturn200ResponseHeaders struct {
+	ETag *string
+}
+
+type RejectReturn200JSONResponse struct {
+	Body    OrderReturn
+	Headers RejectReturn200ResponseHeaders
+}
+
+func (response RejectReturn200JSONResponse) VisitRejectReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RejectReturndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RejectReturndefaultApplicationProblemPlusJSONResponse) VisitRejectReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamOrderEventsRequestObject struct {
 	Id     externalRef0.Id `json:"id"`
 	Params StreamOrderEventsParams
@@ -1464,18 +4494,78 @@ type StrictServerInterface interface {
 	// ListOrders List orders
 	// (GET /v1/orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
+	// CreateOrder Place an order
+	// (POST /v1/orders)
+	CreateOrder(ctx context.Context, request CreateOrderRequestObject) (CreateOrderResponseObject, error)
 	// GetOrder Read an order
 	// (GET /v1/orders/{id})
 	GetOrder(ctx context.Context, request GetOrderRequestObject) (GetOrderResponseObject, error)
+	// UpdateOrder Change an order
+	// (PATCH /v1/orders/{id})
+	UpdateOrder(ctx context.Context, request UpdateOrderRequestObject) (UpdateOrderResponseObject, error)
+	// CancelOrder Cancel an order
+	// (POST /v1/orders/{id}/cancel)
+	CancelOrder(ctx context.Context, request CancelOrderRequestObject) (CancelOrderResponseObject, error)
+	// CompleteOrder Say that the customer has the goods
+	// (POST /v1/orders/{id}/complete)
+	CompleteOrder(ctx context.Context, request CompleteOrderRequestObject) (CompleteOrderResponseObject, error)
+	// ExchangeOrder Exchange goods
+	// (POST /v1/orders/{id}/exchanges)
+	ExchangeOrder(ctx context.Context, request ExchangeOrderRequestObject) (ExchangeOrderResponseObject, error)
+	// ListOrderHistory List what happened to an order
+	// (GET /v1/orders/{id}/history)
+	ListOrderHistory(ctx context.Context, request ListOrderHistoryRequestObject) (ListOrderHistoryResponseObject, error)
+	// ReplaceOrderLines Change what is ordered
+	// (PUT /v1/orders/{id}/lines)
+	ReplaceOrderLines(ctx context.Context, request ReplaceOrderLinesRequestObject) (ReplaceOrderLinesResponseObject, error)
+	// AddOrderPayment Record a payment
+	// (POST /v1/orders/{id}/payments)
+	AddOrderPayment(ctx context.Context, request AddOrderPaymentRequestObject) (AddOrderPaymentResponseObject, error)
+	// PlaceOrder Place a draft
+	// (POST /v1/orders/{id}/place)
+	PlaceOrder(ctx context.Context, request PlaceOrderRequestObject) (PlaceOrderResponseObject, error)
+	// ReadyOrder Say that an order can be picked up
+	// (POST /v1/orders/{id}/ready)
+	ReadyOrder(ctx context.Context, request ReadyOrderRequestObject) (ReadyOrderResponseObject, error)
+	// RequestReturn Ask to return goods
+	// (POST /v1/orders/{id}/returns)
+	RequestReturn(ctx context.Context, request RequestReturnRequestObject) (RequestReturnResponseObject, error)
+	// RevealOrderRecipient Reveal the recipient
+	// (POST /v1/orders/{id}/reveal)
+	RevealOrderRecipient(ctx context.Context, request RevealOrderRecipientRequestObject) (RevealOrderRecipientResponseObject, error)
+	// ShipOrder Send pieces of an order
+	// (POST /v1/orders/{id}/shipments)
+	ShipOrder(ctx context.Context, request ShipOrderRequestObject) (ShipOrderResponseObject, error)
 	// IngestPOSOrders Take in tickets of tills
 	// (POST /v1/pos/orders)
 	IngestPOSOrders(ctx context.Context, request IngestPOSOrdersRequestObject) (IngestPOSOrdersResponseObject, error)
+	// ListReturnReasons List reasons of returns
+	// (GET /v1/return-reasons)
+	ListReturnReasons(ctx context.Context, request ListReturnReasonsRequestObject) (ListReturnReasonsResponseObject, error)
+	// CreateReturnReason Add a reason of returns
+	// (POST /v1/return-reasons)
+	CreateReturnReason(ctx context.Context, request CreateReturnReasonRequestObject) (CreateReturnReasonResponseObject, error)
+	// UpdateReturnReason Change a reason of returns
+	// (PATCH /v1/return-reasons/{id})
+	UpdateReturnReason(ctx context.Context, request UpdateReturnReasonRequestObject) (UpdateReturnReasonResponseObject, error)
 	// ListReturns List returns
 	// (GET /v1/returns)
 	ListReturns(ctx context.Context, request ListReturnsRequestObject) (ListReturnsResponseObject, error)
 	// GetReturn Read a return
 	// (GET /v1/returns/{id})
 	GetReturn(ctx context.Context, request GetReturnRequestObject) (GetReturnResponseObject, error)
+	// ApproveReturn Approve a return
+	// (POST /v1/returns/{id}/approve)
+	ApproveReturn(ctx context.Context, request ApproveReturnRequestObject) (ApproveReturnResponseObject, error)
+	// ReceiveReturn Take returned goods in
+	// (POST /v1/returns/{id}/receive)
+	ReceiveReturn(ctx context.Context, request ReceiveReturnRequestObject) (ReceiveReturnResponseObject, error)
+	// RefundReturn Refund a return
+	// (POST /v1/returns/{id}/refund)
+	RefundReturn(ctx context.Context, request RefundReturnRequestObject) (RefundReturnResponseObject, error)
+	// RejectReturn Reject a return
+	// (POST /v1/returns/{id}/reject)
+	RejectReturn(ctx context.Context, request RejectReturnRequestObject) (RejectReturnResponseObject, error)
 	// StreamOrderEvents Follow the orders of a store
 	// (GET /v1/stores/{id}/order-events)
 	StreamOrderEvents(ctx context.Context, request StreamOrderEventsRequestObject) (StreamOrderEventsResponseObject, error)
@@ -1518,6 +4608,54 @@ func (sh *strictHandler) ListOrders(ctx echo.Context, params ListOrdersParams) e
 	return nil
 }
 
+// CreateOrder operation middleware
+func (sh *strictHandler) CreateOrder(ctx echo.Context, params CreateOrderParams) error {
+	var request CreateOrderRequestObject
+
+	request.Params = params
+
+	var body CreateOrderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateOrder(ctx.Request().Context(), request.(CreateOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateOrderResponseObject); ok {
+		return validResponse.VisitCreateOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetOrder operation middleware
 func (sh *strictHandler) GetOrder(ctx echo.Context, id externalRef0.Id, params GetOrderParams) error {
 	var request GetOrderRequestObject
@@ -1538,6 +4676,501 @@ func (sh *strictHandler) GetOrder(ctx echo.Context, id externalRef0.Id, params G
 		return err
 	} else if validResponse, ok := response.(GetOrderResponseObject); ok {
 		return validResponse.VisitGetOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateOrder operation middleware
+func (sh *strictHandler) UpdateOrder(ctx echo.Context, id externalRef0.Id, params UpdateOrderParams) error {
+	var request UpdateOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateOrderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateOrder(ctx.Request().Context(), request.(UpdateOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateOrderResponseObject); ok {
+		return validResponse.VisitUpdateOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelOrder operation middleware
+func (sh *strictHandler) CancelOrder(ctx echo.Context, id externalRef0.Id, params CancelOrderParams) error {
+	var request CancelOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body CancelOrderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelOrder(ctx.Request().Context(), request.(CancelOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelOrderResponseObject); ok {
+		return validResponse.VisitCancelOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CompleteOrder operation middleware
+func (sh *strictHandler) CompleteOrder(ctx echo.Context, id externalRef0.Id, params CompleteOrderParams) error {
+	var request CompleteOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CompleteOrder(ctx.Request().Context(), request.(CompleteOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CompleteOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CompleteOrderResponseObject); ok {
+		return validResponse.VisitCompleteOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExchangeOrder operation middleware
+func (sh *strictHandler) ExchangeOrder(ctx echo.Context, id externalRef0.Id, params ExchangeOrderParams) error {
+	var request ExchangeOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ExchangeOrderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExchangeOrder(ctx.Request().Context(), request.(ExchangeOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExchangeOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExchangeOrderResponseObject); ok {
+		return validResponse.VisitExchangeOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListOrderHistory operation middleware
+func (sh *strictHandler) ListOrderHistory(ctx echo.Context, id externalRef0.Id, params ListOrderHistoryParams) error {
+	var request ListOrderHistoryRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOrderHistory(ctx.Request().Context(), request.(ListOrderHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOrderHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOrderHistoryResponseObject); ok {
+		return validResponse.VisitListOrderHistoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceOrderLines operation middleware
+func (sh *strictHandler) ReplaceOrderLines(ctx echo.Context, id externalRef0.Id, params ReplaceOrderLinesParams) error {
+	var request ReplaceOrderLinesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ReplaceOrderLinesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceOrderLines(ctx.Request().Context(), request.(ReplaceOrderLinesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceOrderLines")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceOrderLinesResponseObject); ok {
+		return validResponse.VisitReplaceOrderLinesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddOrderPayment operation middleware
+func (sh *strictHandler) AddOrderPayment(ctx echo.Context, id externalRef0.Id, params AddOrderPaymentParams) error {
+	var request AddOrderPaymentRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body AddOrderPaymentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddOrderPayment(ctx.Request().Context(), request.(AddOrderPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddOrderPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddOrderPaymentResponseObject); ok {
+		return validResponse.VisitAddOrderPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlaceOrder operation middleware
+func (sh *strictHandler) PlaceOrder(ctx echo.Context, id externalRef0.Id, params PlaceOrderParams) error {
+	var request PlaceOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlaceOrder(ctx.Request().Context(), request.(PlaceOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlaceOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlaceOrderResponseObject); ok {
+		return validResponse.VisitPlaceOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReadyOrder operation middleware
+func (sh *strictHandler) ReadyOrder(ctx echo.Context, id externalRef0.Id, params ReadyOrderParams) error {
+	var request ReadyOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReadyOrder(ctx.Request().Context(), request.(ReadyOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReadyOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReadyOrderResponseObject); ok {
+		return validResponse.VisitReadyOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RequestReturn operation middleware
+func (sh *strictHandler) RequestReturn(ctx echo.Context, id externalRef0.Id, params RequestReturnParams) error {
+	var request RequestReturnRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body RequestReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestReturn(ctx.Request().Context(), request.(RequestReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RequestReturnResponseObject); ok {
+		return validResponse.VisitRequestReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevealOrderRecipient operation middleware
+func (sh *strictHandler) RevealOrderRecipient(ctx echo.Context, id externalRef0.Id) error {
+	var request RevealOrderRecipientRequestObject
+
+	request.Id = id
+
+	var body RevealOrderRecipientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevealOrderRecipient(ctx.Request().Context(), request.(RevealOrderRecipientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevealOrderRecipient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevealOrderRecipientResponseObject); ok {
+		return validResponse.VisitRevealOrderRecipientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ShipOrder operation middleware
+func (sh *strictHandler) ShipOrder(ctx echo.Context, id externalRef0.Id, params ShipOrderParams) error {
+	var request ShipOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ShipOrderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ShipOrder(ctx.Request().Context(), request.(ShipOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ShipOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ShipOrderResponseObject); ok {
+		return validResponse.VisitShipOrderResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -1592,6 +5225,128 @@ func (sh *strictHandler) IngestPOSOrders(ctx echo.Context, params IngestPOSOrder
 	return nil
 }
 
+// ListReturnReasons operation middleware
+func (sh *strictHandler) ListReturnReasons(ctx echo.Context, params ListReturnReasonsParams) error {
+	var request ListReturnReasonsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReturnReasons(ctx.Request().Context(), request.(ListReturnReasonsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReturnReasons")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListReturnReasonsResponseObject); ok {
+		return validResponse.VisitListReturnReasonsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateReturnReason operation middleware
+func (sh *strictHandler) CreateReturnReason(ctx echo.Context, params CreateReturnReasonParams) error {
+	var request CreateReturnReasonRequestObject
+
+	request.Params = params
+
+	var body CreateReturnReasonJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateReturnReason(ctx.Request().Context(), request.(CreateReturnReasonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateReturnReason")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateReturnReasonResponseObject); ok {
+		return validResponse.VisitCreateReturnReasonResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateReturnReason operation middleware
+func (sh *strictHandler) UpdateReturnReason(ctx echo.Context, id externalRef0.Id, params UpdateReturnReasonParams) error {
+	var request UpdateReturnReasonRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateReturnReasonJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateReturnReason(ctx.Request().Context(), request.(UpdateReturnReasonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateReturnReason")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateReturnReasonResponseObject); ok {
+		return validResponse.VisitUpdateReturnReasonResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListReturns operation middleware
 func (sh *strictHandler) ListReturns(ctx echo.Context, params ListReturnsParams) error {
 	var request ListReturnsRequestObject
@@ -1637,6 +5392,179 @@ func (sh *strictHandler) GetReturn(ctx echo.Context, id externalRef0.Id, params 
 		return err
 	} else if validResponse, ok := response.(GetReturnResponseObject); ok {
 		return validResponse.VisitGetReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ApproveReturn operation middleware
+func (sh *strictHandler) ApproveReturn(ctx echo.Context, id externalRef0.Id, params ApproveReturnParams) error {
+	var request ApproveReturnRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ApproveReturn(ctx.Request().Context(), request.(ApproveReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ApproveReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ApproveReturnResponseObject); ok {
+		return validResponse.VisitApproveReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReceiveReturn operation middleware
+func (sh *strictHandler) ReceiveReturn(ctx echo.Context, id externalRef0.Id, params ReceiveReturnParams) error {
+	var request ReceiveReturnRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ReceiveReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveReturn(ctx.Request().Context(), request.(ReceiveReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReceiveReturnResponseObject); ok {
+		return validResponse.VisitReceiveReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RefundReturn operation middleware
+func (sh *strictHandler) RefundReturn(ctx echo.Context, id externalRef0.Id, params RefundReturnParams) error {
+	var request RefundReturnRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body RefundReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RefundReturn(ctx.Request().Context(), request.(RefundReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RefundReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RefundReturnResponseObject); ok {
+		return validResponse.VisitRefundReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RejectReturn operation middleware
+func (sh *strictHandler) RejectReturn(ctx echo.Context, id externalRef0.Id, params RejectReturnParams) error {
+	var request RejectReturnRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body RejectReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RejectReturn(ctx.Request().Context(), request.(RejectReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RejectReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RejectReturnResponseObject); ok {
+		return validResponse.VisitRejectReturnResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

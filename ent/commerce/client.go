@@ -19,13 +19,20 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderchange"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderpayment"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/paymentcallback"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
+	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
+	"github.com/shuke-crm/shuke/ent/commerce/shipment"
+	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -53,12 +60,20 @@ type Client struct {
 	Category *CategoryClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
+	// OrderChange is the client for interacting with the OrderChange builders.
+	OrderChange *OrderChangeClient
 	// OrderLine is the client for interacting with the OrderLine builders.
 	OrderLine *OrderLineClient
+	// OrderPayment is the client for interacting with the OrderPayment builders.
+	OrderPayment *OrderPaymentClient
+	// OrderRefund is the client for interacting with the OrderRefund builders.
+	OrderRefund *OrderRefundClient
 	// OrderReturn is the client for interacting with the OrderReturn builders.
 	OrderReturn *OrderReturnClient
 	// OrderReturnLine is the client for interacting with the OrderReturnLine builders.
 	OrderReturnLine *OrderReturnLineClient
+	// PaymentCallback is the client for interacting with the PaymentCallback builders.
+	PaymentCallback *PaymentCallbackClient
 	// PriceList is the client for interacting with the PriceList builders.
 	PriceList *PriceListClient
 	// PriceListEntry is the client for interacting with the PriceListEntry builders.
@@ -67,6 +82,12 @@ type Client struct {
 	Product *ProductClient
 	// ProductStatusChange is the client for interacting with the ProductStatusChange builders.
 	ProductStatusChange *ProductStatusChangeClient
+	// ReturnReason is the client for interacting with the ReturnReason builders.
+	ReturnReason *ReturnReasonClient
+	// Shipment is the client for interacting with the Shipment builders.
+	Shipment *ShipmentClient
+	// ShipmentLine is the client for interacting with the ShipmentLine builders.
+	ShipmentLine *ShipmentLineClient
 	// StockCount is the client for interacting with the StockCount builders.
 	StockCount *StockCountClient
 	// StockCountLine is the client for interacting with the StockCountLine builders.
@@ -105,13 +126,20 @@ func (c *Client) init() {
 	c.CatalogSettings = NewCatalogSettingsClient(c.config)
 	c.Category = NewCategoryClient(c.config)
 	c.Order = NewOrderClient(c.config)
+	c.OrderChange = NewOrderChangeClient(c.config)
 	c.OrderLine = NewOrderLineClient(c.config)
+	c.OrderPayment = NewOrderPaymentClient(c.config)
+	c.OrderRefund = NewOrderRefundClient(c.config)
 	c.OrderReturn = NewOrderReturnClient(c.config)
 	c.OrderReturnLine = NewOrderReturnLineClient(c.config)
+	c.PaymentCallback = NewPaymentCallbackClient(c.config)
 	c.PriceList = NewPriceListClient(c.config)
 	c.PriceListEntry = NewPriceListEntryClient(c.config)
 	c.Product = NewProductClient(c.config)
 	c.ProductStatusChange = NewProductStatusChangeClient(c.config)
+	c.ReturnReason = NewReturnReasonClient(c.config)
+	c.Shipment = NewShipmentClient(c.config)
+	c.ShipmentLine = NewShipmentLineClient(c.config)
 	c.StockCount = NewStockCountClient(c.config)
 	c.StockCountLine = NewStockCountLineClient(c.config)
 	c.StockDocument = NewStockDocumentClient(c.config)
@@ -219,13 +247,20 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		CatalogSettings:      NewCatalogSettingsClient(cfg),
 		Category:             NewCategoryClient(cfg),
 		Order:                NewOrderClient(cfg),
+		OrderChange:          NewOrderChangeClient(cfg),
 		OrderLine:            NewOrderLineClient(cfg),
+		OrderPayment:         NewOrderPaymentClient(cfg),
+		OrderRefund:          NewOrderRefundClient(cfg),
 		OrderReturn:          NewOrderReturnClient(cfg),
 		OrderReturnLine:      NewOrderReturnLineClient(cfg),
+		PaymentCallback:      NewPaymentCallbackClient(cfg),
 		PriceList:            NewPriceListClient(cfg),
 		PriceListEntry:       NewPriceListEntryClient(cfg),
 		Product:              NewProductClient(cfg),
 		ProductStatusChange:  NewProductStatusChangeClient(cfg),
+		ReturnReason:         NewReturnReasonClient(cfg),
+		Shipment:             NewShipmentClient(cfg),
+		ShipmentLine:         NewShipmentLineClient(cfg),
 		StockCount:           NewStockCountClient(cfg),
 		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
@@ -260,13 +295,20 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		CatalogSettings:      NewCatalogSettingsClient(cfg),
 		Category:             NewCategoryClient(cfg),
 		Order:                NewOrderClient(cfg),
+		OrderChange:          NewOrderChangeClient(cfg),
 		OrderLine:            NewOrderLineClient(cfg),
+		OrderPayment:         NewOrderPaymentClient(cfg),
+		OrderRefund:          NewOrderRefundClient(cfg),
 		OrderReturn:          NewOrderReturnClient(cfg),
 		OrderReturnLine:      NewOrderReturnLineClient(cfg),
+		PaymentCallback:      NewPaymentCallbackClient(cfg),
 		PriceList:            NewPriceListClient(cfg),
 		PriceListEntry:       NewPriceListEntryClient(cfg),
 		Product:              NewProductClient(cfg),
 		ProductStatusChange:  NewProductStatusChangeClient(cfg),
+		ReturnReason:         NewReturnReasonClient(cfg),
+		Shipment:             NewShipmentClient(cfg),
+		ShipmentLine:         NewShipmentLineClient(cfg),
 		StockCount:           NewStockCountClient(cfg),
 		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
@@ -308,12 +350,13 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.CatalogSettings, c.Category, c.Order, c.OrderLine, c.OrderReturn,
-		c.OrderReturnLine, c.PriceList, c.PriceListEntry, c.Product,
-		c.ProductStatusChange, c.StockCount, c.StockCountLine, c.StockDocument,
-		c.StockLevel, c.StockMovement, c.StockReservation, c.StockReservationLine,
-		c.StockTransfer, c.StockTransferLine, c.Variant, c.VariantBarcode,
-		c.VariantPriceChange,
+		c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
+		c.OrderPayment, c.OrderRefund, c.OrderReturn, c.OrderReturnLine,
+		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product,
+		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
+		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
+		c.StockReservation, c.StockReservationLine, c.StockTransfer,
+		c.StockTransferLine, c.Variant, c.VariantBarcode, c.VariantPriceChange,
 	} {
 		n.Use(hooks...)
 	}
@@ -323,12 +366,13 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.CatalogSettings, c.Category, c.Order, c.OrderLine, c.OrderReturn,
-		c.OrderReturnLine, c.PriceList, c.PriceListEntry, c.Product,
-		c.ProductStatusChange, c.StockCount, c.StockCountLine, c.StockDocument,
-		c.StockLevel, c.StockMovement, c.StockReservation, c.StockReservationLine,
-		c.StockTransfer, c.StockTransferLine, c.Variant, c.VariantBarcode,
-		c.VariantPriceChange,
+		c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
+		c.OrderPayment, c.OrderRefund, c.OrderReturn, c.OrderReturnLine,
+		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product,
+		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
+		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
+		c.StockReservation, c.StockReservationLine, c.StockTransfer,
+		c.StockTransferLine, c.Variant, c.VariantBarcode, c.VariantPriceChange,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -343,12 +387,20 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Category.mutate(ctx, m)
 	case *OrderMutation:
 		return c.Order.mutate(ctx, m)
+	case *OrderChangeMutation:
+		return c.OrderChange.mutate(ctx, m)
 	case *OrderLineMutation:
 		return c.OrderLine.mutate(ctx, m)
+	case *OrderPaymentMutation:
+		return c.OrderPayment.mutate(ctx, m)
+	case *OrderRefundMutation:
+		return c.OrderRefund.mutate(ctx, m)
 	case *OrderReturnMutation:
 		return c.OrderReturn.mutate(ctx, m)
 	case *OrderReturnLineMutation:
 		return c.OrderReturnLine.mutate(ctx, m)
+	case *PaymentCallbackMutation:
+		return c.PaymentCallback.mutate(ctx, m)
 	case *PriceListMutation:
 		return c.PriceList.mutate(ctx, m)
 	case *PriceListEntryMutation:
@@ -357,6 +409,12 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Product.mutate(ctx, m)
 	case *ProductStatusChangeMutation:
 		return c.ProductStatusChange.mutate(ctx, m)
+	case *ReturnReasonMutation:
+		return c.ReturnReason.mutate(ctx, m)
+	case *ShipmentMutation:
+		return c.Shipment.mutate(ctx, m)
+	case *ShipmentLineMutation:
+		return c.ShipmentLine.mutate(ctx, m)
 	case *StockCountMutation:
 		return c.StockCount.mutate(ctx, m)
 	case *StockCountLineMutation:
@@ -826,6 +884,70 @@ func (c *OrderClient) QueryReturns(_m *Order) *OrderReturnQuery {
 	return query
 }
 
+// QueryPayments queries the payments edge of a Order.
+func (c *OrderClient) QueryPayments(_m *Order) *OrderPaymentQuery {
+	query := (&OrderPaymentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(order.Table, order.FieldID, id),
+			sqlgraph.To(orderpayment.Table, orderpayment.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, order.PaymentsTable, order.PaymentsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRefunds queries the refunds edge of a Order.
+func (c *OrderClient) QueryRefunds(_m *Order) *OrderRefundQuery {
+	query := (&OrderRefundClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(order.Table, order.FieldID, id),
+			sqlgraph.To(orderrefund.Table, orderrefund.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, order.RefundsTable, order.RefundsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryShipments queries the shipments edge of a Order.
+func (c *OrderClient) QueryShipments(_m *Order) *ShipmentQuery {
+	query := (&ShipmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(order.Table, order.FieldID, id),
+			sqlgraph.To(shipment.Table, shipment.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, order.ShipmentsTable, order.ShipmentsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryChanges queries the changes edge of a Order.
+func (c *OrderClient) QueryChanges(_m *Order) *OrderChangeQuery {
+	query := (&OrderChangeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(order.Table, order.FieldID, id),
+			sqlgraph.To(orderchange.Table, orderchange.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, order.ChangesTable, order.ChangesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *OrderClient) Hooks() []Hook {
 	hooks := c.hooks.Order
@@ -849,6 +971,156 @@ func (c *OrderClient) mutate(ctx context.Context, m *OrderMutation) (Value, erro
 		return (&OrderDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("commerce: unknown Order mutation op: %q", m.Op())
+	}
+}
+
+// OrderChangeClient is a client for the OrderChange schema.
+type OrderChangeClient struct {
+	config
+}
+
+// NewOrderChangeClient returns a client for the OrderChange from the given config.
+func NewOrderChangeClient(c config) *OrderChangeClient {
+	return &OrderChangeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `orderchange.Hooks(f(g(h())))`.
+func (c *OrderChangeClient) Use(hooks ...Hook) {
+	c.hooks.OrderChange = append(c.hooks.OrderChange, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `orderchange.Intercept(f(g(h())))`.
+func (c *OrderChangeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.OrderChange = append(c.inters.OrderChange, interceptors...)
+}
+
+// Create returns a builder for creating a OrderChange entity.
+func (c *OrderChangeClient) Create() *OrderChangeCreate {
+	mutation := newOrderChangeMutation(c.config, OpCreate)
+	return &OrderChangeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of OrderChange entities.
+func (c *OrderChangeClient) CreateBulk(builders ...*OrderChangeCreate) *OrderChangeCreateBulk {
+	return &OrderChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *OrderChangeClient) MapCreateBulk(slice any, setFunc func(*OrderChangeCreate, int)) *OrderChangeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &OrderChangeCreateBulk{err: fmt.Errorf("calling to OrderChangeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*OrderChangeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &OrderChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for OrderChange.
+func (c *OrderChangeClient) Update() *OrderChangeUpdate {
+	mutation := newOrderChangeMutation(c.config, OpUpdate)
+	return &OrderChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *OrderChangeClient) UpdateOne(_m *OrderChange) *OrderChangeUpdateOne {
+	mutation := newOrderChangeMutation(c.config, OpUpdateOne, withOrderChange(_m))
+	return &OrderChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *OrderChangeClient) UpdateOneID(id uuid.UUID) *OrderChangeUpdateOne {
+	mutation := newOrderChangeMutation(c.config, OpUpdateOne, withOrderChangeID(id))
+	return &OrderChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for OrderChange.
+func (c *OrderChangeClient) Delete() *OrderChangeDelete {
+	mutation := newOrderChangeMutation(c.config, OpDelete)
+	return &OrderChangeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *OrderChangeClient) DeleteOne(_m *OrderChange) *OrderChangeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *OrderChangeClient) DeleteOneID(id uuid.UUID) *OrderChangeDeleteOne {
+	builder := c.Delete().Where(orderchange.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &OrderChangeDeleteOne{builder}
+}
+
+// Query returns a query builder for OrderChange.
+func (c *OrderChangeClient) Query() *OrderChangeQuery {
+	return &OrderChangeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeOrderChange},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a OrderChange entity by its id.
+func (c *OrderChangeClient) Get(ctx context.Context, id uuid.UUID) (*OrderChange, error) {
+	return c.Query().Where(orderchange.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *OrderChangeClient) GetX(ctx context.Context, id uuid.UUID) *OrderChange {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryOrder queries the order edge of a OrderChange.
+func (c *OrderChangeClient) QueryOrder(_m *OrderChange) *OrderQuery {
+	query := (&OrderClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderchange.Table, orderchange.FieldID, id),
+			sqlgraph.To(order.Table, order.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, orderchange.OrderTable, orderchange.OrderColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *OrderChangeClient) Hooks() []Hook {
+	hooks := c.hooks.OrderChange
+	return append(hooks[:len(hooks):len(hooks)], orderchange.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *OrderChangeClient) Interceptors() []Interceptor {
+	return c.inters.OrderChange
+}
+
+func (c *OrderChangeClient) mutate(ctx context.Context, m *OrderChangeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&OrderChangeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&OrderChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&OrderChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&OrderChangeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown OrderChange mutation op: %q", m.Op())
 	}
 }
 
@@ -1002,6 +1274,354 @@ func (c *OrderLineClient) mutate(ctx context.Context, m *OrderLineMutation) (Val
 	}
 }
 
+// OrderPaymentClient is a client for the OrderPayment schema.
+type OrderPaymentClient struct {
+	config
+}
+
+// NewOrderPaymentClient returns a client for the OrderPayment from the given config.
+func NewOrderPaymentClient(c config) *OrderPaymentClient {
+	return &OrderPaymentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `orderpayment.Hooks(f(g(h())))`.
+func (c *OrderPaymentClient) Use(hooks ...Hook) {
+	c.hooks.OrderPayment = append(c.hooks.OrderPayment, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `orderpayment.Intercept(f(g(h())))`.
+func (c *OrderPaymentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.OrderPayment = append(c.inters.OrderPayment, interceptors...)
+}
+
+// Create returns a builder for creating a OrderPayment entity.
+func (c *OrderPaymentClient) Create() *OrderPaymentCreate {
+	mutation := newOrderPaymentMutation(c.config, OpCreate)
+	return &OrderPaymentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of OrderPayment entities.
+func (c *OrderPaymentClient) CreateBulk(builders ...*OrderPaymentCreate) *OrderPaymentCreateBulk {
+	return &OrderPaymentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *OrderPaymentClient) MapCreateBulk(slice any, setFunc func(*OrderPaymentCreate, int)) *OrderPaymentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &OrderPaymentCreateBulk{err: fmt.Errorf("calling to OrderPaymentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*OrderPaymentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &OrderPaymentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for OrderPayment.
+func (c *OrderPaymentClient) Update() *OrderPaymentUpdate {
+	mutation := newOrderPaymentMutation(c.config, OpUpdate)
+	return &OrderPaymentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *OrderPaymentClient) UpdateOne(_m *OrderPayment) *OrderPaymentUpdateOne {
+	mutation := newOrderPaymentMutation(c.config, OpUpdateOne, withOrderPayment(_m))
+	return &OrderPaymentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *OrderPaymentClient) UpdateOneID(id uuid.UUID) *OrderPaymentUpdateOne {
+	mutation := newOrderPaymentMutation(c.config, OpUpdateOne, withOrderPaymentID(id))
+	return &OrderPaymentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for OrderPayment.
+func (c *OrderPaymentClient) Delete() *OrderPaymentDelete {
+	mutation := newOrderPaymentMutation(c.config, OpDelete)
+	return &OrderPaymentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *OrderPaymentClient) DeleteOne(_m *OrderPayment) *OrderPaymentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *OrderPaymentClient) DeleteOneID(id uuid.UUID) *OrderPaymentDeleteOne {
+	builder := c.Delete().Where(orderpayment.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &OrderPaymentDeleteOne{builder}
+}
+
+// Query returns a query builder for OrderPayment.
+func (c *OrderPaymentClient) Query() *OrderPaymentQuery {
+	return &OrderPaymentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeOrderPayment},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a OrderPayment entity by its id.
+func (c *OrderPaymentClient) Get(ctx context.Context, id uuid.UUID) (*OrderPayment, error) {
+	return c.Query().Where(orderpayment.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *OrderPaymentClient) GetX(ctx context.Context, id uuid.UUID) *OrderPayment {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryOrder queries the order edge of a OrderPayment.
+func (c *OrderPaymentClient) QueryOrder(_m *OrderPayment) *OrderQuery {
+	query := (&OrderClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderpayment.Table, orderpayment.FieldID, id),
+			sqlgraph.To(order.Table, order.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, orderpayment.OrderTable, orderpayment.OrderColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRefunds queries the refunds edge of a OrderPayment.
+func (c *OrderPaymentClient) QueryRefunds(_m *OrderPayment) *OrderRefundQuery {
+	query := (&OrderRefundClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderpayment.Table, orderpayment.FieldID, id),
+			sqlgraph.To(orderrefund.Table, orderrefund.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, orderpayment.RefundsTable, orderpayment.RefundsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *OrderPaymentClient) Hooks() []Hook {
+	hooks := c.hooks.OrderPayment
+	return append(hooks[:len(hooks):len(hooks)], orderpayment.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *OrderPaymentClient) Interceptors() []Interceptor {
+	return c.inters.OrderPayment
+}
+
+func (c *OrderPaymentClient) mutate(ctx context.Context, m *OrderPaymentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&OrderPaymentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&OrderPaymentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&OrderPaymentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&OrderPaymentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown OrderPayment mutation op: %q", m.Op())
+	}
+}
+
+// OrderRefundClient is a client for the OrderRefund schema.
+type OrderRefundClient struct {
+	config
+}
+
+// NewOrderRefundClient returns a client for the OrderRefund from the given config.
+func NewOrderRefundClient(c config) *OrderRefundClient {
+	return &OrderRefundClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `orderrefund.Hooks(f(g(h())))`.
+func (c *OrderRefundClient) Use(hooks ...Hook) {
+	c.hooks.OrderRefund = append(c.hooks.OrderRefund, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `orderrefund.Intercept(f(g(h())))`.
+func (c *OrderRefundClient) Intercept(interceptors ...Interceptor) {
+	c.inters.OrderRefund = append(c.inters.OrderRefund, interceptors...)
+}
+
+// Create returns a builder for creating a OrderRefund entity.
+func (c *OrderRefundClient) Create() *OrderRefundCreate {
+	mutation := newOrderRefundMutation(c.config, OpCreate)
+	return &OrderRefundCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of OrderRefund entities.
+func (c *OrderRefundClient) CreateBulk(builders ...*OrderRefundCreate) *OrderRefundCreateBulk {
+	return &OrderRefundCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *OrderRefundClient) MapCreateBulk(slice any, setFunc func(*OrderRefundCreate, int)) *OrderRefundCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &OrderRefundCreateBulk{err: fmt.Errorf("calling to OrderRefundClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*OrderRefundCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &OrderRefundCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for OrderRefund.
+func (c *OrderRefundClient) Update() *OrderRefundUpdate {
+	mutation := newOrderRefundMutation(c.config, OpUpdate)
+	return &OrderRefundUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *OrderRefundClient) UpdateOne(_m *OrderRefund) *OrderRefundUpdateOne {
+	mutation := newOrderRefundMutation(c.config, OpUpdateOne, withOrderRefund(_m))
+	return &OrderRefundUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *OrderRefundClient) UpdateOneID(id uuid.UUID) *OrderRefundUpdateOne {
+	mutation := newOrderRefundMutation(c.config, OpUpdateOne, withOrderRefundID(id))
+	return &OrderRefundUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for OrderRefund.
+func (c *OrderRefundClient) Delete() *OrderRefundDelete {
+	mutation := newOrderRefundMutation(c.config, OpDelete)
+	return &OrderRefundDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *OrderRefundClient) DeleteOne(_m *OrderRefund) *OrderRefundDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *OrderRefundClient) DeleteOneID(id uuid.UUID) *OrderRefundDeleteOne {
+	builder := c.Delete().Where(orderrefund.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &OrderRefundDeleteOne{builder}
+}
+
+// Query returns a query builder for OrderRefund.
+func (c *OrderRefundClient) Query() *OrderRefundQuery {
+	return &OrderRefundQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeOrderRefund},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a OrderRefund entity by its id.
+func (c *OrderRefundClient) Get(ctx context.Context, id uuid.UUID) (*OrderRefund, error) {
+	return c.Query().Where(orderrefund.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *OrderRefundClient) GetX(ctx context.Context, id uuid.UUID) *OrderRefund {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryOrder queries the order edge of a OrderRefund.
+func (c *OrderRefundClient) QueryOrder(_m *OrderRefund) *OrderQuery {
+	query := (&OrderClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderrefund.Table, orderrefund.FieldID, id),
+			sqlgraph.To(order.Table, order.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, orderrefund.OrderTable, orderrefund.OrderColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryOrderReturn queries the order_return edge of a OrderRefund.
+func (c *OrderRefundClient) QueryOrderReturn(_m *OrderRefund) *OrderReturnQuery {
+	query := (&OrderReturnClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderrefund.Table, orderrefund.FieldID, id),
+			sqlgraph.To(orderreturn.Table, orderreturn.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, orderrefund.OrderReturnTable, orderrefund.OrderReturnColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPayment queries the payment edge of a OrderRefund.
+func (c *OrderRefundClient) QueryPayment(_m *OrderRefund) *OrderPaymentQuery {
+	query := (&OrderPaymentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderrefund.Table, orderrefund.FieldID, id),
+			sqlgraph.To(orderpayment.Table, orderpayment.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, orderrefund.PaymentTable, orderrefund.PaymentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *OrderRefundClient) Hooks() []Hook {
+	hooks := c.hooks.OrderRefund
+	return append(hooks[:len(hooks):len(hooks)], orderrefund.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *OrderRefundClient) Interceptors() []Interceptor {
+	return c.inters.OrderRefund
+}
+
+func (c *OrderRefundClient) mutate(ctx context.Context, m *OrderRefundMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&OrderRefundCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&OrderRefundUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&OrderRefundUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&OrderRefundDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown OrderRefund mutation op: %q", m.Op())
+	}
+}
+
 // OrderReturnClient is a client for the OrderReturn schema.
 type OrderReturnClient struct {
 	config
@@ -1119,6 +1739,22 @@ func (c *OrderReturnClient) QueryLines(_m *OrderReturn) *OrderReturnLineQuery {
 			sqlgraph.From(orderreturn.Table, orderreturn.FieldID, id),
 			sqlgraph.To(orderreturnline.Table, orderreturnline.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, orderreturn.LinesTable, orderreturn.LinesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRefunds queries the refunds edge of a OrderReturn.
+func (c *OrderReturnClient) QueryRefunds(_m *OrderReturn) *OrderRefundQuery {
+	query := (&OrderRefundClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderreturn.Table, orderreturn.FieldID, id),
+			sqlgraph.To(orderrefund.Table, orderrefund.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, orderreturn.RefundsTable, orderreturn.RefundsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1315,6 +1951,140 @@ func (c *OrderReturnLineClient) mutate(ctx context.Context, m *OrderReturnLineMu
 		return (&OrderReturnLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("commerce: unknown OrderReturnLine mutation op: %q", m.Op())
+	}
+}
+
+// PaymentCallbackClient is a client for the PaymentCallback schema.
+type PaymentCallbackClient struct {
+	config
+}
+
+// NewPaymentCallbackClient returns a client for the PaymentCallback from the given config.
+func NewPaymentCallbackClient(c config) *PaymentCallbackClient {
+	return &PaymentCallbackClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `paymentcallback.Hooks(f(g(h())))`.
+func (c *PaymentCallbackClient) Use(hooks ...Hook) {
+	c.hooks.PaymentCallback = append(c.hooks.PaymentCallback, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `paymentcallback.Intercept(f(g(h())))`.
+func (c *PaymentCallbackClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PaymentCallback = append(c.inters.PaymentCallback, interceptors...)
+}
+
+// Create returns a builder for creating a PaymentCallback entity.
+func (c *PaymentCallbackClient) Create() *PaymentCallbackCreate {
+	mutation := newPaymentCallbackMutation(c.config, OpCreate)
+	return &PaymentCallbackCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PaymentCallback entities.
+func (c *PaymentCallbackClient) CreateBulk(builders ...*PaymentCallbackCreate) *PaymentCallbackCreateBulk {
+	return &PaymentCallbackCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PaymentCallbackClient) MapCreateBulk(slice any, setFunc func(*PaymentCallbackCreate, int)) *PaymentCallbackCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PaymentCallbackCreateBulk{err: fmt.Errorf("calling to PaymentCallbackClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PaymentCallbackCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PaymentCallbackCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PaymentCallback.
+func (c *PaymentCallbackClient) Update() *PaymentCallbackUpdate {
+	mutation := newPaymentCallbackMutation(c.config, OpUpdate)
+	return &PaymentCallbackUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PaymentCallbackClient) UpdateOne(_m *PaymentCallback) *PaymentCallbackUpdateOne {
+	mutation := newPaymentCallbackMutation(c.config, OpUpdateOne, withPaymentCallback(_m))
+	return &PaymentCallbackUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PaymentCallbackClient) UpdateOneID(id uuid.UUID) *PaymentCallbackUpdateOne {
+	mutation := newPaymentCallbackMutation(c.config, OpUpdateOne, withPaymentCallbackID(id))
+	return &PaymentCallbackUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PaymentCallback.
+func (c *PaymentCallbackClient) Delete() *PaymentCallbackDelete {
+	mutation := newPaymentCallbackMutation(c.config, OpDelete)
+	return &PaymentCallbackDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PaymentCallbackClient) DeleteOne(_m *PaymentCallback) *PaymentCallbackDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PaymentCallbackClient) DeleteOneID(id uuid.UUID) *PaymentCallbackDeleteOne {
+	builder := c.Delete().Where(paymentcallback.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PaymentCallbackDeleteOne{builder}
+}
+
+// Query returns a query builder for PaymentCallback.
+func (c *PaymentCallbackClient) Query() *PaymentCallbackQuery {
+	return &PaymentCallbackQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePaymentCallback},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PaymentCallback entity by its id.
+func (c *PaymentCallbackClient) Get(ctx context.Context, id uuid.UUID) (*PaymentCallback, error) {
+	return c.Query().Where(paymentcallback.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PaymentCallbackClient) GetX(ctx context.Context, id uuid.UUID) *PaymentCallback {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *PaymentCallbackClient) Hooks() []Hook {
+	hooks := c.hooks.PaymentCallback
+	return append(hooks[:len(hooks):len(hooks)], paymentcallback.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PaymentCallbackClient) Interceptors() []Interceptor {
+	return c.inters.PaymentCallback
+}
+
+func (c *PaymentCallbackClient) mutate(ctx context.Context, m *PaymentCallbackMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PaymentCallbackCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PaymentCallbackUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PaymentCallbackUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PaymentCallbackDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown PaymentCallback mutation op: %q", m.Op())
 	}
 }
 
@@ -1931,6 +2701,456 @@ func (c *ProductStatusChangeClient) mutate(ctx context.Context, m *ProductStatus
 		return (&ProductStatusChangeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("commerce: unknown ProductStatusChange mutation op: %q", m.Op())
+	}
+}
+
+// ReturnReasonClient is a client for the ReturnReason schema.
+type ReturnReasonClient struct {
+	config
+}
+
+// NewReturnReasonClient returns a client for the ReturnReason from the given config.
+func NewReturnReasonClient(c config) *ReturnReasonClient {
+	return &ReturnReasonClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `returnreason.Hooks(f(g(h())))`.
+func (c *ReturnReasonClient) Use(hooks ...Hook) {
+	c.hooks.ReturnReason = append(c.hooks.ReturnReason, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `returnreason.Intercept(f(g(h())))`.
+func (c *ReturnReasonClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ReturnReason = append(c.inters.ReturnReason, interceptors...)
+}
+
+// Create returns a builder for creating a ReturnReason entity.
+func (c *ReturnReasonClient) Create() *ReturnReasonCreate {
+	mutation := newReturnReasonMutation(c.config, OpCreate)
+	return &ReturnReasonCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ReturnReason entities.
+func (c *ReturnReasonClient) CreateBulk(builders ...*ReturnReasonCreate) *ReturnReasonCreateBulk {
+	return &ReturnReasonCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ReturnReasonClient) MapCreateBulk(slice any, setFunc func(*ReturnReasonCreate, int)) *ReturnReasonCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ReturnReasonCreateBulk{err: fmt.Errorf("calling to ReturnReasonClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ReturnReasonCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ReturnReasonCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ReturnReason.
+func (c *ReturnReasonClient) Update() *ReturnReasonUpdate {
+	mutation := newReturnReasonMutation(c.config, OpUpdate)
+	return &ReturnReasonUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ReturnReasonClient) UpdateOne(_m *ReturnReason) *ReturnReasonUpdateOne {
+	mutation := newReturnReasonMutation(c.config, OpUpdateOne, withReturnReason(_m))
+	return &ReturnReasonUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ReturnReasonClient) UpdateOneID(id uuid.UUID) *ReturnReasonUpdateOne {
+	mutation := newReturnReasonMutation(c.config, OpUpdateOne, withReturnReasonID(id))
+	return &ReturnReasonUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ReturnReason.
+func (c *ReturnReasonClient) Delete() *ReturnReasonDelete {
+	mutation := newReturnReasonMutation(c.config, OpDelete)
+	return &ReturnReasonDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ReturnReasonClient) DeleteOne(_m *ReturnReason) *ReturnReasonDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ReturnReasonClient) DeleteOneID(id uuid.UUID) *ReturnReasonDeleteOne {
+	builder := c.Delete().Where(returnreason.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ReturnReasonDeleteOne{builder}
+}
+
+// Query returns a query builder for ReturnReason.
+func (c *ReturnReasonClient) Query() *ReturnReasonQuery {
+	return &ReturnReasonQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeReturnReason},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ReturnReason entity by its id.
+func (c *ReturnReasonClient) Get(ctx context.Context, id uuid.UUID) (*ReturnReason, error) {
+	return c.Query().Where(returnreason.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ReturnReasonClient) GetX(ctx context.Context, id uuid.UUID) *ReturnReason {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ReturnReasonClient) Hooks() []Hook {
+	hooks := c.hooks.ReturnReason
+	return append(hooks[:len(hooks):len(hooks)], returnreason.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ReturnReasonClient) Interceptors() []Interceptor {
+	return c.inters.ReturnReason
+}
+
+func (c *ReturnReasonClient) mutate(ctx context.Context, m *ReturnReasonMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ReturnReasonCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ReturnReasonUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ReturnReasonUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ReturnReasonDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown ReturnReason mutation op: %q", m.Op())
+	}
+}
+
+// ShipmentClient is a client for the Shipment schema.
+type ShipmentClient struct {
+	config
+}
+
+// NewShipmentClient returns a client for the Shipment from the given config.
+func NewShipmentClient(c config) *ShipmentClient {
+	return &ShipmentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `shipment.Hooks(f(g(h())))`.
+func (c *ShipmentClient) Use(hooks ...Hook) {
+	c.hooks.Shipment = append(c.hooks.Shipment, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `shipment.Intercept(f(g(h())))`.
+func (c *ShipmentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Shipment = append(c.inters.Shipment, interceptors...)
+}
+
+// Create returns a builder for creating a Shipment entity.
+func (c *ShipmentClient) Create() *ShipmentCreate {
+	mutation := newShipmentMutation(c.config, OpCreate)
+	return &ShipmentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Shipment entities.
+func (c *ShipmentClient) CreateBulk(builders ...*ShipmentCreate) *ShipmentCreateBulk {
+	return &ShipmentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ShipmentClient) MapCreateBulk(slice any, setFunc func(*ShipmentCreate, int)) *ShipmentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ShipmentCreateBulk{err: fmt.Errorf("calling to ShipmentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ShipmentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ShipmentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Shipment.
+func (c *ShipmentClient) Update() *ShipmentUpdate {
+	mutation := newShipmentMutation(c.config, OpUpdate)
+	return &ShipmentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ShipmentClient) UpdateOne(_m *Shipment) *ShipmentUpdateOne {
+	mutation := newShipmentMutation(c.config, OpUpdateOne, withShipment(_m))
+	return &ShipmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ShipmentClient) UpdateOneID(id uuid.UUID) *ShipmentUpdateOne {
+	mutation := newShipmentMutation(c.config, OpUpdateOne, withShipmentID(id))
+	return &ShipmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Shipment.
+func (c *ShipmentClient) Delete() *ShipmentDelete {
+	mutation := newShipmentMutation(c.config, OpDelete)
+	return &ShipmentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ShipmentClient) DeleteOne(_m *Shipment) *ShipmentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ShipmentClient) DeleteOneID(id uuid.UUID) *ShipmentDeleteOne {
+	builder := c.Delete().Where(shipment.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ShipmentDeleteOne{builder}
+}
+
+// Query returns a query builder for Shipment.
+func (c *ShipmentClient) Query() *ShipmentQuery {
+	return &ShipmentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeShipment},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Shipment entity by its id.
+func (c *ShipmentClient) Get(ctx context.Context, id uuid.UUID) (*Shipment, error) {
+	return c.Query().Where(shipment.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ShipmentClient) GetX(ctx context.Context, id uuid.UUID) *Shipment {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryOrder queries the order edge of a Shipment.
+func (c *ShipmentClient) QueryOrder(_m *Shipment) *OrderQuery {
+	query := (&OrderClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(shipment.Table, shipment.FieldID, id),
+			sqlgraph.To(order.Table, order.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, shipment.OrderTable, shipment.OrderColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryLines queries the lines edge of a Shipment.
+func (c *ShipmentClient) QueryLines(_m *Shipment) *ShipmentLineQuery {
+	query := (&ShipmentLineClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(shipment.Table, shipment.FieldID, id),
+			sqlgraph.To(shipmentline.Table, shipmentline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, shipment.LinesTable, shipment.LinesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ShipmentClient) Hooks() []Hook {
+	hooks := c.hooks.Shipment
+	return append(hooks[:len(hooks):len(hooks)], shipment.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ShipmentClient) Interceptors() []Interceptor {
+	return c.inters.Shipment
+}
+
+func (c *ShipmentClient) mutate(ctx context.Context, m *ShipmentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ShipmentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ShipmentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ShipmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ShipmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown Shipment mutation op: %q", m.Op())
+	}
+}
+
+// ShipmentLineClient is a client for the ShipmentLine schema.
+type ShipmentLineClient struct {
+	config
+}
+
+// NewShipmentLineClient returns a client for the ShipmentLine from the given config.
+func NewShipmentLineClient(c config) *ShipmentLineClient {
+	return &ShipmentLineClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `shipmentline.Hooks(f(g(h())))`.
+func (c *ShipmentLineClient) Use(hooks ...Hook) {
+	c.hooks.ShipmentLine = append(c.hooks.ShipmentLine, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `shipmentline.Intercept(f(g(h())))`.
+func (c *ShipmentLineClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ShipmentLine = append(c.inters.ShipmentLine, interceptors...)
+}
+
+// Create returns a builder for creating a ShipmentLine entity.
+func (c *ShipmentLineClient) Create() *ShipmentLineCreate {
+	mutation := newShipmentLineMutation(c.config, OpCreate)
+	return &ShipmentLineCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ShipmentLine entities.
+func (c *ShipmentLineClient) CreateBulk(builders ...*ShipmentLineCreate) *ShipmentLineCreateBulk {
+	return &ShipmentLineCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ShipmentLineClient) MapCreateBulk(slice any, setFunc func(*ShipmentLineCreate, int)) *ShipmentLineCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ShipmentLineCreateBulk{err: fmt.Errorf("calling to ShipmentLineClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ShipmentLineCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ShipmentLineCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ShipmentLine.
+func (c *ShipmentLineClient) Update() *ShipmentLineUpdate {
+	mutation := newShipmentLineMutation(c.config, OpUpdate)
+	return &ShipmentLineUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ShipmentLineClient) UpdateOne(_m *ShipmentLine) *ShipmentLineUpdateOne {
+	mutation := newShipmentLineMutation(c.config, OpUpdateOne, withShipmentLine(_m))
+	return &ShipmentLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ShipmentLineClient) UpdateOneID(id uuid.UUID) *ShipmentLineUpdateOne {
+	mutation := newShipmentLineMutation(c.config, OpUpdateOne, withShipmentLineID(id))
+	return &ShipmentLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ShipmentLine.
+func (c *ShipmentLineClient) Delete() *ShipmentLineDelete {
+	mutation := newShipmentLineMutation(c.config, OpDelete)
+	return &ShipmentLineDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ShipmentLineClient) DeleteOne(_m *ShipmentLine) *ShipmentLineDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ShipmentLineClient) DeleteOneID(id uuid.UUID) *ShipmentLineDeleteOne {
+	builder := c.Delete().Where(shipmentline.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ShipmentLineDeleteOne{builder}
+}
+
+// Query returns a query builder for ShipmentLine.
+func (c *ShipmentLineClient) Query() *ShipmentLineQuery {
+	return &ShipmentLineQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeShipmentLine},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ShipmentLine entity by its id.
+func (c *ShipmentLineClient) Get(ctx context.Context, id uuid.UUID) (*ShipmentLine, error) {
+	return c.Query().Where(shipmentline.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ShipmentLineClient) GetX(ctx context.Context, id uuid.UUID) *ShipmentLine {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryShipment queries the shipment edge of a ShipmentLine.
+func (c *ShipmentLineClient) QueryShipment(_m *ShipmentLine) *ShipmentQuery {
+	query := (&ShipmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(shipmentline.Table, shipmentline.FieldID, id),
+			sqlgraph.To(shipment.Table, shipment.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, shipmentline.ShipmentTable, shipmentline.ShipmentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ShipmentLineClient) Hooks() []Hook {
+	hooks := c.hooks.ShipmentLine
+	return append(hooks[:len(hooks):len(hooks)], shipmentline.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ShipmentLineClient) Interceptors() []Interceptor {
+	return c.inters.ShipmentLine
+}
+
+func (c *ShipmentLineClient) mutate(ctx context.Context, m *ShipmentLineMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ShipmentLineCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ShipmentLineUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ShipmentLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ShipmentLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown ShipmentLine mutation op: %q", m.Op())
 	}
 }
 
@@ -3801,18 +5021,21 @@ func (c *VariantPriceChangeClient) mutate(ctx context.Context, m *VariantPriceCh
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		CatalogSettings, Category, Order, OrderLine, OrderReturn, OrderReturnLine,
-		PriceList, PriceListEntry, Product, ProductStatusChange, StockCount,
-		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
-		StockReservationLine, StockTransfer, StockTransferLine, Variant,
-		VariantBarcode, VariantPriceChange []ent.Hook
+		CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
+		OrderRefund, OrderReturn, OrderReturnLine, PaymentCallback, PriceList,
+		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
+		ShipmentLine, StockCount, StockCountLine, StockDocument, StockLevel,
+		StockMovement, StockReservation, StockReservationLine, StockTransfer,
+		StockTransferLine, Variant, VariantBarcode, VariantPriceChange []ent.Hook
 	}
 	inters struct {
-		CatalogSettings, Category, Order, OrderLine, OrderReturn, OrderReturnLine,
-		PriceList, PriceListEntry, Product, ProductStatusChange, StockCount,
-		StockCountLine, StockDocument, StockLevel, StockMovement, StockReservation,
-		StockReservationLine, StockTransfer, StockTransferLine, Variant,
-		VariantBarcode, VariantPriceChange []ent.Interceptor
+		CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
+		OrderRefund, OrderReturn, OrderReturnLine, PaymentCallback, PriceList,
+		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
+		ShipmentLine, StockCount, StockCountLine, StockDocument, StockLevel,
+		StockMovement, StockReservation, StockReservationLine, StockTransfer,
+		StockTransferLine, Variant, VariantBarcode,
+		VariantPriceChange []ent.Interceptor
 	}
 )
 

@@ -15,13 +15,20 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderchange"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderpayment"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/paymentcallback"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
+	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
+	"github.com/shuke-crm/shuke/ent/commerce/shipment"
+	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -97,13 +104,20 @@ func checkColumn(t, c string) error {
 			catalogsettings.Table:      catalogsettings.ValidColumn,
 			category.Table:             category.ValidColumn,
 			order.Table:                order.ValidColumn,
+			orderchange.Table:          orderchange.ValidColumn,
 			orderline.Table:            orderline.ValidColumn,
+			orderpayment.Table:         orderpayment.ValidColumn,
+			orderrefund.Table:          orderrefund.ValidColumn,
 			orderreturn.Table:          orderreturn.ValidColumn,
 			orderreturnline.Table:      orderreturnline.ValidColumn,
+			paymentcallback.Table:      paymentcallback.ValidColumn,
 			pricelist.Table:            pricelist.ValidColumn,
 			pricelistentry.Table:       pricelistentry.ValidColumn,
 			product.Table:              product.ValidColumn,
 			productstatuschange.Table:  productstatuschange.ValidColumn,
+			returnreason.Table:         returnreason.ValidColumn,
+			shipment.Table:             shipment.ValidColumn,
+			shipmentline.Table:         shipmentline.ValidColumn,
 			stockcount.Table:           stockcount.ValidColumn,
 			stockcountline.Table:       stockcountline.ValidColumn,
 			stockdocument.Table:        stockdocument.ValidColumn,

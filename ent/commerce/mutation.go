@@ -15,15 +15,22 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderchange"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderpayment"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/paymentcallback"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
+	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/shipment"
+	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -50,13 +57,20 @@ const (
 	TypeCatalogSettings      = "CatalogSettings"
 	TypeCategory             = "Category"
 	TypeOrder                = "Order"
+	TypeOrderChange          = "OrderChange"
 	TypeOrderLine            = "OrderLine"
+	TypeOrderPayment         = "OrderPayment"
+	TypeOrderRefund          = "OrderRefund"
 	TypeOrderReturn          = "OrderReturn"
 	TypeOrderReturnLine      = "OrderReturnLine"
+	TypePaymentCallback      = "PaymentCallback"
 	TypePriceList            = "PriceList"
 	TypePriceListEntry       = "PriceListEntry"
 	TypeProduct              = "Product"
 	TypeProductStatusChange  = "ProductStatusChange"
+	TypeReturnReason         = "ReturnReason"
+	TypeShipment             = "Shipment"
+	TypeShipmentLine         = "ShipmentLine"
 	TypeStockCount           = "StockCount"
 	TypeStockCountLine       = "StockCountLine"
 	TypeStockDocument        = "StockDocument"
@@ -1646,6 +1660,7 @@ type OrderMutation struct {
 	channel            *order.Channel
 	external_number    *string
 	status             *order.Status
+	fulfilment         *order.Fulfilment
 	currency           *string
 	placed_at          *time.Time
 	business_day       *time.Time
@@ -1653,12 +1668,26 @@ type OrderMutation struct {
 	addline_count      *int
 	unit_count         *int64
 	addunit_count      *int64
+	discount_amount    *int64
+	adddiscount_amount *int64
+	shipping_amount    *int64
+	addshipping_amount *int64
 	total_amount       *int64
 	addtotal_amount    *int64
+	paid_amount        *int64
+	addpaid_amount     *int64
+	refunded_amount    *int64
+	addrefunded_amount *int64
 	returned_amount    *int64
 	addreturned_amount *int64
-	payments           *[]schema.Payment
-	appendpayments     []schema.Payment
+	coupon_codes       *[]string
+	appendcoupon_codes []string
+	private_sealed     *[]byte
+	pay_by             *time.Time
+	paid_at            *time.Time
+	completed_at       *time.Time
+	cancelled_at       *time.Time
+	exchange_of_id     *uuid.UUID
 	custom_fields      *map[string]interface{}
 	version            *int64
 	addversion         *int64
@@ -1671,6 +1700,18 @@ type OrderMutation struct {
 	returns            map[uuid.UUID]struct{}
 	removedreturns     map[uuid.UUID]struct{}
 	clearedreturns     bool
+	payments           map[uuid.UUID]struct{}
+	removedpayments    map[uuid.UUID]struct{}
+	clearedpayments    bool
+	refunds            map[uuid.UUID]struct{}
+	removedrefunds     map[uuid.UUID]struct{}
+	clearedrefunds     bool
+	shipments          map[uuid.UUID]struct{}
+	removedshipments   map[uuid.UUID]struct{}
+	clearedshipments   bool
+	changes            map[uuid.UUID]struct{}
+	removedchanges     map[uuid.UUID]struct{}
+	clearedchanges     bool
 	done               bool
 	oldValue           func(context.Context) (*Order, error)
 	predicates         []predicate.Order
@@ -2120,6 +2161,42 @@ func (m *OrderMutation) ResetStatus() {
 	m.status = nil
 }
 
+// SetFulfilment sets the "fulfilment" field.
+func (m *OrderMutation) SetFulfilment(o order.Fulfilment) {
+	m.fulfilment = &o
+}
+
+// Fulfilment returns the value of the "fulfilment" field in the mutation.
+func (m *OrderMutation) Fulfilment() (r order.Fulfilment, exists bool) {
+	v := m.fulfilment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFulfilment returns the old "fulfilment" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldFulfilment(ctx context.Context) (v order.Fulfilment, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFulfilment is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFulfilment requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFulfilment: %w", err)
+	}
+	return oldValue.Fulfilment, nil
+}
+
+// ResetFulfilment resets all changes to the "fulfilment" field.
+func (m *OrderMutation) ResetFulfilment() {
+	m.fulfilment = nil
+}
+
 // SetCurrency sets the "currency" field.
 func (m *OrderMutation) SetCurrency(s string) {
 	m.currency = &s
@@ -2340,6 +2417,118 @@ func (m *OrderMutation) ResetUnitCount() {
 	m.addunit_count = nil
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (m *OrderMutation) SetDiscountAmount(i int64) {
+	m.discount_amount = &i
+	m.adddiscount_amount = nil
+}
+
+// DiscountAmount returns the value of the "discount_amount" field in the mutation.
+func (m *OrderMutation) DiscountAmount() (r int64, exists bool) {
+	v := m.discount_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDiscountAmount returns the old "discount_amount" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldDiscountAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDiscountAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDiscountAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDiscountAmount: %w", err)
+	}
+	return oldValue.DiscountAmount, nil
+}
+
+// AddDiscountAmount adds i to the "discount_amount" field.
+func (m *OrderMutation) AddDiscountAmount(i int64) {
+	if m.adddiscount_amount != nil {
+		*m.adddiscount_amount += i
+	} else {
+		m.adddiscount_amount = &i
+	}
+}
+
+// AddedDiscountAmount returns the value that was added to the "discount_amount" field in this mutation.
+func (m *OrderMutation) AddedDiscountAmount() (r int64, exists bool) {
+	v := m.adddiscount_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDiscountAmount resets all changes to the "discount_amount" field.
+func (m *OrderMutation) ResetDiscountAmount() {
+	m.discount_amount = nil
+	m.adddiscount_amount = nil
+}
+
+// SetShippingAmount sets the "shipping_amount" field.
+func (m *OrderMutation) SetShippingAmount(i int64) {
+	m.shipping_amount = &i
+	m.addshipping_amount = nil
+}
+
+// ShippingAmount returns the value of the "shipping_amount" field in the mutation.
+func (m *OrderMutation) ShippingAmount() (r int64, exists bool) {
+	v := m.shipping_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShippingAmount returns the old "shipping_amount" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldShippingAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShippingAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShippingAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShippingAmount: %w", err)
+	}
+	return oldValue.ShippingAmount, nil
+}
+
+// AddShippingAmount adds i to the "shipping_amount" field.
+func (m *OrderMutation) AddShippingAmount(i int64) {
+	if m.addshipping_amount != nil {
+		*m.addshipping_amount += i
+	} else {
+		m.addshipping_amount = &i
+	}
+}
+
+// AddedShippingAmount returns the value that was added to the "shipping_amount" field in this mutation.
+func (m *OrderMutation) AddedShippingAmount() (r int64, exists bool) {
+	v := m.addshipping_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetShippingAmount resets all changes to the "shipping_amount" field.
+func (m *OrderMutation) ResetShippingAmount() {
+	m.shipping_amount = nil
+	m.addshipping_amount = nil
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (m *OrderMutation) SetTotalAmount(i int64) {
 	m.total_amount = &i
@@ -2394,6 +2583,118 @@ func (m *OrderMutation) AddedTotalAmount() (r int64, exists bool) {
 func (m *OrderMutation) ResetTotalAmount() {
 	m.total_amount = nil
 	m.addtotal_amount = nil
+}
+
+// SetPaidAmount sets the "paid_amount" field.
+func (m *OrderMutation) SetPaidAmount(i int64) {
+	m.paid_amount = &i
+	m.addpaid_amount = nil
+}
+
+// PaidAmount returns the value of the "paid_amount" field in the mutation.
+func (m *OrderMutation) PaidAmount() (r int64, exists bool) {
+	v := m.paid_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPaidAmount returns the old "paid_amount" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldPaidAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPaidAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPaidAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPaidAmount: %w", err)
+	}
+	return oldValue.PaidAmount, nil
+}
+
+// AddPaidAmount adds i to the "paid_amount" field.
+func (m *OrderMutation) AddPaidAmount(i int64) {
+	if m.addpaid_amount != nil {
+		*m.addpaid_amount += i
+	} else {
+		m.addpaid_amount = &i
+	}
+}
+
+// AddedPaidAmount returns the value that was added to the "paid_amount" field in this mutation.
+func (m *OrderMutation) AddedPaidAmount() (r int64, exists bool) {
+	v := m.addpaid_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPaidAmount resets all changes to the "paid_amount" field.
+func (m *OrderMutation) ResetPaidAmount() {
+	m.paid_amount = nil
+	m.addpaid_amount = nil
+}
+
+// SetRefundedAmount sets the "refunded_amount" field.
+func (m *OrderMutation) SetRefundedAmount(i int64) {
+	m.refunded_amount = &i
+	m.addrefunded_amount = nil
+}
+
+// RefundedAmount returns the value of the "refunded_amount" field in the mutation.
+func (m *OrderMutation) RefundedAmount() (r int64, exists bool) {
+	v := m.refunded_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundedAmount returns the old "refunded_amount" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldRefundedAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundedAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundedAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundedAmount: %w", err)
+	}
+	return oldValue.RefundedAmount, nil
+}
+
+// AddRefundedAmount adds i to the "refunded_amount" field.
+func (m *OrderMutation) AddRefundedAmount(i int64) {
+	if m.addrefunded_amount != nil {
+		*m.addrefunded_amount += i
+	} else {
+		m.addrefunded_amount = &i
+	}
+}
+
+// AddedRefundedAmount returns the value that was added to the "refunded_amount" field in this mutation.
+func (m *OrderMutation) AddedRefundedAmount() (r int64, exists bool) {
+	v := m.addrefunded_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefundedAmount resets all changes to the "refunded_amount" field.
+func (m *OrderMutation) ResetRefundedAmount() {
+	m.refunded_amount = nil
+	m.addrefunded_amount = nil
 }
 
 // SetReturnedAmount sets the "returned_amount" field.
@@ -2452,69 +2753,363 @@ func (m *OrderMutation) ResetReturnedAmount() {
 	m.addreturned_amount = nil
 }
 
-// SetPayments sets the "payments" field.
-func (m *OrderMutation) SetPayments(s []schema.Payment) {
-	m.payments = &s
-	m.appendpayments = nil
+// SetCouponCodes sets the "coupon_codes" field.
+func (m *OrderMutation) SetCouponCodes(s []string) {
+	m.coupon_codes = &s
+	m.appendcoupon_codes = nil
 }
 
-// Payments returns the value of the "payments" field in the mutation.
-func (m *OrderMutation) Payments() (r []schema.Payment, exists bool) {
-	v := m.payments
+// CouponCodes returns the value of the "coupon_codes" field in the mutation.
+func (m *OrderMutation) CouponCodes() (r []string, exists bool) {
+	v := m.coupon_codes
 	if v == nil {
 		return
 	}
 	return *v, true
 }
 
-// OldPayments returns the old "payments" field's value of the Order entity.
+// OldCouponCodes returns the old "coupon_codes" field's value of the Order entity.
 // If the Order object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *OrderMutation) OldPayments(ctx context.Context) (v []schema.Payment, err error) {
+func (m *OrderMutation) OldCouponCodes(ctx context.Context) (v []string, err error) {
 	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldPayments is only allowed on UpdateOne operations")
+		return v, errors.New("OldCouponCodes is only allowed on UpdateOne operations")
 	}
 	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldPayments requires an ID field in the mutation")
+		return v, errors.New("OldCouponCodes requires an ID field in the mutation")
 	}
 	oldValue, err := m.oldValue(ctx)
 	if err != nil {
-		return v, fmt.Errorf("querying old value for OldPayments: %w", err)
+		return v, fmt.Errorf("querying old value for OldCouponCodes: %w", err)
 	}
-	return oldValue.Payments, nil
+	return oldValue.CouponCodes, nil
 }
 
-// AppendPayments adds s to the "payments" field.
-func (m *OrderMutation) AppendPayments(s []schema.Payment) {
-	m.appendpayments = append(m.appendpayments, s...)
+// AppendCouponCodes adds s to the "coupon_codes" field.
+func (m *OrderMutation) AppendCouponCodes(s []string) {
+	m.appendcoupon_codes = append(m.appendcoupon_codes, s...)
 }
 
-// AppendedPayments returns the list of values that were appended to the "payments" field in this mutation.
-func (m *OrderMutation) AppendedPayments() ([]schema.Payment, bool) {
-	if len(m.appendpayments) == 0 {
+// AppendedCouponCodes returns the list of values that were appended to the "coupon_codes" field in this mutation.
+func (m *OrderMutation) AppendedCouponCodes() ([]string, bool) {
+	if len(m.appendcoupon_codes) == 0 {
 		return nil, false
 	}
-	return m.appendpayments, true
+	return m.appendcoupon_codes, true
 }
 
-// ClearPayments clears the value of the "payments" field.
-func (m *OrderMutation) ClearPayments() {
-	m.payments = nil
-	m.appendpayments = nil
-	m.clearedFields[order.FieldPayments] = struct{}{}
+// ClearCouponCodes clears the value of the "coupon_codes" field.
+func (m *OrderMutation) ClearCouponCodes() {
+	m.coupon_codes = nil
+	m.appendcoupon_codes = nil
+	m.clearedFields[order.FieldCouponCodes] = struct{}{}
 }
 
-// PaymentsCleared returns if the "payments" field was cleared in this mutation.
-func (m *OrderMutation) PaymentsCleared() bool {
-	_, ok := m.clearedFields[order.FieldPayments]
+// CouponCodesCleared returns if the "coupon_codes" field was cleared in this mutation.
+func (m *OrderMutation) CouponCodesCleared() bool {
+	_, ok := m.clearedFields[order.FieldCouponCodes]
 	return ok
 }
 
-// ResetPayments resets all changes to the "payments" field.
-func (m *OrderMutation) ResetPayments() {
-	m.payments = nil
-	m.appendpayments = nil
-	delete(m.clearedFields, order.FieldPayments)
+// ResetCouponCodes resets all changes to the "coupon_codes" field.
+func (m *OrderMutation) ResetCouponCodes() {
+	m.coupon_codes = nil
+	m.appendcoupon_codes = nil
+	delete(m.clearedFields, order.FieldCouponCodes)
+}
+
+// SetPrivateSealed sets the "private_sealed" field.
+func (m *OrderMutation) SetPrivateSealed(b []byte) {
+	m.private_sealed = &b
+}
+
+// PrivateSealed returns the value of the "private_sealed" field in the mutation.
+func (m *OrderMutation) PrivateSealed() (r []byte, exists bool) {
+	v := m.private_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrivateSealed returns the old "private_sealed" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldPrivateSealed(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrivateSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrivateSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrivateSealed: %w", err)
+	}
+	return oldValue.PrivateSealed, nil
+}
+
+// ClearPrivateSealed clears the value of the "private_sealed" field.
+func (m *OrderMutation) ClearPrivateSealed() {
+	m.private_sealed = nil
+	m.clearedFields[order.FieldPrivateSealed] = struct{}{}
+}
+
+// PrivateSealedCleared returns if the "private_sealed" field was cleared in this mutation.
+func (m *OrderMutation) PrivateSealedCleared() bool {
+	_, ok := m.clearedFields[order.FieldPrivateSealed]
+	return ok
+}
+
+// ResetPrivateSealed resets all changes to the "private_sealed" field.
+func (m *OrderMutation) ResetPrivateSealed() {
+	m.private_sealed = nil
+	delete(m.clearedFields, order.FieldPrivateSealed)
+}
+
+// SetPayBy sets the "pay_by" field.
+func (m *OrderMutation) SetPayBy(t time.Time) {
+	m.pay_by = &t
+}
+
+// PayBy returns the value of the "pay_by" field in the mutation.
+func (m *OrderMutation) PayBy() (r time.Time, exists bool) {
+	v := m.pay_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPayBy returns the old "pay_by" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldPayBy(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPayBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPayBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPayBy: %w", err)
+	}
+	return oldValue.PayBy, nil
+}
+
+// ClearPayBy clears the value of the "pay_by" field.
+func (m *OrderMutation) ClearPayBy() {
+	m.pay_by = nil
+	m.clearedFields[order.FieldPayBy] = struct{}{}
+}
+
+// PayByCleared returns if the "pay_by" field was cleared in this mutation.
+func (m *OrderMutation) PayByCleared() bool {
+	_, ok := m.clearedFields[order.FieldPayBy]
+	return ok
+}
+
+// ResetPayBy resets all changes to the "pay_by" field.
+func (m *OrderMutation) ResetPayBy() {
+	m.pay_by = nil
+	delete(m.clearedFields, order.FieldPayBy)
+}
+
+// SetPaidAt sets the "paid_at" field.
+func (m *OrderMutation) SetPaidAt(t time.Time) {
+	m.paid_at = &t
+}
+
+// PaidAt returns the value of the "paid_at" field in the mutation.
+func (m *OrderMutation) PaidAt() (r time.Time, exists bool) {
+	v := m.paid_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPaidAt returns the old "paid_at" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldPaidAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPaidAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPaidAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPaidAt: %w", err)
+	}
+	return oldValue.PaidAt, nil
+}
+
+// ClearPaidAt clears the value of the "paid_at" field.
+func (m *OrderMutation) ClearPaidAt() {
+	m.paid_at = nil
+	m.clearedFields[order.FieldPaidAt] = struct{}{}
+}
+
+// PaidAtCleared returns if the "paid_at" field was cleared in this mutation.
+func (m *OrderMutation) PaidAtCleared() bool {
+	_, ok := m.clearedFields[order.FieldPaidAt]
+	return ok
+}
+
+// ResetPaidAt resets all changes to the "paid_at" field.
+func (m *OrderMutation) ResetPaidAt() {
+	m.paid_at = nil
+	delete(m.clearedFields, order.FieldPaidAt)
+}
+
+// SetCompletedAt sets the "completed_at" field.
+func (m *OrderMutation) SetCompletedAt(t time.Time) {
+	m.completed_at = &t
+}
+
+// CompletedAt returns the value of the "completed_at" field in the mutation.
+func (m *OrderMutation) CompletedAt() (r time.Time, exists bool) {
+	v := m.completed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCompletedAt returns the old "completed_at" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldCompletedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCompletedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCompletedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCompletedAt: %w", err)
+	}
+	return oldValue.CompletedAt, nil
+}
+
+// ClearCompletedAt clears the value of the "completed_at" field.
+func (m *OrderMutation) ClearCompletedAt() {
+	m.completed_at = nil
+	m.clearedFields[order.FieldCompletedAt] = struct{}{}
+}
+
+// CompletedAtCleared returns if the "completed_at" field was cleared in this mutation.
+func (m *OrderMutation) CompletedAtCleared() bool {
+	_, ok := m.clearedFields[order.FieldCompletedAt]
+	return ok
+}
+
+// ResetCompletedAt resets all changes to the "completed_at" field.
+func (m *OrderMutation) ResetCompletedAt() {
+	m.completed_at = nil
+	delete(m.clearedFields, order.FieldCompletedAt)
+}
+
+// SetCancelledAt sets the "cancelled_at" field.
+func (m *OrderMutation) SetCancelledAt(t time.Time) {
+	m.cancelled_at = &t
+}
+
+// CancelledAt returns the value of the "cancelled_at" field in the mutation.
+func (m *OrderMutation) CancelledAt() (r time.Time, exists bool) {
+	v := m.cancelled_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancelledAt returns the old "cancelled_at" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldCancelledAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancelledAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancelledAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancelledAt: %w", err)
+	}
+	return oldValue.CancelledAt, nil
+}
+
+// ClearCancelledAt clears the value of the "cancelled_at" field.
+func (m *OrderMutation) ClearCancelledAt() {
+	m.cancelled_at = nil
+	m.clearedFields[order.FieldCancelledAt] = struct{}{}
+}
+
+// CancelledAtCleared returns if the "cancelled_at" field was cleared in this mutation.
+func (m *OrderMutation) CancelledAtCleared() bool {
+	_, ok := m.clearedFields[order.FieldCancelledAt]
+	return ok
+}
+
+// ResetCancelledAt resets all changes to the "cancelled_at" field.
+func (m *OrderMutation) ResetCancelledAt() {
+	m.cancelled_at = nil
+	delete(m.clearedFields, order.FieldCancelledAt)
+}
+
+// SetExchangeOfID sets the "exchange_of_id" field.
+func (m *OrderMutation) SetExchangeOfID(u uuid.UUID) {
+	m.exchange_of_id = &u
+}
+
+// ExchangeOfID returns the value of the "exchange_of_id" field in the mutation.
+func (m *OrderMutation) ExchangeOfID() (r uuid.UUID, exists bool) {
+	v := m.exchange_of_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExchangeOfID returns the old "exchange_of_id" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldExchangeOfID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExchangeOfID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExchangeOfID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExchangeOfID: %w", err)
+	}
+	return oldValue.ExchangeOfID, nil
+}
+
+// ClearExchangeOfID clears the value of the "exchange_of_id" field.
+func (m *OrderMutation) ClearExchangeOfID() {
+	m.exchange_of_id = nil
+	m.clearedFields[order.FieldExchangeOfID] = struct{}{}
+}
+
+// ExchangeOfIDCleared returns if the "exchange_of_id" field was cleared in this mutation.
+func (m *OrderMutation) ExchangeOfIDCleared() bool {
+	_, ok := m.clearedFields[order.FieldExchangeOfID]
+	return ok
+}
+
+// ResetExchangeOfID resets all changes to the "exchange_of_id" field.
+func (m *OrderMutation) ResetExchangeOfID() {
+	m.exchange_of_id = nil
+	delete(m.clearedFields, order.FieldExchangeOfID)
 }
 
 // SetCustomFields sets the "custom_fields" field.
@@ -2802,6 +3397,222 @@ func (m *OrderMutation) ResetReturns() {
 	m.removedreturns = nil
 }
 
+// AddPaymentIDs adds the "payments" edge to the OrderPayment entity by ids.
+func (m *OrderMutation) AddPaymentIDs(ids ...uuid.UUID) {
+	if m.payments == nil {
+		m.payments = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.payments[ids[i]] = struct{}{}
+	}
+}
+
+// ClearPayments clears the "payments" edge to the OrderPayment entity.
+func (m *OrderMutation) ClearPayments() {
+	m.clearedpayments = true
+}
+
+// PaymentsCleared reports if the "payments" edge to the OrderPayment entity was cleared.
+func (m *OrderMutation) PaymentsCleared() bool {
+	return m.clearedpayments
+}
+
+// RemovePaymentIDs removes the "payments" edge to the OrderPayment entity by IDs.
+func (m *OrderMutation) RemovePaymentIDs(ids ...uuid.UUID) {
+	if m.removedpayments == nil {
+		m.removedpayments = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.payments, ids[i])
+		m.removedpayments[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedPayments returns the removed IDs of the "payments" edge to the OrderPayment entity.
+func (m *OrderMutation) RemovedPaymentsIDs() (ids []uuid.UUID) {
+	for id := range m.removedpayments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// PaymentsIDs returns the "payments" edge IDs in the mutation.
+func (m *OrderMutation) PaymentsIDs() (ids []uuid.UUID) {
+	for id := range m.payments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetPayments resets all changes to the "payments" edge.
+func (m *OrderMutation) ResetPayments() {
+	m.payments = nil
+	m.clearedpayments = false
+	m.removedpayments = nil
+}
+
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by ids.
+func (m *OrderMutation) AddRefundIDs(ids ...uuid.UUID) {
+	if m.refunds == nil {
+		m.refunds = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.refunds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefunds clears the "refunds" edge to the OrderRefund entity.
+func (m *OrderMutation) ClearRefunds() {
+	m.clearedrefunds = true
+}
+
+// RefundsCleared reports if the "refunds" edge to the OrderRefund entity was cleared.
+func (m *OrderMutation) RefundsCleared() bool {
+	return m.clearedrefunds
+}
+
+// RemoveRefundIDs removes the "refunds" edge to the OrderRefund entity by IDs.
+func (m *OrderMutation) RemoveRefundIDs(ids ...uuid.UUID) {
+	if m.removedrefunds == nil {
+		m.removedrefunds = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.refunds, ids[i])
+		m.removedrefunds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefunds returns the removed IDs of the "refunds" edge to the OrderRefund entity.
+func (m *OrderMutation) RemovedRefundsIDs() (ids []uuid.UUID) {
+	for id := range m.removedrefunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundsIDs returns the "refunds" edge IDs in the mutation.
+func (m *OrderMutation) RefundsIDs() (ids []uuid.UUID) {
+	for id := range m.refunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefunds resets all changes to the "refunds" edge.
+func (m *OrderMutation) ResetRefunds() {
+	m.refunds = nil
+	m.clearedrefunds = false
+	m.removedrefunds = nil
+}
+
+// AddShipmentIDs adds the "shipments" edge to the Shipment entity by ids.
+func (m *OrderMutation) AddShipmentIDs(ids ...uuid.UUID) {
+	if m.shipments == nil {
+		m.shipments = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.shipments[ids[i]] = struct{}{}
+	}
+}
+
+// ClearShipments clears the "shipments" edge to the Shipment entity.
+func (m *OrderMutation) ClearShipments() {
+	m.clearedshipments = true
+}
+
+// ShipmentsCleared reports if the "shipments" edge to the Shipment entity was cleared.
+func (m *OrderMutation) ShipmentsCleared() bool {
+	return m.clearedshipments
+}
+
+// RemoveShipmentIDs removes the "shipments" edge to the Shipment entity by IDs.
+func (m *OrderMutation) RemoveShipmentIDs(ids ...uuid.UUID) {
+	if m.removedshipments == nil {
+		m.removedshipments = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.shipments, ids[i])
+		m.removedshipments[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedShipments returns the removed IDs of the "shipments" edge to the Shipment entity.
+func (m *OrderMutation) RemovedShipmentsIDs() (ids []uuid.UUID) {
+	for id := range m.removedshipments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ShipmentsIDs returns the "shipments" edge IDs in the mutation.
+func (m *OrderMutation) ShipmentsIDs() (ids []uuid.UUID) {
+	for id := range m.shipments {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetShipments resets all changes to the "shipments" edge.
+func (m *OrderMutation) ResetShipments() {
+	m.shipments = nil
+	m.clearedshipments = false
+	m.removedshipments = nil
+}
+
+// AddChangeIDs adds the "changes" edge to the OrderChange entity by ids.
+func (m *OrderMutation) AddChangeIDs(ids ...uuid.UUID) {
+	if m.changes == nil {
+		m.changes = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.changes[ids[i]] = struct{}{}
+	}
+}
+
+// ClearChanges clears the "changes" edge to the OrderChange entity.
+func (m *OrderMutation) ClearChanges() {
+	m.clearedchanges = true
+}
+
+// ChangesCleared reports if the "changes" edge to the OrderChange entity was cleared.
+func (m *OrderMutation) ChangesCleared() bool {
+	return m.clearedchanges
+}
+
+// RemoveChangeIDs removes the "changes" edge to the OrderChange entity by IDs.
+func (m *OrderMutation) RemoveChangeIDs(ids ...uuid.UUID) {
+	if m.removedchanges == nil {
+		m.removedchanges = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.changes, ids[i])
+		m.removedchanges[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedChanges returns the removed IDs of the "changes" edge to the OrderChange entity.
+func (m *OrderMutation) RemovedChangesIDs() (ids []uuid.UUID) {
+	for id := range m.removedchanges {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ChangesIDs returns the "changes" edge IDs in the mutation.
+func (m *OrderMutation) ChangesIDs() (ids []uuid.UUID) {
+	for id := range m.changes {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetChanges resets all changes to the "changes" edge.
+func (m *OrderMutation) ResetChanges() {
+	m.changes = nil
+	m.clearedchanges = false
+	m.removedchanges = nil
+}
+
 // Where appends a list predicates to the OrderMutation builder.
 func (m *OrderMutation) Where(ps ...predicate.Order) {
 	m.predicates = append(m.predicates, ps...)
@@ -2836,7 +3647,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 20)
+	fields := make([]string, 0, 31)
 	if m.order_number != nil {
 		fields = append(fields, order.FieldOrderNumber)
 	}
@@ -2861,6 +3672,9 @@ func (m *OrderMutation) Fields() []string {
 	if m.status != nil {
 		fields = append(fields, order.FieldStatus)
 	}
+	if m.fulfilment != nil {
+		fields = append(fields, order.FieldFulfilment)
+	}
 	if m.currency != nil {
 		fields = append(fields, order.FieldCurrency)
 	}
@@ -2876,14 +3690,44 @@ func (m *OrderMutation) Fields() []string {
 	if m.unit_count != nil {
 		fields = append(fields, order.FieldUnitCount)
 	}
+	if m.discount_amount != nil {
+		fields = append(fields, order.FieldDiscountAmount)
+	}
+	if m.shipping_amount != nil {
+		fields = append(fields, order.FieldShippingAmount)
+	}
 	if m.total_amount != nil {
 		fields = append(fields, order.FieldTotalAmount)
+	}
+	if m.paid_amount != nil {
+		fields = append(fields, order.FieldPaidAmount)
+	}
+	if m.refunded_amount != nil {
+		fields = append(fields, order.FieldRefundedAmount)
 	}
 	if m.returned_amount != nil {
 		fields = append(fields, order.FieldReturnedAmount)
 	}
-	if m.payments != nil {
-		fields = append(fields, order.FieldPayments)
+	if m.coupon_codes != nil {
+		fields = append(fields, order.FieldCouponCodes)
+	}
+	if m.private_sealed != nil {
+		fields = append(fields, order.FieldPrivateSealed)
+	}
+	if m.pay_by != nil {
+		fields = append(fields, order.FieldPayBy)
+	}
+	if m.paid_at != nil {
+		fields = append(fields, order.FieldPaidAt)
+	}
+	if m.completed_at != nil {
+		fields = append(fields, order.FieldCompletedAt)
+	}
+	if m.cancelled_at != nil {
+		fields = append(fields, order.FieldCancelledAt)
+	}
+	if m.exchange_of_id != nil {
+		fields = append(fields, order.FieldExchangeOfID)
 	}
 	if m.custom_fields != nil {
 		fields = append(fields, order.FieldCustomFields)
@@ -2921,6 +3765,8 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.ExternalNumber()
 	case order.FieldStatus:
 		return m.Status()
+	case order.FieldFulfilment:
+		return m.Fulfilment()
 	case order.FieldCurrency:
 		return m.Currency()
 	case order.FieldPlacedAt:
@@ -2931,12 +3777,32 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.LineCount()
 	case order.FieldUnitCount:
 		return m.UnitCount()
+	case order.FieldDiscountAmount:
+		return m.DiscountAmount()
+	case order.FieldShippingAmount:
+		return m.ShippingAmount()
 	case order.FieldTotalAmount:
 		return m.TotalAmount()
+	case order.FieldPaidAmount:
+		return m.PaidAmount()
+	case order.FieldRefundedAmount:
+		return m.RefundedAmount()
 	case order.FieldReturnedAmount:
 		return m.ReturnedAmount()
-	case order.FieldPayments:
-		return m.Payments()
+	case order.FieldCouponCodes:
+		return m.CouponCodes()
+	case order.FieldPrivateSealed:
+		return m.PrivateSealed()
+	case order.FieldPayBy:
+		return m.PayBy()
+	case order.FieldPaidAt:
+		return m.PaidAt()
+	case order.FieldCompletedAt:
+		return m.CompletedAt()
+	case order.FieldCancelledAt:
+		return m.CancelledAt()
+	case order.FieldExchangeOfID:
+		return m.ExchangeOfID()
 	case order.FieldCustomFields:
 		return m.CustomFields()
 	case order.FieldVersion:
@@ -2970,6 +3836,8 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldExternalNumber(ctx)
 	case order.FieldStatus:
 		return m.OldStatus(ctx)
+	case order.FieldFulfilment:
+		return m.OldFulfilment(ctx)
 	case order.FieldCurrency:
 		return m.OldCurrency(ctx)
 	case order.FieldPlacedAt:
@@ -2980,12 +3848,32 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldLineCount(ctx)
 	case order.FieldUnitCount:
 		return m.OldUnitCount(ctx)
+	case order.FieldDiscountAmount:
+		return m.OldDiscountAmount(ctx)
+	case order.FieldShippingAmount:
+		return m.OldShippingAmount(ctx)
 	case order.FieldTotalAmount:
 		return m.OldTotalAmount(ctx)
+	case order.FieldPaidAmount:
+		return m.OldPaidAmount(ctx)
+	case order.FieldRefundedAmount:
+		return m.OldRefundedAmount(ctx)
 	case order.FieldReturnedAmount:
 		return m.OldReturnedAmount(ctx)
-	case order.FieldPayments:
-		return m.OldPayments(ctx)
+	case order.FieldCouponCodes:
+		return m.OldCouponCodes(ctx)
+	case order.FieldPrivateSealed:
+		return m.OldPrivateSealed(ctx)
+	case order.FieldPayBy:
+		return m.OldPayBy(ctx)
+	case order.FieldPaidAt:
+		return m.OldPaidAt(ctx)
+	case order.FieldCompletedAt:
+		return m.OldCompletedAt(ctx)
+	case order.FieldCancelledAt:
+		return m.OldCancelledAt(ctx)
+	case order.FieldExchangeOfID:
+		return m.OldExchangeOfID(ctx)
 	case order.FieldCustomFields:
 		return m.OldCustomFields(ctx)
 	case order.FieldVersion:
@@ -3059,6 +3947,13 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetStatus(v)
 		return nil
+	case order.FieldFulfilment:
+		v, ok := value.(order.Fulfilment)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFulfilment(v)
+		return nil
 	case order.FieldCurrency:
 		v, ok := value.(string)
 		if !ok {
@@ -3094,12 +3989,40 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUnitCount(v)
 		return nil
+	case order.FieldDiscountAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDiscountAmount(v)
+		return nil
+	case order.FieldShippingAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShippingAmount(v)
+		return nil
 	case order.FieldTotalAmount:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTotalAmount(v)
+		return nil
+	case order.FieldPaidAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPaidAmount(v)
+		return nil
+	case order.FieldRefundedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundedAmount(v)
 		return nil
 	case order.FieldReturnedAmount:
 		v, ok := value.(int64)
@@ -3108,12 +4031,54 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReturnedAmount(v)
 		return nil
-	case order.FieldPayments:
-		v, ok := value.([]schema.Payment)
+	case order.FieldCouponCodes:
+		v, ok := value.([]string)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
-		m.SetPayments(v)
+		m.SetCouponCodes(v)
+		return nil
+	case order.FieldPrivateSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrivateSealed(v)
+		return nil
+	case order.FieldPayBy:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPayBy(v)
+		return nil
+	case order.FieldPaidAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPaidAt(v)
+		return nil
+	case order.FieldCompletedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCompletedAt(v)
+		return nil
+	case order.FieldCancelledAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancelledAt(v)
+		return nil
+	case order.FieldExchangeOfID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExchangeOfID(v)
 		return nil
 	case order.FieldCustomFields:
 		v, ok := value.(map[string]interface{})
@@ -3157,8 +4122,20 @@ func (m *OrderMutation) AddedFields() []string {
 	if m.addunit_count != nil {
 		fields = append(fields, order.FieldUnitCount)
 	}
+	if m.adddiscount_amount != nil {
+		fields = append(fields, order.FieldDiscountAmount)
+	}
+	if m.addshipping_amount != nil {
+		fields = append(fields, order.FieldShippingAmount)
+	}
 	if m.addtotal_amount != nil {
 		fields = append(fields, order.FieldTotalAmount)
+	}
+	if m.addpaid_amount != nil {
+		fields = append(fields, order.FieldPaidAmount)
+	}
+	if m.addrefunded_amount != nil {
+		fields = append(fields, order.FieldRefundedAmount)
 	}
 	if m.addreturned_amount != nil {
 		fields = append(fields, order.FieldReturnedAmount)
@@ -3178,8 +4155,16 @@ func (m *OrderMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedLineCount()
 	case order.FieldUnitCount:
 		return m.AddedUnitCount()
+	case order.FieldDiscountAmount:
+		return m.AddedDiscountAmount()
+	case order.FieldShippingAmount:
+		return m.AddedShippingAmount()
 	case order.FieldTotalAmount:
 		return m.AddedTotalAmount()
+	case order.FieldPaidAmount:
+		return m.AddedPaidAmount()
+	case order.FieldRefundedAmount:
+		return m.AddedRefundedAmount()
 	case order.FieldReturnedAmount:
 		return m.AddedReturnedAmount()
 	case order.FieldVersion:
@@ -3207,12 +4192,40 @@ func (m *OrderMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddUnitCount(v)
 		return nil
+	case order.FieldDiscountAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDiscountAmount(v)
+		return nil
+	case order.FieldShippingAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddShippingAmount(v)
+		return nil
 	case order.FieldTotalAmount:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddTotalAmount(v)
+		return nil
+	case order.FieldPaidAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPaidAmount(v)
+		return nil
+	case order.FieldRefundedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefundedAmount(v)
 		return nil
 	case order.FieldReturnedAmount:
 		v, ok := value.(int64)
@@ -3248,8 +4261,26 @@ func (m *OrderMutation) ClearedFields() []string {
 	if m.FieldCleared(order.FieldExternalNumber) {
 		fields = append(fields, order.FieldExternalNumber)
 	}
-	if m.FieldCleared(order.FieldPayments) {
-		fields = append(fields, order.FieldPayments)
+	if m.FieldCleared(order.FieldCouponCodes) {
+		fields = append(fields, order.FieldCouponCodes)
+	}
+	if m.FieldCleared(order.FieldPrivateSealed) {
+		fields = append(fields, order.FieldPrivateSealed)
+	}
+	if m.FieldCleared(order.FieldPayBy) {
+		fields = append(fields, order.FieldPayBy)
+	}
+	if m.FieldCleared(order.FieldPaidAt) {
+		fields = append(fields, order.FieldPaidAt)
+	}
+	if m.FieldCleared(order.FieldCompletedAt) {
+		fields = append(fields, order.FieldCompletedAt)
+	}
+	if m.FieldCleared(order.FieldCancelledAt) {
+		fields = append(fields, order.FieldCancelledAt)
+	}
+	if m.FieldCleared(order.FieldExchangeOfID) {
+		fields = append(fields, order.FieldExchangeOfID)
 	}
 	if m.FieldCleared(order.FieldCustomFields) {
 		fields = append(fields, order.FieldCustomFields)
@@ -3280,8 +4311,26 @@ func (m *OrderMutation) ClearField(name string) error {
 	case order.FieldExternalNumber:
 		m.ClearExternalNumber()
 		return nil
-	case order.FieldPayments:
-		m.ClearPayments()
+	case order.FieldCouponCodes:
+		m.ClearCouponCodes()
+		return nil
+	case order.FieldPrivateSealed:
+		m.ClearPrivateSealed()
+		return nil
+	case order.FieldPayBy:
+		m.ClearPayBy()
+		return nil
+	case order.FieldPaidAt:
+		m.ClearPaidAt()
+		return nil
+	case order.FieldCompletedAt:
+		m.ClearCompletedAt()
+		return nil
+	case order.FieldCancelledAt:
+		m.ClearCancelledAt()
+		return nil
+	case order.FieldExchangeOfID:
+		m.ClearExchangeOfID()
 		return nil
 	case order.FieldCustomFields:
 		m.ClearCustomFields()
@@ -3318,6 +4367,9 @@ func (m *OrderMutation) ResetField(name string) error {
 	case order.FieldStatus:
 		m.ResetStatus()
 		return nil
+	case order.FieldFulfilment:
+		m.ResetFulfilment()
+		return nil
 	case order.FieldCurrency:
 		m.ResetCurrency()
 		return nil
@@ -3333,14 +4385,44 @@ func (m *OrderMutation) ResetField(name string) error {
 	case order.FieldUnitCount:
 		m.ResetUnitCount()
 		return nil
+	case order.FieldDiscountAmount:
+		m.ResetDiscountAmount()
+		return nil
+	case order.FieldShippingAmount:
+		m.ResetShippingAmount()
+		return nil
 	case order.FieldTotalAmount:
 		m.ResetTotalAmount()
+		return nil
+	case order.FieldPaidAmount:
+		m.ResetPaidAmount()
+		return nil
+	case order.FieldRefundedAmount:
+		m.ResetRefundedAmount()
 		return nil
 	case order.FieldReturnedAmount:
 		m.ResetReturnedAmount()
 		return nil
-	case order.FieldPayments:
-		m.ResetPayments()
+	case order.FieldCouponCodes:
+		m.ResetCouponCodes()
+		return nil
+	case order.FieldPrivateSealed:
+		m.ResetPrivateSealed()
+		return nil
+	case order.FieldPayBy:
+		m.ResetPayBy()
+		return nil
+	case order.FieldPaidAt:
+		m.ResetPaidAt()
+		return nil
+	case order.FieldCompletedAt:
+		m.ResetCompletedAt()
+		return nil
+	case order.FieldCancelledAt:
+		m.ResetCancelledAt()
+		return nil
+	case order.FieldExchangeOfID:
+		m.ResetExchangeOfID()
 		return nil
 	case order.FieldCustomFields:
 		m.ResetCustomFields()
@@ -3360,12 +4442,24 @@ func (m *OrderMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *OrderMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 6)
 	if m.lines != nil {
 		edges = append(edges, order.EdgeLines)
 	}
 	if m.returns != nil {
 		edges = append(edges, order.EdgeReturns)
+	}
+	if m.payments != nil {
+		edges = append(edges, order.EdgePayments)
+	}
+	if m.refunds != nil {
+		edges = append(edges, order.EdgeRefunds)
+	}
+	if m.shipments != nil {
+		edges = append(edges, order.EdgeShipments)
+	}
+	if m.changes != nil {
+		edges = append(edges, order.EdgeChanges)
 	}
 	return edges
 }
@@ -3386,18 +4480,54 @@ func (m *OrderMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case order.EdgePayments:
+		ids := make([]ent.Value, 0, len(m.payments))
+		for id := range m.payments {
+			ids = append(ids, id)
+		}
+		return ids
+	case order.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.refunds))
+		for id := range m.refunds {
+			ids = append(ids, id)
+		}
+		return ids
+	case order.EdgeShipments:
+		ids := make([]ent.Value, 0, len(m.shipments))
+		for id := range m.shipments {
+			ids = append(ids, id)
+		}
+		return ids
+	case order.EdgeChanges:
+		ids := make([]ent.Value, 0, len(m.changes))
+		for id := range m.changes {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *OrderMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 6)
 	if m.removedlines != nil {
 		edges = append(edges, order.EdgeLines)
 	}
 	if m.removedreturns != nil {
 		edges = append(edges, order.EdgeReturns)
+	}
+	if m.removedpayments != nil {
+		edges = append(edges, order.EdgePayments)
+	}
+	if m.removedrefunds != nil {
+		edges = append(edges, order.EdgeRefunds)
+	}
+	if m.removedshipments != nil {
+		edges = append(edges, order.EdgeShipments)
+	}
+	if m.removedchanges != nil {
+		edges = append(edges, order.EdgeChanges)
 	}
 	return edges
 }
@@ -3418,18 +4548,54 @@ func (m *OrderMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case order.EdgePayments:
+		ids := make([]ent.Value, 0, len(m.removedpayments))
+		for id := range m.removedpayments {
+			ids = append(ids, id)
+		}
+		return ids
+	case order.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.removedrefunds))
+		for id := range m.removedrefunds {
+			ids = append(ids, id)
+		}
+		return ids
+	case order.EdgeShipments:
+		ids := make([]ent.Value, 0, len(m.removedshipments))
+		for id := range m.removedshipments {
+			ids = append(ids, id)
+		}
+		return ids
+	case order.EdgeChanges:
+		ids := make([]ent.Value, 0, len(m.removedchanges))
+		for id := range m.removedchanges {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *OrderMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 6)
 	if m.clearedlines {
 		edges = append(edges, order.EdgeLines)
 	}
 	if m.clearedreturns {
 		edges = append(edges, order.EdgeReturns)
+	}
+	if m.clearedpayments {
+		edges = append(edges, order.EdgePayments)
+	}
+	if m.clearedrefunds {
+		edges = append(edges, order.EdgeRefunds)
+	}
+	if m.clearedshipments {
+		edges = append(edges, order.EdgeShipments)
+	}
+	if m.clearedchanges {
+		edges = append(edges, order.EdgeChanges)
 	}
 	return edges
 }
@@ -3442,6 +4608,14 @@ func (m *OrderMutation) EdgeCleared(name string) bool {
 		return m.clearedlines
 	case order.EdgeReturns:
 		return m.clearedreturns
+	case order.EdgePayments:
+		return m.clearedpayments
+	case order.EdgeRefunds:
+		return m.clearedrefunds
+	case order.EdgeShipments:
+		return m.clearedshipments
+	case order.EdgeChanges:
+		return m.clearedchanges
 	}
 	return false
 }
@@ -3464,8 +4638,971 @@ func (m *OrderMutation) ResetEdge(name string) error {
 	case order.EdgeReturns:
 		m.ResetReturns()
 		return nil
+	case order.EdgePayments:
+		m.ResetPayments()
+		return nil
+	case order.EdgeRefunds:
+		m.ResetRefunds()
+		return nil
+	case order.EdgeShipments:
+		m.ResetShipments()
+		return nil
+	case order.EdgeChanges:
+		m.ResetChanges()
+		return nil
 	}
 	return fmt.Errorf("unknown Order edge %s", name)
+}
+
+// OrderChangeMutation represents an operation that mutates the OrderChange nodes in the graph.
+type OrderChangeMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	order_return_id *uuid.UUID
+	action          *string
+	from_status     *string
+	to_status       *string
+	actor_kind      *string
+	actor_id        *uuid.UUID
+	reason          *string
+	details         *map[string]interface{}
+	created_at      *time.Time
+	clearedFields   map[string]struct{}
+	_order          *uuid.UUID
+	cleared_order   bool
+	done            bool
+	oldValue        func(context.Context) (*OrderChange, error)
+	predicates      []predicate.OrderChange
+}
+
+var _ ent.Mutation = (*OrderChangeMutation)(nil)
+
+// orderchangeOption allows management of the mutation configuration using functional options.
+type orderchangeOption func(*OrderChangeMutation)
+
+// newOrderChangeMutation creates new mutation for the OrderChange entity.
+func newOrderChangeMutation(c config, op Op, opts ...orderchangeOption) *OrderChangeMutation {
+	m := &OrderChangeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeOrderChange,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withOrderChangeID sets the ID field of the mutation.
+func withOrderChangeID(id uuid.UUID) orderchangeOption {
+	return func(m *OrderChangeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *OrderChange
+		)
+		m.oldValue = func(ctx context.Context) (*OrderChange, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().OrderChange.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withOrderChange sets the old OrderChange of the mutation.
+func withOrderChange(node *OrderChange) orderchangeOption {
+	return func(m *OrderChangeMutation) {
+		m.oldValue = func(context.Context) (*OrderChange, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m OrderChangeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m OrderChangeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of OrderChange entities.
+func (m *OrderChangeMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *OrderChangeMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *OrderChangeMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().OrderChange.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *OrderChangeMutation) SetOrderID(u uuid.UUID) {
+	m._order = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *OrderChangeMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m._order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldOrderID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *OrderChangeMutation) ResetOrderID() {
+	m._order = nil
+}
+
+// SetOrderReturnID sets the "order_return_id" field.
+func (m *OrderChangeMutation) SetOrderReturnID(u uuid.UUID) {
+	m.order_return_id = &u
+}
+
+// OrderReturnID returns the value of the "order_return_id" field in the mutation.
+func (m *OrderChangeMutation) OrderReturnID() (r uuid.UUID, exists bool) {
+	v := m.order_return_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderReturnID returns the old "order_return_id" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldOrderReturnID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderReturnID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderReturnID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderReturnID: %w", err)
+	}
+	return oldValue.OrderReturnID, nil
+}
+
+// ClearOrderReturnID clears the value of the "order_return_id" field.
+func (m *OrderChangeMutation) ClearOrderReturnID() {
+	m.order_return_id = nil
+	m.clearedFields[orderchange.FieldOrderReturnID] = struct{}{}
+}
+
+// OrderReturnIDCleared returns if the "order_return_id" field was cleared in this mutation.
+func (m *OrderChangeMutation) OrderReturnIDCleared() bool {
+	_, ok := m.clearedFields[orderchange.FieldOrderReturnID]
+	return ok
+}
+
+// ResetOrderReturnID resets all changes to the "order_return_id" field.
+func (m *OrderChangeMutation) ResetOrderReturnID() {
+	m.order_return_id = nil
+	delete(m.clearedFields, orderchange.FieldOrderReturnID)
+}
+
+// SetAction sets the "action" field.
+func (m *OrderChangeMutation) SetAction(s string) {
+	m.action = &s
+}
+
+// Action returns the value of the "action" field in the mutation.
+func (m *OrderChangeMutation) Action() (r string, exists bool) {
+	v := m.action
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAction returns the old "action" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldAction(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAction is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAction requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAction: %w", err)
+	}
+	return oldValue.Action, nil
+}
+
+// ResetAction resets all changes to the "action" field.
+func (m *OrderChangeMutation) ResetAction() {
+	m.action = nil
+}
+
+// SetFromStatus sets the "from_status" field.
+func (m *OrderChangeMutation) SetFromStatus(s string) {
+	m.from_status = &s
+}
+
+// FromStatus returns the value of the "from_status" field in the mutation.
+func (m *OrderChangeMutation) FromStatus() (r string, exists bool) {
+	v := m.from_status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFromStatus returns the old "from_status" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldFromStatus(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFromStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFromStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFromStatus: %w", err)
+	}
+	return oldValue.FromStatus, nil
+}
+
+// ClearFromStatus clears the value of the "from_status" field.
+func (m *OrderChangeMutation) ClearFromStatus() {
+	m.from_status = nil
+	m.clearedFields[orderchange.FieldFromStatus] = struct{}{}
+}
+
+// FromStatusCleared returns if the "from_status" field was cleared in this mutation.
+func (m *OrderChangeMutation) FromStatusCleared() bool {
+	_, ok := m.clearedFields[orderchange.FieldFromStatus]
+	return ok
+}
+
+// ResetFromStatus resets all changes to the "from_status" field.
+func (m *OrderChangeMutation) ResetFromStatus() {
+	m.from_status = nil
+	delete(m.clearedFields, orderchange.FieldFromStatus)
+}
+
+// SetToStatus sets the "to_status" field.
+func (m *OrderChangeMutation) SetToStatus(s string) {
+	m.to_status = &s
+}
+
+// ToStatus returns the value of the "to_status" field in the mutation.
+func (m *OrderChangeMutation) ToStatus() (r string, exists bool) {
+	v := m.to_status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToStatus returns the old "to_status" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldToStatus(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToStatus: %w", err)
+	}
+	return oldValue.ToStatus, nil
+}
+
+// ResetToStatus resets all changes to the "to_status" field.
+func (m *OrderChangeMutation) ResetToStatus() {
+	m.to_status = nil
+}
+
+// SetActorKind sets the "actor_kind" field.
+func (m *OrderChangeMutation) SetActorKind(s string) {
+	m.actor_kind = &s
+}
+
+// ActorKind returns the value of the "actor_kind" field in the mutation.
+func (m *OrderChangeMutation) ActorKind() (r string, exists bool) {
+	v := m.actor_kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorKind returns the old "actor_kind" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldActorKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorKind: %w", err)
+	}
+	return oldValue.ActorKind, nil
+}
+
+// ResetActorKind resets all changes to the "actor_kind" field.
+func (m *OrderChangeMutation) ResetActorKind() {
+	m.actor_kind = nil
+}
+
+// SetActorID sets the "actor_id" field.
+func (m *OrderChangeMutation) SetActorID(u uuid.UUID) {
+	m.actor_id = &u
+}
+
+// ActorID returns the value of the "actor_id" field in the mutation.
+func (m *OrderChangeMutation) ActorID() (r uuid.UUID, exists bool) {
+	v := m.actor_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorID returns the old "actor_id" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldActorID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorID: %w", err)
+	}
+	return oldValue.ActorID, nil
+}
+
+// ClearActorID clears the value of the "actor_id" field.
+func (m *OrderChangeMutation) ClearActorID() {
+	m.actor_id = nil
+	m.clearedFields[orderchange.FieldActorID] = struct{}{}
+}
+
+// ActorIDCleared returns if the "actor_id" field was cleared in this mutation.
+func (m *OrderChangeMutation) ActorIDCleared() bool {
+	_, ok := m.clearedFields[orderchange.FieldActorID]
+	return ok
+}
+
+// ResetActorID resets all changes to the "actor_id" field.
+func (m *OrderChangeMutation) ResetActorID() {
+	m.actor_id = nil
+	delete(m.clearedFields, orderchange.FieldActorID)
+}
+
+// SetReason sets the "reason" field.
+func (m *OrderChangeMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *OrderChangeMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *OrderChangeMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetDetails sets the "details" field.
+func (m *OrderChangeMutation) SetDetails(value map[string]interface{}) {
+	m.details = &value
+}
+
+// Details returns the value of the "details" field in the mutation.
+func (m *OrderChangeMutation) Details() (r map[string]interface{}, exists bool) {
+	v := m.details
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDetails returns the old "details" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldDetails(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDetails is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDetails requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDetails: %w", err)
+	}
+	return oldValue.Details, nil
+}
+
+// ClearDetails clears the value of the "details" field.
+func (m *OrderChangeMutation) ClearDetails() {
+	m.details = nil
+	m.clearedFields[orderchange.FieldDetails] = struct{}{}
+}
+
+// DetailsCleared returns if the "details" field was cleared in this mutation.
+func (m *OrderChangeMutation) DetailsCleared() bool {
+	_, ok := m.clearedFields[orderchange.FieldDetails]
+	return ok
+}
+
+// ResetDetails resets all changes to the "details" field.
+func (m *OrderChangeMutation) ResetDetails() {
+	m.details = nil
+	delete(m.clearedFields, orderchange.FieldDetails)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *OrderChangeMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *OrderChangeMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the OrderChange entity.
+// If the OrderChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderChangeMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *OrderChangeMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearOrder clears the "order" edge to the Order entity.
+func (m *OrderChangeMutation) ClearOrder() {
+	m.cleared_order = true
+	m.clearedFields[orderchange.FieldOrderID] = struct{}{}
+}
+
+// OrderCleared reports if the "order" edge to the Order entity was cleared.
+func (m *OrderChangeMutation) OrderCleared() bool {
+	return m.cleared_order
+}
+
+// OrderIDs returns the "order" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OrderID instead. It exists only for internal usage by the builders.
+func (m *OrderChangeMutation) OrderIDs() (ids []uuid.UUID) {
+	if id := m._order; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOrder resets all changes to the "order" edge.
+func (m *OrderChangeMutation) ResetOrder() {
+	m._order = nil
+	m.cleared_order = false
+}
+
+// Where appends a list predicates to the OrderChangeMutation builder.
+func (m *OrderChangeMutation) Where(ps ...predicate.OrderChange) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the OrderChangeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *OrderChangeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.OrderChange, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *OrderChangeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *OrderChangeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (OrderChange).
+func (m *OrderChangeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *OrderChangeMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m._order != nil {
+		fields = append(fields, orderchange.FieldOrderID)
+	}
+	if m.order_return_id != nil {
+		fields = append(fields, orderchange.FieldOrderReturnID)
+	}
+	if m.action != nil {
+		fields = append(fields, orderchange.FieldAction)
+	}
+	if m.from_status != nil {
+		fields = append(fields, orderchange.FieldFromStatus)
+	}
+	if m.to_status != nil {
+		fields = append(fields, orderchange.FieldToStatus)
+	}
+	if m.actor_kind != nil {
+		fields = append(fields, orderchange.FieldActorKind)
+	}
+	if m.actor_id != nil {
+		fields = append(fields, orderchange.FieldActorID)
+	}
+	if m.reason != nil {
+		fields = append(fields, orderchange.FieldReason)
+	}
+	if m.details != nil {
+		fields = append(fields, orderchange.FieldDetails)
+	}
+	if m.created_at != nil {
+		fields = append(fields, orderchange.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *OrderChangeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case orderchange.FieldOrderID:
+		return m.OrderID()
+	case orderchange.FieldOrderReturnID:
+		return m.OrderReturnID()
+	case orderchange.FieldAction:
+		return m.Action()
+	case orderchange.FieldFromStatus:
+		return m.FromStatus()
+	case orderchange.FieldToStatus:
+		return m.ToStatus()
+	case orderchange.FieldActorKind:
+		return m.ActorKind()
+	case orderchange.FieldActorID:
+		return m.ActorID()
+	case orderchange.FieldReason:
+		return m.Reason()
+	case orderchange.FieldDetails:
+		return m.Details()
+	case orderchange.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *OrderChangeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case orderchange.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case orderchange.FieldOrderReturnID:
+		return m.OldOrderReturnID(ctx)
+	case orderchange.FieldAction:
+		return m.OldAction(ctx)
+	case orderchange.FieldFromStatus:
+		return m.OldFromStatus(ctx)
+	case orderchange.FieldToStatus:
+		return m.OldToStatus(ctx)
+	case orderchange.FieldActorKind:
+		return m.OldActorKind(ctx)
+	case orderchange.FieldActorID:
+		return m.OldActorID(ctx)
+	case orderchange.FieldReason:
+		return m.OldReason(ctx)
+	case orderchange.FieldDetails:
+		return m.OldDetails(ctx)
+	case orderchange.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown OrderChange field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderChangeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case orderchange.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case orderchange.FieldOrderReturnID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderReturnID(v)
+		return nil
+	case orderchange.FieldAction:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAction(v)
+		return nil
+	case orderchange.FieldFromStatus:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFromStatus(v)
+		return nil
+	case orderchange.FieldToStatus:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToStatus(v)
+		return nil
+	case orderchange.FieldActorKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorKind(v)
+		return nil
+	case orderchange.FieldActorID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorID(v)
+		return nil
+	case orderchange.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case orderchange.FieldDetails:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDetails(v)
+		return nil
+	case orderchange.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OrderChange field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *OrderChangeMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *OrderChangeMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderChangeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown OrderChange numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *OrderChangeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(orderchange.FieldOrderReturnID) {
+		fields = append(fields, orderchange.FieldOrderReturnID)
+	}
+	if m.FieldCleared(orderchange.FieldFromStatus) {
+		fields = append(fields, orderchange.FieldFromStatus)
+	}
+	if m.FieldCleared(orderchange.FieldActorID) {
+		fields = append(fields, orderchange.FieldActorID)
+	}
+	if m.FieldCleared(orderchange.FieldDetails) {
+		fields = append(fields, orderchange.FieldDetails)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *OrderChangeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *OrderChangeMutation) ClearField(name string) error {
+	switch name {
+	case orderchange.FieldOrderReturnID:
+		m.ClearOrderReturnID()
+		return nil
+	case orderchange.FieldFromStatus:
+		m.ClearFromStatus()
+		return nil
+	case orderchange.FieldActorID:
+		m.ClearActorID()
+		return nil
+	case orderchange.FieldDetails:
+		m.ClearDetails()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderChange nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *OrderChangeMutation) ResetField(name string) error {
+	switch name {
+	case orderchange.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case orderchange.FieldOrderReturnID:
+		m.ResetOrderReturnID()
+		return nil
+	case orderchange.FieldAction:
+		m.ResetAction()
+		return nil
+	case orderchange.FieldFromStatus:
+		m.ResetFromStatus()
+		return nil
+	case orderchange.FieldToStatus:
+		m.ResetToStatus()
+		return nil
+	case orderchange.FieldActorKind:
+		m.ResetActorKind()
+		return nil
+	case orderchange.FieldActorID:
+		m.ResetActorID()
+		return nil
+	case orderchange.FieldReason:
+		m.ResetReason()
+		return nil
+	case orderchange.FieldDetails:
+		m.ResetDetails()
+		return nil
+	case orderchange.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderChange field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *OrderChangeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m._order != nil {
+		edges = append(edges, orderchange.EdgeOrder)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *OrderChangeMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case orderchange.EdgeOrder:
+		if id := m._order; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *OrderChangeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *OrderChangeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *OrderChangeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.cleared_order {
+		edges = append(edges, orderchange.EdgeOrder)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *OrderChangeMutation) EdgeCleared(name string) bool {
+	switch name {
+	case orderchange.EdgeOrder:
+		return m.cleared_order
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *OrderChangeMutation) ClearEdge(name string) error {
+	switch name {
+	case orderchange.EdgeOrder:
+		m.ClearOrder()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderChange unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *OrderChangeMutation) ResetEdge(name string) error {
+	switch name {
+	case orderchange.EdgeOrder:
+		m.ResetOrder()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderChange edge %s", name)
 }
 
 // OrderLineMutation represents an operation that mutates the OrderLine nodes in the graph.
@@ -3484,8 +5621,17 @@ type OrderLineMutation struct {
 	addquantity          *int64
 	unit_price_amount    *int64
 	addunit_price_amount *int64
+	discount_amount      *int64
+	adddiscount_amount   *int64
 	total_amount         *int64
 	addtotal_amount      *int64
+	tax_rate             *int
+	addtax_rate          *int
+	price_list_id        *uuid.UUID
+	reserved_quantity    *int64
+	addreserved_quantity *int64
+	shipped_quantity     *int64
+	addshipped_quantity  *int64
 	returned_quantity    *int64
 	addreturned_quantity *int64
 	clearedFields        map[string]struct{}
@@ -3961,6 +6107,62 @@ func (m *OrderLineMutation) ResetUnitPriceAmount() {
 	m.addunit_price_amount = nil
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (m *OrderLineMutation) SetDiscountAmount(i int64) {
+	m.discount_amount = &i
+	m.adddiscount_amount = nil
+}
+
+// DiscountAmount returns the value of the "discount_amount" field in the mutation.
+func (m *OrderLineMutation) DiscountAmount() (r int64, exists bool) {
+	v := m.discount_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDiscountAmount returns the old "discount_amount" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldDiscountAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDiscountAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDiscountAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDiscountAmount: %w", err)
+	}
+	return oldValue.DiscountAmount, nil
+}
+
+// AddDiscountAmount adds i to the "discount_amount" field.
+func (m *OrderLineMutation) AddDiscountAmount(i int64) {
+	if m.adddiscount_amount != nil {
+		*m.adddiscount_amount += i
+	} else {
+		m.adddiscount_amount = &i
+	}
+}
+
+// AddedDiscountAmount returns the value that was added to the "discount_amount" field in this mutation.
+func (m *OrderLineMutation) AddedDiscountAmount() (r int64, exists bool) {
+	v := m.adddiscount_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDiscountAmount resets all changes to the "discount_amount" field.
+func (m *OrderLineMutation) ResetDiscountAmount() {
+	m.discount_amount = nil
+	m.adddiscount_amount = nil
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (m *OrderLineMutation) SetTotalAmount(i int64) {
 	m.total_amount = &i
@@ -4015,6 +6217,223 @@ func (m *OrderLineMutation) AddedTotalAmount() (r int64, exists bool) {
 func (m *OrderLineMutation) ResetTotalAmount() {
 	m.total_amount = nil
 	m.addtotal_amount = nil
+}
+
+// SetTaxRate sets the "tax_rate" field.
+func (m *OrderLineMutation) SetTaxRate(i int) {
+	m.tax_rate = &i
+	m.addtax_rate = nil
+}
+
+// TaxRate returns the value of the "tax_rate" field in the mutation.
+func (m *OrderLineMutation) TaxRate() (r int, exists bool) {
+	v := m.tax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTaxRate returns the old "tax_rate" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldTaxRate(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTaxRate is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTaxRate requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTaxRate: %w", err)
+	}
+	return oldValue.TaxRate, nil
+}
+
+// AddTaxRate adds i to the "tax_rate" field.
+func (m *OrderLineMutation) AddTaxRate(i int) {
+	if m.addtax_rate != nil {
+		*m.addtax_rate += i
+	} else {
+		m.addtax_rate = &i
+	}
+}
+
+// AddedTaxRate returns the value that was added to the "tax_rate" field in this mutation.
+func (m *OrderLineMutation) AddedTaxRate() (r int, exists bool) {
+	v := m.addtax_rate
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTaxRate resets all changes to the "tax_rate" field.
+func (m *OrderLineMutation) ResetTaxRate() {
+	m.tax_rate = nil
+	m.addtax_rate = nil
+}
+
+// SetPriceListID sets the "price_list_id" field.
+func (m *OrderLineMutation) SetPriceListID(u uuid.UUID) {
+	m.price_list_id = &u
+}
+
+// PriceListID returns the value of the "price_list_id" field in the mutation.
+func (m *OrderLineMutation) PriceListID() (r uuid.UUID, exists bool) {
+	v := m.price_list_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceListID returns the old "price_list_id" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldPriceListID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceListID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceListID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceListID: %w", err)
+	}
+	return oldValue.PriceListID, nil
+}
+
+// ClearPriceListID clears the value of the "price_list_id" field.
+func (m *OrderLineMutation) ClearPriceListID() {
+	m.price_list_id = nil
+	m.clearedFields[orderline.FieldPriceListID] = struct{}{}
+}
+
+// PriceListIDCleared returns if the "price_list_id" field was cleared in this mutation.
+func (m *OrderLineMutation) PriceListIDCleared() bool {
+	_, ok := m.clearedFields[orderline.FieldPriceListID]
+	return ok
+}
+
+// ResetPriceListID resets all changes to the "price_list_id" field.
+func (m *OrderLineMutation) ResetPriceListID() {
+	m.price_list_id = nil
+	delete(m.clearedFields, orderline.FieldPriceListID)
+}
+
+// SetReservedQuantity sets the "reserved_quantity" field.
+func (m *OrderLineMutation) SetReservedQuantity(i int64) {
+	m.reserved_quantity = &i
+	m.addreserved_quantity = nil
+}
+
+// ReservedQuantity returns the value of the "reserved_quantity" field in the mutation.
+func (m *OrderLineMutation) ReservedQuantity() (r int64, exists bool) {
+	v := m.reserved_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReservedQuantity returns the old "reserved_quantity" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldReservedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReservedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReservedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReservedQuantity: %w", err)
+	}
+	return oldValue.ReservedQuantity, nil
+}
+
+// AddReservedQuantity adds i to the "reserved_quantity" field.
+func (m *OrderLineMutation) AddReservedQuantity(i int64) {
+	if m.addreserved_quantity != nil {
+		*m.addreserved_quantity += i
+	} else {
+		m.addreserved_quantity = &i
+	}
+}
+
+// AddedReservedQuantity returns the value that was added to the "reserved_quantity" field in this mutation.
+func (m *OrderLineMutation) AddedReservedQuantity() (r int64, exists bool) {
+	v := m.addreserved_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReservedQuantity resets all changes to the "reserved_quantity" field.
+func (m *OrderLineMutation) ResetReservedQuantity() {
+	m.reserved_quantity = nil
+	m.addreserved_quantity = nil
+}
+
+// SetShippedQuantity sets the "shipped_quantity" field.
+func (m *OrderLineMutation) SetShippedQuantity(i int64) {
+	m.shipped_quantity = &i
+	m.addshipped_quantity = nil
+}
+
+// ShippedQuantity returns the value of the "shipped_quantity" field in the mutation.
+func (m *OrderLineMutation) ShippedQuantity() (r int64, exists bool) {
+	v := m.shipped_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShippedQuantity returns the old "shipped_quantity" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldShippedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShippedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShippedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShippedQuantity: %w", err)
+	}
+	return oldValue.ShippedQuantity, nil
+}
+
+// AddShippedQuantity adds i to the "shipped_quantity" field.
+func (m *OrderLineMutation) AddShippedQuantity(i int64) {
+	if m.addshipped_quantity != nil {
+		*m.addshipped_quantity += i
+	} else {
+		m.addshipped_quantity = &i
+	}
+}
+
+// AddedShippedQuantity returns the value that was added to the "shipped_quantity" field in this mutation.
+func (m *OrderLineMutation) AddedShippedQuantity() (r int64, exists bool) {
+	v := m.addshipped_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetShippedQuantity resets all changes to the "shipped_quantity" field.
+func (m *OrderLineMutation) ResetShippedQuantity() {
+	m.shipped_quantity = nil
+	m.addshipped_quantity = nil
 }
 
 // SetReturnedQuantity sets the "returned_quantity" field.
@@ -4134,7 +6553,7 @@ func (m *OrderLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderLineMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 15)
 	if m._order != nil {
 		fields = append(fields, orderline.FieldOrderID)
 	}
@@ -4159,8 +6578,23 @@ func (m *OrderLineMutation) Fields() []string {
 	if m.unit_price_amount != nil {
 		fields = append(fields, orderline.FieldUnitPriceAmount)
 	}
+	if m.discount_amount != nil {
+		fields = append(fields, orderline.FieldDiscountAmount)
+	}
 	if m.total_amount != nil {
 		fields = append(fields, orderline.FieldTotalAmount)
+	}
+	if m.tax_rate != nil {
+		fields = append(fields, orderline.FieldTaxRate)
+	}
+	if m.price_list_id != nil {
+		fields = append(fields, orderline.FieldPriceListID)
+	}
+	if m.reserved_quantity != nil {
+		fields = append(fields, orderline.FieldReservedQuantity)
+	}
+	if m.shipped_quantity != nil {
+		fields = append(fields, orderline.FieldShippedQuantity)
 	}
 	if m.returned_quantity != nil {
 		fields = append(fields, orderline.FieldReturnedQuantity)
@@ -4189,8 +6623,18 @@ func (m *OrderLineMutation) Field(name string) (ent.Value, bool) {
 		return m.Quantity()
 	case orderline.FieldUnitPriceAmount:
 		return m.UnitPriceAmount()
+	case orderline.FieldDiscountAmount:
+		return m.DiscountAmount()
 	case orderline.FieldTotalAmount:
 		return m.TotalAmount()
+	case orderline.FieldTaxRate:
+		return m.TaxRate()
+	case orderline.FieldPriceListID:
+		return m.PriceListID()
+	case orderline.FieldReservedQuantity:
+		return m.ReservedQuantity()
+	case orderline.FieldShippedQuantity:
+		return m.ShippedQuantity()
 	case orderline.FieldReturnedQuantity:
 		return m.ReturnedQuantity()
 	}
@@ -4218,8 +6662,18 @@ func (m *OrderLineMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldQuantity(ctx)
 	case orderline.FieldUnitPriceAmount:
 		return m.OldUnitPriceAmount(ctx)
+	case orderline.FieldDiscountAmount:
+		return m.OldDiscountAmount(ctx)
 	case orderline.FieldTotalAmount:
 		return m.OldTotalAmount(ctx)
+	case orderline.FieldTaxRate:
+		return m.OldTaxRate(ctx)
+	case orderline.FieldPriceListID:
+		return m.OldPriceListID(ctx)
+	case orderline.FieldReservedQuantity:
+		return m.OldReservedQuantity(ctx)
+	case orderline.FieldShippedQuantity:
+		return m.OldShippedQuantity(ctx)
 	case orderline.FieldReturnedQuantity:
 		return m.OldReturnedQuantity(ctx)
 	}
@@ -4287,12 +6741,47 @@ func (m *OrderLineMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetUnitPriceAmount(v)
 		return nil
+	case orderline.FieldDiscountAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDiscountAmount(v)
+		return nil
 	case orderline.FieldTotalAmount:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTotalAmount(v)
+		return nil
+	case orderline.FieldTaxRate:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTaxRate(v)
+		return nil
+	case orderline.FieldPriceListID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriceListID(v)
+		return nil
+	case orderline.FieldReservedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReservedQuantity(v)
+		return nil
+	case orderline.FieldShippedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShippedQuantity(v)
 		return nil
 	case orderline.FieldReturnedQuantity:
 		v, ok := value.(int64)
@@ -4318,8 +6807,20 @@ func (m *OrderLineMutation) AddedFields() []string {
 	if m.addunit_price_amount != nil {
 		fields = append(fields, orderline.FieldUnitPriceAmount)
 	}
+	if m.adddiscount_amount != nil {
+		fields = append(fields, orderline.FieldDiscountAmount)
+	}
 	if m.addtotal_amount != nil {
 		fields = append(fields, orderline.FieldTotalAmount)
+	}
+	if m.addtax_rate != nil {
+		fields = append(fields, orderline.FieldTaxRate)
+	}
+	if m.addreserved_quantity != nil {
+		fields = append(fields, orderline.FieldReservedQuantity)
+	}
+	if m.addshipped_quantity != nil {
+		fields = append(fields, orderline.FieldShippedQuantity)
 	}
 	if m.addreturned_quantity != nil {
 		fields = append(fields, orderline.FieldReturnedQuantity)
@@ -4338,8 +6839,16 @@ func (m *OrderLineMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedQuantity()
 	case orderline.FieldUnitPriceAmount:
 		return m.AddedUnitPriceAmount()
+	case orderline.FieldDiscountAmount:
+		return m.AddedDiscountAmount()
 	case orderline.FieldTotalAmount:
 		return m.AddedTotalAmount()
+	case orderline.FieldTaxRate:
+		return m.AddedTaxRate()
+	case orderline.FieldReservedQuantity:
+		return m.AddedReservedQuantity()
+	case orderline.FieldShippedQuantity:
+		return m.AddedShippedQuantity()
 	case orderline.FieldReturnedQuantity:
 		return m.AddedReturnedQuantity()
 	}
@@ -4372,12 +6881,40 @@ func (m *OrderLineMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddUnitPriceAmount(v)
 		return nil
+	case orderline.FieldDiscountAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDiscountAmount(v)
+		return nil
 	case orderline.FieldTotalAmount:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddTotalAmount(v)
+		return nil
+	case orderline.FieldTaxRate:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTaxRate(v)
+		return nil
+	case orderline.FieldReservedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReservedQuantity(v)
+		return nil
+	case orderline.FieldShippedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddShippedQuantity(v)
 		return nil
 	case orderline.FieldReturnedQuantity:
 		v, ok := value.(int64)
@@ -4397,6 +6934,9 @@ func (m *OrderLineMutation) ClearedFields() []string {
 	if m.FieldCleared(orderline.FieldCategoryID) {
 		fields = append(fields, orderline.FieldCategoryID)
 	}
+	if m.FieldCleared(orderline.FieldPriceListID) {
+		fields = append(fields, orderline.FieldPriceListID)
+	}
 	return fields
 }
 
@@ -4413,6 +6953,9 @@ func (m *OrderLineMutation) ClearField(name string) error {
 	switch name {
 	case orderline.FieldCategoryID:
 		m.ClearCategoryID()
+		return nil
+	case orderline.FieldPriceListID:
+		m.ClearPriceListID()
 		return nil
 	}
 	return fmt.Errorf("unknown OrderLine nullable field %s", name)
@@ -4446,8 +6989,23 @@ func (m *OrderLineMutation) ResetField(name string) error {
 	case orderline.FieldUnitPriceAmount:
 		m.ResetUnitPriceAmount()
 		return nil
+	case orderline.FieldDiscountAmount:
+		m.ResetDiscountAmount()
+		return nil
 	case orderline.FieldTotalAmount:
 		m.ResetTotalAmount()
+		return nil
+	case orderline.FieldTaxRate:
+		m.ResetTaxRate()
+		return nil
+	case orderline.FieldPriceListID:
+		m.ResetPriceListID()
+		return nil
+	case orderline.FieldReservedQuantity:
+		m.ResetReservedQuantity()
+		return nil
+	case orderline.FieldShippedQuantity:
+		m.ResetShippedQuantity()
 		return nil
 	case orderline.FieldReturnedQuantity:
 		m.ResetReturnedQuantity()
@@ -4530,6 +7088,3443 @@ func (m *OrderLineMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown OrderLine edge %s", name)
 }
 
+// OrderPaymentMutation represents an operation that mutates the OrderPayment nodes in the graph.
+type OrderPaymentMutation struct {
+	config
+	op                      Op
+	typ                     string
+	id                      *uuid.UUID
+	method                  *string
+	provider                *orderpayment.Provider
+	status                  *orderpayment.Status
+	amount                  *int64
+	addamount               *int64
+	currency                *string
+	refunded_amount         *int64
+	addrefunded_amount      *int64
+	reference               *string
+	number                  *string
+	provider_transaction_id *string
+	client                  *map[string]interface{}
+	error_code              *string
+	expires_at              *time.Time
+	paid_at                 *time.Time
+	attempts                *int
+	addattempts             *int
+	next_check_at           *time.Time
+	version                 *int64
+	addversion              *int64
+	created_at              *time.Time
+	updated_at              *time.Time
+	clearedFields           map[string]struct{}
+	_order                  *uuid.UUID
+	cleared_order           bool
+	refunds                 map[uuid.UUID]struct{}
+	removedrefunds          map[uuid.UUID]struct{}
+	clearedrefunds          bool
+	done                    bool
+	oldValue                func(context.Context) (*OrderPayment, error)
+	predicates              []predicate.OrderPayment
+}
+
+var _ ent.Mutation = (*OrderPaymentMutation)(nil)
+
+// orderpaymentOption allows management of the mutation configuration using functional options.
+type orderpaymentOption func(*OrderPaymentMutation)
+
+// newOrderPaymentMutation creates new mutation for the OrderPayment entity.
+func newOrderPaymentMutation(c config, op Op, opts ...orderpaymentOption) *OrderPaymentMutation {
+	m := &OrderPaymentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeOrderPayment,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withOrderPaymentID sets the ID field of the mutation.
+func withOrderPaymentID(id uuid.UUID) orderpaymentOption {
+	return func(m *OrderPaymentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *OrderPayment
+		)
+		m.oldValue = func(ctx context.Context) (*OrderPayment, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().OrderPayment.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withOrderPayment sets the old OrderPayment of the mutation.
+func withOrderPayment(node *OrderPayment) orderpaymentOption {
+	return func(m *OrderPaymentMutation) {
+		m.oldValue = func(context.Context) (*OrderPayment, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m OrderPaymentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m OrderPaymentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of OrderPayment entities.
+func (m *OrderPaymentMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *OrderPaymentMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *OrderPaymentMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().OrderPayment.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *OrderPaymentMutation) SetOrderID(u uuid.UUID) {
+	m._order = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *OrderPaymentMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m._order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldOrderID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *OrderPaymentMutation) ResetOrderID() {
+	m._order = nil
+}
+
+// SetMethod sets the "method" field.
+func (m *OrderPaymentMutation) SetMethod(s string) {
+	m.method = &s
+}
+
+// Method returns the value of the "method" field in the mutation.
+func (m *OrderPaymentMutation) Method() (r string, exists bool) {
+	v := m.method
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMethod returns the old "method" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldMethod(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMethod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMethod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMethod: %w", err)
+	}
+	return oldValue.Method, nil
+}
+
+// ResetMethod resets all changes to the "method" field.
+func (m *OrderPaymentMutation) ResetMethod() {
+	m.method = nil
+}
+
+// SetProvider sets the "provider" field.
+func (m *OrderPaymentMutation) SetProvider(o orderpayment.Provider) {
+	m.provider = &o
+}
+
+// Provider returns the value of the "provider" field in the mutation.
+func (m *OrderPaymentMutation) Provider() (r orderpayment.Provider, exists bool) {
+	v := m.provider
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProvider returns the old "provider" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldProvider(ctx context.Context) (v *orderpayment.Provider, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProvider is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProvider requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProvider: %w", err)
+	}
+	return oldValue.Provider, nil
+}
+
+// ClearProvider clears the value of the "provider" field.
+func (m *OrderPaymentMutation) ClearProvider() {
+	m.provider = nil
+	m.clearedFields[orderpayment.FieldProvider] = struct{}{}
+}
+
+// ProviderCleared returns if the "provider" field was cleared in this mutation.
+func (m *OrderPaymentMutation) ProviderCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldProvider]
+	return ok
+}
+
+// ResetProvider resets all changes to the "provider" field.
+func (m *OrderPaymentMutation) ResetProvider() {
+	m.provider = nil
+	delete(m.clearedFields, orderpayment.FieldProvider)
+}
+
+// SetStatus sets the "status" field.
+func (m *OrderPaymentMutation) SetStatus(o orderpayment.Status) {
+	m.status = &o
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *OrderPaymentMutation) Status() (r orderpayment.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldStatus(ctx context.Context) (v orderpayment.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *OrderPaymentMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *OrderPaymentMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *OrderPaymentMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *OrderPaymentMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *OrderPaymentMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *OrderPaymentMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetCurrency sets the "currency" field.
+func (m *OrderPaymentMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *OrderPaymentMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *OrderPaymentMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetRefundedAmount sets the "refunded_amount" field.
+func (m *OrderPaymentMutation) SetRefundedAmount(i int64) {
+	m.refunded_amount = &i
+	m.addrefunded_amount = nil
+}
+
+// RefundedAmount returns the value of the "refunded_amount" field in the mutation.
+func (m *OrderPaymentMutation) RefundedAmount() (r int64, exists bool) {
+	v := m.refunded_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundedAmount returns the old "refunded_amount" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldRefundedAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundedAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundedAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundedAmount: %w", err)
+	}
+	return oldValue.RefundedAmount, nil
+}
+
+// AddRefundedAmount adds i to the "refunded_amount" field.
+func (m *OrderPaymentMutation) AddRefundedAmount(i int64) {
+	if m.addrefunded_amount != nil {
+		*m.addrefunded_amount += i
+	} else {
+		m.addrefunded_amount = &i
+	}
+}
+
+// AddedRefundedAmount returns the value that was added to the "refunded_amount" field in this mutation.
+func (m *OrderPaymentMutation) AddedRefundedAmount() (r int64, exists bool) {
+	v := m.addrefunded_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefundedAmount resets all changes to the "refunded_amount" field.
+func (m *OrderPaymentMutation) ResetRefundedAmount() {
+	m.refunded_amount = nil
+	m.addrefunded_amount = nil
+}
+
+// SetReference sets the "reference" field.
+func (m *OrderPaymentMutation) SetReference(s string) {
+	m.reference = &s
+}
+
+// Reference returns the value of the "reference" field in the mutation.
+func (m *OrderPaymentMutation) Reference() (r string, exists bool) {
+	v := m.reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReference returns the old "reference" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldReference(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReference: %w", err)
+	}
+	return oldValue.Reference, nil
+}
+
+// ClearReference clears the value of the "reference" field.
+func (m *OrderPaymentMutation) ClearReference() {
+	m.reference = nil
+	m.clearedFields[orderpayment.FieldReference] = struct{}{}
+}
+
+// ReferenceCleared returns if the "reference" field was cleared in this mutation.
+func (m *OrderPaymentMutation) ReferenceCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldReference]
+	return ok
+}
+
+// ResetReference resets all changes to the "reference" field.
+func (m *OrderPaymentMutation) ResetReference() {
+	m.reference = nil
+	delete(m.clearedFields, orderpayment.FieldReference)
+}
+
+// SetNumber sets the "number" field.
+func (m *OrderPaymentMutation) SetNumber(s string) {
+	m.number = &s
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *OrderPaymentMutation) Number() (r string, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldNumber(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// ClearNumber clears the value of the "number" field.
+func (m *OrderPaymentMutation) ClearNumber() {
+	m.number = nil
+	m.clearedFields[orderpayment.FieldNumber] = struct{}{}
+}
+
+// NumberCleared returns if the "number" field was cleared in this mutation.
+func (m *OrderPaymentMutation) NumberCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldNumber]
+	return ok
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *OrderPaymentMutation) ResetNumber() {
+	m.number = nil
+	delete(m.clearedFields, orderpayment.FieldNumber)
+}
+
+// SetProviderTransactionID sets the "provider_transaction_id" field.
+func (m *OrderPaymentMutation) SetProviderTransactionID(s string) {
+	m.provider_transaction_id = &s
+}
+
+// ProviderTransactionID returns the value of the "provider_transaction_id" field in the mutation.
+func (m *OrderPaymentMutation) ProviderTransactionID() (r string, exists bool) {
+	v := m.provider_transaction_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProviderTransactionID returns the old "provider_transaction_id" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldProviderTransactionID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProviderTransactionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProviderTransactionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProviderTransactionID: %w", err)
+	}
+	return oldValue.ProviderTransactionID, nil
+}
+
+// ClearProviderTransactionID clears the value of the "provider_transaction_id" field.
+func (m *OrderPaymentMutation) ClearProviderTransactionID() {
+	m.provider_transaction_id = nil
+	m.clearedFields[orderpayment.FieldProviderTransactionID] = struct{}{}
+}
+
+// ProviderTransactionIDCleared returns if the "provider_transaction_id" field was cleared in this mutation.
+func (m *OrderPaymentMutation) ProviderTransactionIDCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldProviderTransactionID]
+	return ok
+}
+
+// ResetProviderTransactionID resets all changes to the "provider_transaction_id" field.
+func (m *OrderPaymentMutation) ResetProviderTransactionID() {
+	m.provider_transaction_id = nil
+	delete(m.clearedFields, orderpayment.FieldProviderTransactionID)
+}
+
+// SetClient sets the "client" field.
+func (m *OrderPaymentMutation) SetClient(value map[string]interface{}) {
+	m.client = &value
+}
+
+// GetClient returns the value of the "client" field in the mutation.
+func (m *OrderPaymentMutation) GetClient() (r map[string]interface{}, exists bool) {
+	v := m.client
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClient returns the old "client" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldClient(ctx context.Context) (v map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClient is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClient requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClient: %w", err)
+	}
+	return oldValue.Client, nil
+}
+
+// ClearClient clears the value of the "client" field.
+func (m *OrderPaymentMutation) ClearClient() {
+	m.client = nil
+	m.clearedFields[orderpayment.FieldClient] = struct{}{}
+}
+
+// ClientCleared returns if the "client" field was cleared in this mutation.
+func (m *OrderPaymentMutation) ClientCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldClient]
+	return ok
+}
+
+// ResetClient resets all changes to the "client" field.
+func (m *OrderPaymentMutation) ResetClient() {
+	m.client = nil
+	delete(m.clearedFields, orderpayment.FieldClient)
+}
+
+// SetErrorCode sets the "error_code" field.
+func (m *OrderPaymentMutation) SetErrorCode(s string) {
+	m.error_code = &s
+}
+
+// ErrorCode returns the value of the "error_code" field in the mutation.
+func (m *OrderPaymentMutation) ErrorCode() (r string, exists bool) {
+	v := m.error_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldErrorCode returns the old "error_code" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldErrorCode(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldErrorCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldErrorCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldErrorCode: %w", err)
+	}
+	return oldValue.ErrorCode, nil
+}
+
+// ClearErrorCode clears the value of the "error_code" field.
+func (m *OrderPaymentMutation) ClearErrorCode() {
+	m.error_code = nil
+	m.clearedFields[orderpayment.FieldErrorCode] = struct{}{}
+}
+
+// ErrorCodeCleared returns if the "error_code" field was cleared in this mutation.
+func (m *OrderPaymentMutation) ErrorCodeCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldErrorCode]
+	return ok
+}
+
+// ResetErrorCode resets all changes to the "error_code" field.
+func (m *OrderPaymentMutation) ResetErrorCode() {
+	m.error_code = nil
+	delete(m.clearedFields, orderpayment.FieldErrorCode)
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *OrderPaymentMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *OrderPaymentMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (m *OrderPaymentMutation) ClearExpiresAt() {
+	m.expires_at = nil
+	m.clearedFields[orderpayment.FieldExpiresAt] = struct{}{}
+}
+
+// ExpiresAtCleared returns if the "expires_at" field was cleared in this mutation.
+func (m *OrderPaymentMutation) ExpiresAtCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldExpiresAt]
+	return ok
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *OrderPaymentMutation) ResetExpiresAt() {
+	m.expires_at = nil
+	delete(m.clearedFields, orderpayment.FieldExpiresAt)
+}
+
+// SetPaidAt sets the "paid_at" field.
+func (m *OrderPaymentMutation) SetPaidAt(t time.Time) {
+	m.paid_at = &t
+}
+
+// PaidAt returns the value of the "paid_at" field in the mutation.
+func (m *OrderPaymentMutation) PaidAt() (r time.Time, exists bool) {
+	v := m.paid_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPaidAt returns the old "paid_at" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldPaidAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPaidAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPaidAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPaidAt: %w", err)
+	}
+	return oldValue.PaidAt, nil
+}
+
+// ClearPaidAt clears the value of the "paid_at" field.
+func (m *OrderPaymentMutation) ClearPaidAt() {
+	m.paid_at = nil
+	m.clearedFields[orderpayment.FieldPaidAt] = struct{}{}
+}
+
+// PaidAtCleared returns if the "paid_at" field was cleared in this mutation.
+func (m *OrderPaymentMutation) PaidAtCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldPaidAt]
+	return ok
+}
+
+// ResetPaidAt resets all changes to the "paid_at" field.
+func (m *OrderPaymentMutation) ResetPaidAt() {
+	m.paid_at = nil
+	delete(m.clearedFields, orderpayment.FieldPaidAt)
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *OrderPaymentMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *OrderPaymentMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *OrderPaymentMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *OrderPaymentMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *OrderPaymentMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (m *OrderPaymentMutation) SetNextCheckAt(t time.Time) {
+	m.next_check_at = &t
+}
+
+// NextCheckAt returns the value of the "next_check_at" field in the mutation.
+func (m *OrderPaymentMutation) NextCheckAt() (r time.Time, exists bool) {
+	v := m.next_check_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextCheckAt returns the old "next_check_at" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldNextCheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextCheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextCheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextCheckAt: %w", err)
+	}
+	return oldValue.NextCheckAt, nil
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (m *OrderPaymentMutation) ClearNextCheckAt() {
+	m.next_check_at = nil
+	m.clearedFields[orderpayment.FieldNextCheckAt] = struct{}{}
+}
+
+// NextCheckAtCleared returns if the "next_check_at" field was cleared in this mutation.
+func (m *OrderPaymentMutation) NextCheckAtCleared() bool {
+	_, ok := m.clearedFields[orderpayment.FieldNextCheckAt]
+	return ok
+}
+
+// ResetNextCheckAt resets all changes to the "next_check_at" field.
+func (m *OrderPaymentMutation) ResetNextCheckAt() {
+	m.next_check_at = nil
+	delete(m.clearedFields, orderpayment.FieldNextCheckAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *OrderPaymentMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *OrderPaymentMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *OrderPaymentMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *OrderPaymentMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *OrderPaymentMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *OrderPaymentMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *OrderPaymentMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *OrderPaymentMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *OrderPaymentMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *OrderPaymentMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the OrderPayment entity.
+// If the OrderPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderPaymentMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *OrderPaymentMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearOrder clears the "order" edge to the Order entity.
+func (m *OrderPaymentMutation) ClearOrder() {
+	m.cleared_order = true
+	m.clearedFields[orderpayment.FieldOrderID] = struct{}{}
+}
+
+// OrderCleared reports if the "order" edge to the Order entity was cleared.
+func (m *OrderPaymentMutation) OrderCleared() bool {
+	return m.cleared_order
+}
+
+// OrderIDs returns the "order" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OrderID instead. It exists only for internal usage by the builders.
+func (m *OrderPaymentMutation) OrderIDs() (ids []uuid.UUID) {
+	if id := m._order; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOrder resets all changes to the "order" edge.
+func (m *OrderPaymentMutation) ResetOrder() {
+	m._order = nil
+	m.cleared_order = false
+}
+
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by ids.
+func (m *OrderPaymentMutation) AddRefundIDs(ids ...uuid.UUID) {
+	if m.refunds == nil {
+		m.refunds = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.refunds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefunds clears the "refunds" edge to the OrderRefund entity.
+func (m *OrderPaymentMutation) ClearRefunds() {
+	m.clearedrefunds = true
+}
+
+// RefundsCleared reports if the "refunds" edge to the OrderRefund entity was cleared.
+func (m *OrderPaymentMutation) RefundsCleared() bool {
+	return m.clearedrefunds
+}
+
+// RemoveRefundIDs removes the "refunds" edge to the OrderRefund entity by IDs.
+func (m *OrderPaymentMutation) RemoveRefundIDs(ids ...uuid.UUID) {
+	if m.removedrefunds == nil {
+		m.removedrefunds = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.refunds, ids[i])
+		m.removedrefunds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefunds returns the removed IDs of the "refunds" edge to the OrderRefund entity.
+func (m *OrderPaymentMutation) RemovedRefundsIDs() (ids []uuid.UUID) {
+	for id := range m.removedrefunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundsIDs returns the "refunds" edge IDs in the mutation.
+func (m *OrderPaymentMutation) RefundsIDs() (ids []uuid.UUID) {
+	for id := range m.refunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefunds resets all changes to the "refunds" edge.
+func (m *OrderPaymentMutation) ResetRefunds() {
+	m.refunds = nil
+	m.clearedrefunds = false
+	m.removedrefunds = nil
+}
+
+// Where appends a list predicates to the OrderPaymentMutation builder.
+func (m *OrderPaymentMutation) Where(ps ...predicate.OrderPayment) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the OrderPaymentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *OrderPaymentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.OrderPayment, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *OrderPaymentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *OrderPaymentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (OrderPayment).
+func (m *OrderPaymentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *OrderPaymentMutation) Fields() []string {
+	fields := make([]string, 0, 19)
+	if m._order != nil {
+		fields = append(fields, orderpayment.FieldOrderID)
+	}
+	if m.method != nil {
+		fields = append(fields, orderpayment.FieldMethod)
+	}
+	if m.provider != nil {
+		fields = append(fields, orderpayment.FieldProvider)
+	}
+	if m.status != nil {
+		fields = append(fields, orderpayment.FieldStatus)
+	}
+	if m.amount != nil {
+		fields = append(fields, orderpayment.FieldAmount)
+	}
+	if m.currency != nil {
+		fields = append(fields, orderpayment.FieldCurrency)
+	}
+	if m.refunded_amount != nil {
+		fields = append(fields, orderpayment.FieldRefundedAmount)
+	}
+	if m.reference != nil {
+		fields = append(fields, orderpayment.FieldReference)
+	}
+	if m.number != nil {
+		fields = append(fields, orderpayment.FieldNumber)
+	}
+	if m.provider_transaction_id != nil {
+		fields = append(fields, orderpayment.FieldProviderTransactionID)
+	}
+	if m.client != nil {
+		fields = append(fields, orderpayment.FieldClient)
+	}
+	if m.error_code != nil {
+		fields = append(fields, orderpayment.FieldErrorCode)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, orderpayment.FieldExpiresAt)
+	}
+	if m.paid_at != nil {
+		fields = append(fields, orderpayment.FieldPaidAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, orderpayment.FieldAttempts)
+	}
+	if m.next_check_at != nil {
+		fields = append(fields, orderpayment.FieldNextCheckAt)
+	}
+	if m.version != nil {
+		fields = append(fields, orderpayment.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, orderpayment.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, orderpayment.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *OrderPaymentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case orderpayment.FieldOrderID:
+		return m.OrderID()
+	case orderpayment.FieldMethod:
+		return m.Method()
+	case orderpayment.FieldProvider:
+		return m.Provider()
+	case orderpayment.FieldStatus:
+		return m.Status()
+	case orderpayment.FieldAmount:
+		return m.Amount()
+	case orderpayment.FieldCurrency:
+		return m.Currency()
+	case orderpayment.FieldRefundedAmount:
+		return m.RefundedAmount()
+	case orderpayment.FieldReference:
+		return m.Reference()
+	case orderpayment.FieldNumber:
+		return m.Number()
+	case orderpayment.FieldProviderTransactionID:
+		return m.ProviderTransactionID()
+	case orderpayment.FieldClient:
+		return m.GetClient()
+	case orderpayment.FieldErrorCode:
+		return m.ErrorCode()
+	case orderpayment.FieldExpiresAt:
+		return m.ExpiresAt()
+	case orderpayment.FieldPaidAt:
+		return m.PaidAt()
+	case orderpayment.FieldAttempts:
+		return m.Attempts()
+	case orderpayment.FieldNextCheckAt:
+		return m.NextCheckAt()
+	case orderpayment.FieldVersion:
+		return m.Version()
+	case orderpayment.FieldCreatedAt:
+		return m.CreatedAt()
+	case orderpayment.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *OrderPaymentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case orderpayment.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case orderpayment.FieldMethod:
+		return m.OldMethod(ctx)
+	case orderpayment.FieldProvider:
+		return m.OldProvider(ctx)
+	case orderpayment.FieldStatus:
+		return m.OldStatus(ctx)
+	case orderpayment.FieldAmount:
+		return m.OldAmount(ctx)
+	case orderpayment.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case orderpayment.FieldRefundedAmount:
+		return m.OldRefundedAmount(ctx)
+	case orderpayment.FieldReference:
+		return m.OldReference(ctx)
+	case orderpayment.FieldNumber:
+		return m.OldNumber(ctx)
+	case orderpayment.FieldProviderTransactionID:
+		return m.OldProviderTransactionID(ctx)
+	case orderpayment.FieldClient:
+		return m.OldClient(ctx)
+	case orderpayment.FieldErrorCode:
+		return m.OldErrorCode(ctx)
+	case orderpayment.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case orderpayment.FieldPaidAt:
+		return m.OldPaidAt(ctx)
+	case orderpayment.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case orderpayment.FieldNextCheckAt:
+		return m.OldNextCheckAt(ctx)
+	case orderpayment.FieldVersion:
+		return m.OldVersion(ctx)
+	case orderpayment.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case orderpayment.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown OrderPayment field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderPaymentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case orderpayment.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case orderpayment.FieldMethod:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMethod(v)
+		return nil
+	case orderpayment.FieldProvider:
+		v, ok := value.(orderpayment.Provider)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProvider(v)
+		return nil
+	case orderpayment.FieldStatus:
+		v, ok := value.(orderpayment.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case orderpayment.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case orderpayment.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case orderpayment.FieldRefundedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundedAmount(v)
+		return nil
+	case orderpayment.FieldReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReference(v)
+		return nil
+	case orderpayment.FieldNumber:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case orderpayment.FieldProviderTransactionID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProviderTransactionID(v)
+		return nil
+	case orderpayment.FieldClient:
+		v, ok := value.(map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClient(v)
+		return nil
+	case orderpayment.FieldErrorCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetErrorCode(v)
+		return nil
+	case orderpayment.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case orderpayment.FieldPaidAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPaidAt(v)
+		return nil
+	case orderpayment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case orderpayment.FieldNextCheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextCheckAt(v)
+		return nil
+	case orderpayment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case orderpayment.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case orderpayment.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OrderPayment field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *OrderPaymentMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, orderpayment.FieldAmount)
+	}
+	if m.addrefunded_amount != nil {
+		fields = append(fields, orderpayment.FieldRefundedAmount)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, orderpayment.FieldAttempts)
+	}
+	if m.addversion != nil {
+		fields = append(fields, orderpayment.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *OrderPaymentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case orderpayment.FieldAmount:
+		return m.AddedAmount()
+	case orderpayment.FieldRefundedAmount:
+		return m.AddedRefundedAmount()
+	case orderpayment.FieldAttempts:
+		return m.AddedAttempts()
+	case orderpayment.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderPaymentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case orderpayment.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	case orderpayment.FieldRefundedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefundedAmount(v)
+		return nil
+	case orderpayment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	case orderpayment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OrderPayment numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *OrderPaymentMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(orderpayment.FieldProvider) {
+		fields = append(fields, orderpayment.FieldProvider)
+	}
+	if m.FieldCleared(orderpayment.FieldReference) {
+		fields = append(fields, orderpayment.FieldReference)
+	}
+	if m.FieldCleared(orderpayment.FieldNumber) {
+		fields = append(fields, orderpayment.FieldNumber)
+	}
+	if m.FieldCleared(orderpayment.FieldProviderTransactionID) {
+		fields = append(fields, orderpayment.FieldProviderTransactionID)
+	}
+	if m.FieldCleared(orderpayment.FieldClient) {
+		fields = append(fields, orderpayment.FieldClient)
+	}
+	if m.FieldCleared(orderpayment.FieldErrorCode) {
+		fields = append(fields, orderpayment.FieldErrorCode)
+	}
+	if m.FieldCleared(orderpayment.FieldExpiresAt) {
+		fields = append(fields, orderpayment.FieldExpiresAt)
+	}
+	if m.FieldCleared(orderpayment.FieldPaidAt) {
+		fields = append(fields, orderpayment.FieldPaidAt)
+	}
+	if m.FieldCleared(orderpayment.FieldNextCheckAt) {
+		fields = append(fields, orderpayment.FieldNextCheckAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *OrderPaymentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *OrderPaymentMutation) ClearField(name string) error {
+	switch name {
+	case orderpayment.FieldProvider:
+		m.ClearProvider()
+		return nil
+	case orderpayment.FieldReference:
+		m.ClearReference()
+		return nil
+	case orderpayment.FieldNumber:
+		m.ClearNumber()
+		return nil
+	case orderpayment.FieldProviderTransactionID:
+		m.ClearProviderTransactionID()
+		return nil
+	case orderpayment.FieldClient:
+		m.ClearClient()
+		return nil
+	case orderpayment.FieldErrorCode:
+		m.ClearErrorCode()
+		return nil
+	case orderpayment.FieldExpiresAt:
+		m.ClearExpiresAt()
+		return nil
+	case orderpayment.FieldPaidAt:
+		m.ClearPaidAt()
+		return nil
+	case orderpayment.FieldNextCheckAt:
+		m.ClearNextCheckAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderPayment nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *OrderPaymentMutation) ResetField(name string) error {
+	switch name {
+	case orderpayment.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case orderpayment.FieldMethod:
+		m.ResetMethod()
+		return nil
+	case orderpayment.FieldProvider:
+		m.ResetProvider()
+		return nil
+	case orderpayment.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case orderpayment.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case orderpayment.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case orderpayment.FieldRefundedAmount:
+		m.ResetRefundedAmount()
+		return nil
+	case orderpayment.FieldReference:
+		m.ResetReference()
+		return nil
+	case orderpayment.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case orderpayment.FieldProviderTransactionID:
+		m.ResetProviderTransactionID()
+		return nil
+	case orderpayment.FieldClient:
+		m.ResetClient()
+		return nil
+	case orderpayment.FieldErrorCode:
+		m.ResetErrorCode()
+		return nil
+	case orderpayment.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case orderpayment.FieldPaidAt:
+		m.ResetPaidAt()
+		return nil
+	case orderpayment.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case orderpayment.FieldNextCheckAt:
+		m.ResetNextCheckAt()
+		return nil
+	case orderpayment.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case orderpayment.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case orderpayment.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderPayment field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *OrderPaymentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m._order != nil {
+		edges = append(edges, orderpayment.EdgeOrder)
+	}
+	if m.refunds != nil {
+		edges = append(edges, orderpayment.EdgeRefunds)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *OrderPaymentMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case orderpayment.EdgeOrder:
+		if id := m._order; id != nil {
+			return []ent.Value{*id}
+		}
+	case orderpayment.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.refunds))
+		for id := range m.refunds {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *OrderPaymentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedrefunds != nil {
+		edges = append(edges, orderpayment.EdgeRefunds)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *OrderPaymentMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case orderpayment.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.removedrefunds))
+		for id := range m.removedrefunds {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *OrderPaymentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.cleared_order {
+		edges = append(edges, orderpayment.EdgeOrder)
+	}
+	if m.clearedrefunds {
+		edges = append(edges, orderpayment.EdgeRefunds)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *OrderPaymentMutation) EdgeCleared(name string) bool {
+	switch name {
+	case orderpayment.EdgeOrder:
+		return m.cleared_order
+	case orderpayment.EdgeRefunds:
+		return m.clearedrefunds
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *OrderPaymentMutation) ClearEdge(name string) error {
+	switch name {
+	case orderpayment.EdgeOrder:
+		m.ClearOrder()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderPayment unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *OrderPaymentMutation) ResetEdge(name string) error {
+	switch name {
+	case orderpayment.EdgeOrder:
+		m.ResetOrder()
+		return nil
+	case orderpayment.EdgeRefunds:
+		m.ResetRefunds()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderPayment edge %s", name)
+}
+
+// OrderRefundMutation represents an operation that mutates the OrderRefund nodes in the graph.
+type OrderRefundMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *uuid.UUID
+	method              *string
+	provider            *orderrefund.Provider
+	status              *orderrefund.Status
+	amount              *int64
+	addamount           *int64
+	currency            *string
+	reason              *string
+	number              *string
+	provider_refund_id  *string
+	error_code          *string
+	refunded_at         *time.Time
+	attempts            *int
+	addattempts         *int
+	next_attempt_at     *time.Time
+	version             *int64
+	addversion          *int64
+	created_at          *time.Time
+	updated_at          *time.Time
+	clearedFields       map[string]struct{}
+	_order              *uuid.UUID
+	cleared_order       bool
+	order_return        *uuid.UUID
+	clearedorder_return bool
+	payment             *uuid.UUID
+	clearedpayment      bool
+	done                bool
+	oldValue            func(context.Context) (*OrderRefund, error)
+	predicates          []predicate.OrderRefund
+}
+
+var _ ent.Mutation = (*OrderRefundMutation)(nil)
+
+// orderrefundOption allows management of the mutation configuration using functional options.
+type orderrefundOption func(*OrderRefundMutation)
+
+// newOrderRefundMutation creates new mutation for the OrderRefund entity.
+func newOrderRefundMutation(c config, op Op, opts ...orderrefundOption) *OrderRefundMutation {
+	m := &OrderRefundMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeOrderRefund,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withOrderRefundID sets the ID field of the mutation.
+func withOrderRefundID(id uuid.UUID) orderrefundOption {
+	return func(m *OrderRefundMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *OrderRefund
+		)
+		m.oldValue = func(ctx context.Context) (*OrderRefund, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().OrderRefund.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withOrderRefund sets the old OrderRefund of the mutation.
+func withOrderRefund(node *OrderRefund) orderrefundOption {
+	return func(m *OrderRefundMutation) {
+		m.oldValue = func(context.Context) (*OrderRefund, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m OrderRefundMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m OrderRefundMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of OrderRefund entities.
+func (m *OrderRefundMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *OrderRefundMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *OrderRefundMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().OrderRefund.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *OrderRefundMutation) SetOrderID(u uuid.UUID) {
+	m._order = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *OrderRefundMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m._order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldOrderID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ClearOrderID clears the value of the "order_id" field.
+func (m *OrderRefundMutation) ClearOrderID() {
+	m._order = nil
+	m.clearedFields[orderrefund.FieldOrderID] = struct{}{}
+}
+
+// OrderIDCleared returns if the "order_id" field was cleared in this mutation.
+func (m *OrderRefundMutation) OrderIDCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldOrderID]
+	return ok
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *OrderRefundMutation) ResetOrderID() {
+	m._order = nil
+	delete(m.clearedFields, orderrefund.FieldOrderID)
+}
+
+// SetOrderReturnID sets the "order_return_id" field.
+func (m *OrderRefundMutation) SetOrderReturnID(u uuid.UUID) {
+	m.order_return = &u
+}
+
+// OrderReturnID returns the value of the "order_return_id" field in the mutation.
+func (m *OrderRefundMutation) OrderReturnID() (r uuid.UUID, exists bool) {
+	v := m.order_return
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderReturnID returns the old "order_return_id" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldOrderReturnID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderReturnID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderReturnID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderReturnID: %w", err)
+	}
+	return oldValue.OrderReturnID, nil
+}
+
+// ClearOrderReturnID clears the value of the "order_return_id" field.
+func (m *OrderRefundMutation) ClearOrderReturnID() {
+	m.order_return = nil
+	m.clearedFields[orderrefund.FieldOrderReturnID] = struct{}{}
+}
+
+// OrderReturnIDCleared returns if the "order_return_id" field was cleared in this mutation.
+func (m *OrderRefundMutation) OrderReturnIDCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldOrderReturnID]
+	return ok
+}
+
+// ResetOrderReturnID resets all changes to the "order_return_id" field.
+func (m *OrderRefundMutation) ResetOrderReturnID() {
+	m.order_return = nil
+	delete(m.clearedFields, orderrefund.FieldOrderReturnID)
+}
+
+// SetOrderPaymentID sets the "order_payment_id" field.
+func (m *OrderRefundMutation) SetOrderPaymentID(u uuid.UUID) {
+	m.payment = &u
+}
+
+// OrderPaymentID returns the value of the "order_payment_id" field in the mutation.
+func (m *OrderRefundMutation) OrderPaymentID() (r uuid.UUID, exists bool) {
+	v := m.payment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderPaymentID returns the old "order_payment_id" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldOrderPaymentID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderPaymentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderPaymentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderPaymentID: %w", err)
+	}
+	return oldValue.OrderPaymentID, nil
+}
+
+// ClearOrderPaymentID clears the value of the "order_payment_id" field.
+func (m *OrderRefundMutation) ClearOrderPaymentID() {
+	m.payment = nil
+	m.clearedFields[orderrefund.FieldOrderPaymentID] = struct{}{}
+}
+
+// OrderPaymentIDCleared returns if the "order_payment_id" field was cleared in this mutation.
+func (m *OrderRefundMutation) OrderPaymentIDCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldOrderPaymentID]
+	return ok
+}
+
+// ResetOrderPaymentID resets all changes to the "order_payment_id" field.
+func (m *OrderRefundMutation) ResetOrderPaymentID() {
+	m.payment = nil
+	delete(m.clearedFields, orderrefund.FieldOrderPaymentID)
+}
+
+// SetMethod sets the "method" field.
+func (m *OrderRefundMutation) SetMethod(s string) {
+	m.method = &s
+}
+
+// Method returns the value of the "method" field in the mutation.
+func (m *OrderRefundMutation) Method() (r string, exists bool) {
+	v := m.method
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMethod returns the old "method" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldMethod(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMethod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMethod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMethod: %w", err)
+	}
+	return oldValue.Method, nil
+}
+
+// ResetMethod resets all changes to the "method" field.
+func (m *OrderRefundMutation) ResetMethod() {
+	m.method = nil
+}
+
+// SetProvider sets the "provider" field.
+func (m *OrderRefundMutation) SetProvider(o orderrefund.Provider) {
+	m.provider = &o
+}
+
+// Provider returns the value of the "provider" field in the mutation.
+func (m *OrderRefundMutation) Provider() (r orderrefund.Provider, exists bool) {
+	v := m.provider
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProvider returns the old "provider" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldProvider(ctx context.Context) (v *orderrefund.Provider, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProvider is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProvider requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProvider: %w", err)
+	}
+	return oldValue.Provider, nil
+}
+
+// ClearProvider clears the value of the "provider" field.
+func (m *OrderRefundMutation) ClearProvider() {
+	m.provider = nil
+	m.clearedFields[orderrefund.FieldProvider] = struct{}{}
+}
+
+// ProviderCleared returns if the "provider" field was cleared in this mutation.
+func (m *OrderRefundMutation) ProviderCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldProvider]
+	return ok
+}
+
+// ResetProvider resets all changes to the "provider" field.
+func (m *OrderRefundMutation) ResetProvider() {
+	m.provider = nil
+	delete(m.clearedFields, orderrefund.FieldProvider)
+}
+
+// SetStatus sets the "status" field.
+func (m *OrderRefundMutation) SetStatus(o orderrefund.Status) {
+	m.status = &o
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *OrderRefundMutation) Status() (r orderrefund.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldStatus(ctx context.Context) (v orderrefund.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *OrderRefundMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *OrderRefundMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *OrderRefundMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *OrderRefundMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *OrderRefundMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *OrderRefundMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetCurrency sets the "currency" field.
+func (m *OrderRefundMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *OrderRefundMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *OrderRefundMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *OrderRefundMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *OrderRefundMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *OrderRefundMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *OrderRefundMutation) SetNumber(s string) {
+	m.number = &s
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *OrderRefundMutation) Number() (r string, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldNumber(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// ClearNumber clears the value of the "number" field.
+func (m *OrderRefundMutation) ClearNumber() {
+	m.number = nil
+	m.clearedFields[orderrefund.FieldNumber] = struct{}{}
+}
+
+// NumberCleared returns if the "number" field was cleared in this mutation.
+func (m *OrderRefundMutation) NumberCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldNumber]
+	return ok
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *OrderRefundMutation) ResetNumber() {
+	m.number = nil
+	delete(m.clearedFields, orderrefund.FieldNumber)
+}
+
+// SetProviderRefundID sets the "provider_refund_id" field.
+func (m *OrderRefundMutation) SetProviderRefundID(s string) {
+	m.provider_refund_id = &s
+}
+
+// ProviderRefundID returns the value of the "provider_refund_id" field in the mutation.
+func (m *OrderRefundMutation) ProviderRefundID() (r string, exists bool) {
+	v := m.provider_refund_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProviderRefundID returns the old "provider_refund_id" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldProviderRefundID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProviderRefundID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProviderRefundID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProviderRefundID: %w", err)
+	}
+	return oldValue.ProviderRefundID, nil
+}
+
+// ClearProviderRefundID clears the value of the "provider_refund_id" field.
+func (m *OrderRefundMutation) ClearProviderRefundID() {
+	m.provider_refund_id = nil
+	m.clearedFields[orderrefund.FieldProviderRefundID] = struct{}{}
+}
+
+// ProviderRefundIDCleared returns if the "provider_refund_id" field was cleared in this mutation.
+func (m *OrderRefundMutation) ProviderRefundIDCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldProviderRefundID]
+	return ok
+}
+
+// ResetProviderRefundID resets all changes to the "provider_refund_id" field.
+func (m *OrderRefundMutation) ResetProviderRefundID() {
+	m.provider_refund_id = nil
+	delete(m.clearedFields, orderrefund.FieldProviderRefundID)
+}
+
+// SetErrorCode sets the "error_code" field.
+func (m *OrderRefundMutation) SetErrorCode(s string) {
+	m.error_code = &s
+}
+
+// ErrorCode returns the value of the "error_code" field in the mutation.
+func (m *OrderRefundMutation) ErrorCode() (r string, exists bool) {
+	v := m.error_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldErrorCode returns the old "error_code" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldErrorCode(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldErrorCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldErrorCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldErrorCode: %w", err)
+	}
+	return oldValue.ErrorCode, nil
+}
+
+// ClearErrorCode clears the value of the "error_code" field.
+func (m *OrderRefundMutation) ClearErrorCode() {
+	m.error_code = nil
+	m.clearedFields[orderrefund.FieldErrorCode] = struct{}{}
+}
+
+// ErrorCodeCleared returns if the "error_code" field was cleared in this mutation.
+func (m *OrderRefundMutation) ErrorCodeCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldErrorCode]
+	return ok
+}
+
+// ResetErrorCode resets all changes to the "error_code" field.
+func (m *OrderRefundMutation) ResetErrorCode() {
+	m.error_code = nil
+	delete(m.clearedFields, orderrefund.FieldErrorCode)
+}
+
+// SetRefundedAt sets the "refunded_at" field.
+func (m *OrderRefundMutation) SetRefundedAt(t time.Time) {
+	m.refunded_at = &t
+}
+
+// RefundedAt returns the value of the "refunded_at" field in the mutation.
+func (m *OrderRefundMutation) RefundedAt() (r time.Time, exists bool) {
+	v := m.refunded_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundedAt returns the old "refunded_at" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldRefundedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundedAt: %w", err)
+	}
+	return oldValue.RefundedAt, nil
+}
+
+// ClearRefundedAt clears the value of the "refunded_at" field.
+func (m *OrderRefundMutation) ClearRefundedAt() {
+	m.refunded_at = nil
+	m.clearedFields[orderrefund.FieldRefundedAt] = struct{}{}
+}
+
+// RefundedAtCleared returns if the "refunded_at" field was cleared in this mutation.
+func (m *OrderRefundMutation) RefundedAtCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldRefundedAt]
+	return ok
+}
+
+// ResetRefundedAt resets all changes to the "refunded_at" field.
+func (m *OrderRefundMutation) ResetRefundedAt() {
+	m.refunded_at = nil
+	delete(m.clearedFields, orderrefund.FieldRefundedAt)
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *OrderRefundMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *OrderRefundMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *OrderRefundMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *OrderRefundMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *OrderRefundMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextAttemptAt sets the "next_attempt_at" field.
+func (m *OrderRefundMutation) SetNextAttemptAt(t time.Time) {
+	m.next_attempt_at = &t
+}
+
+// NextAttemptAt returns the value of the "next_attempt_at" field in the mutation.
+func (m *OrderRefundMutation) NextAttemptAt() (r time.Time, exists bool) {
+	v := m.next_attempt_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextAttemptAt returns the old "next_attempt_at" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldNextAttemptAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextAttemptAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextAttemptAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextAttemptAt: %w", err)
+	}
+	return oldValue.NextAttemptAt, nil
+}
+
+// ClearNextAttemptAt clears the value of the "next_attempt_at" field.
+func (m *OrderRefundMutation) ClearNextAttemptAt() {
+	m.next_attempt_at = nil
+	m.clearedFields[orderrefund.FieldNextAttemptAt] = struct{}{}
+}
+
+// NextAttemptAtCleared returns if the "next_attempt_at" field was cleared in this mutation.
+func (m *OrderRefundMutation) NextAttemptAtCleared() bool {
+	_, ok := m.clearedFields[orderrefund.FieldNextAttemptAt]
+	return ok
+}
+
+// ResetNextAttemptAt resets all changes to the "next_attempt_at" field.
+func (m *OrderRefundMutation) ResetNextAttemptAt() {
+	m.next_attempt_at = nil
+	delete(m.clearedFields, orderrefund.FieldNextAttemptAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *OrderRefundMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *OrderRefundMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *OrderRefundMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *OrderRefundMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *OrderRefundMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *OrderRefundMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *OrderRefundMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *OrderRefundMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *OrderRefundMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *OrderRefundMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the OrderRefund entity.
+// If the OrderRefund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderRefundMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *OrderRefundMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearOrder clears the "order" edge to the Order entity.
+func (m *OrderRefundMutation) ClearOrder() {
+	m.cleared_order = true
+	m.clearedFields[orderrefund.FieldOrderID] = struct{}{}
+}
+
+// OrderCleared reports if the "order" edge to the Order entity was cleared.
+func (m *OrderRefundMutation) OrderCleared() bool {
+	return m.OrderIDCleared() || m.cleared_order
+}
+
+// OrderIDs returns the "order" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OrderID instead. It exists only for internal usage by the builders.
+func (m *OrderRefundMutation) OrderIDs() (ids []uuid.UUID) {
+	if id := m._order; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOrder resets all changes to the "order" edge.
+func (m *OrderRefundMutation) ResetOrder() {
+	m._order = nil
+	m.cleared_order = false
+}
+
+// ClearOrderReturn clears the "order_return" edge to the OrderReturn entity.
+func (m *OrderRefundMutation) ClearOrderReturn() {
+	m.clearedorder_return = true
+	m.clearedFields[orderrefund.FieldOrderReturnID] = struct{}{}
+}
+
+// OrderReturnCleared reports if the "order_return" edge to the OrderReturn entity was cleared.
+func (m *OrderRefundMutation) OrderReturnCleared() bool {
+	return m.OrderReturnIDCleared() || m.clearedorder_return
+}
+
+// OrderReturnIDs returns the "order_return" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OrderReturnID instead. It exists only for internal usage by the builders.
+func (m *OrderRefundMutation) OrderReturnIDs() (ids []uuid.UUID) {
+	if id := m.order_return; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOrderReturn resets all changes to the "order_return" edge.
+func (m *OrderRefundMutation) ResetOrderReturn() {
+	m.order_return = nil
+	m.clearedorder_return = false
+}
+
+// SetPaymentID sets the "payment" edge to the OrderPayment entity by id.
+func (m *OrderRefundMutation) SetPaymentID(id uuid.UUID) {
+	m.payment = &id
+}
+
+// ClearPayment clears the "payment" edge to the OrderPayment entity.
+func (m *OrderRefundMutation) ClearPayment() {
+	m.clearedpayment = true
+	m.clearedFields[orderrefund.FieldOrderPaymentID] = struct{}{}
+}
+
+// PaymentCleared reports if the "payment" edge to the OrderPayment entity was cleared.
+func (m *OrderRefundMutation) PaymentCleared() bool {
+	return m.OrderPaymentIDCleared() || m.clearedpayment
+}
+
+// PaymentID returns the "payment" edge ID in the mutation.
+func (m *OrderRefundMutation) PaymentID() (id uuid.UUID, exists bool) {
+	if m.payment != nil {
+		return *m.payment, true
+	}
+	return
+}
+
+// PaymentIDs returns the "payment" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PaymentID instead. It exists only for internal usage by the builders.
+func (m *OrderRefundMutation) PaymentIDs() (ids []uuid.UUID) {
+	if id := m.payment; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPayment resets all changes to the "payment" edge.
+func (m *OrderRefundMutation) ResetPayment() {
+	m.payment = nil
+	m.clearedpayment = false
+}
+
+// Where appends a list predicates to the OrderRefundMutation builder.
+func (m *OrderRefundMutation) Where(ps ...predicate.OrderRefund) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the OrderRefundMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *OrderRefundMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.OrderRefund, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *OrderRefundMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *OrderRefundMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (OrderRefund).
+func (m *OrderRefundMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *OrderRefundMutation) Fields() []string {
+	fields := make([]string, 0, 18)
+	if m._order != nil {
+		fields = append(fields, orderrefund.FieldOrderID)
+	}
+	if m.order_return != nil {
+		fields = append(fields, orderrefund.FieldOrderReturnID)
+	}
+	if m.payment != nil {
+		fields = append(fields, orderrefund.FieldOrderPaymentID)
+	}
+	if m.method != nil {
+		fields = append(fields, orderrefund.FieldMethod)
+	}
+	if m.provider != nil {
+		fields = append(fields, orderrefund.FieldProvider)
+	}
+	if m.status != nil {
+		fields = append(fields, orderrefund.FieldStatus)
+	}
+	if m.amount != nil {
+		fields = append(fields, orderrefund.FieldAmount)
+	}
+	if m.currency != nil {
+		fields = append(fields, orderrefund.FieldCurrency)
+	}
+	if m.reason != nil {
+		fields = append(fields, orderrefund.FieldReason)
+	}
+	if m.number != nil {
+		fields = append(fields, orderrefund.FieldNumber)
+	}
+	if m.provider_refund_id != nil {
+		fields = append(fields, orderrefund.FieldProviderRefundID)
+	}
+	if m.error_code != nil {
+		fields = append(fields, orderrefund.FieldErrorCode)
+	}
+	if m.refunded_at != nil {
+		fields = append(fields, orderrefund.FieldRefundedAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, orderrefund.FieldAttempts)
+	}
+	if m.next_attempt_at != nil {
+		fields = append(fields, orderrefund.FieldNextAttemptAt)
+	}
+	if m.version != nil {
+		fields = append(fields, orderrefund.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, orderrefund.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, orderrefund.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *OrderRefundMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case orderrefund.FieldOrderID:
+		return m.OrderID()
+	case orderrefund.FieldOrderReturnID:
+		return m.OrderReturnID()
+	case orderrefund.FieldOrderPaymentID:
+		return m.OrderPaymentID()
+	case orderrefund.FieldMethod:
+		return m.Method()
+	case orderrefund.FieldProvider:
+		return m.Provider()
+	case orderrefund.FieldStatus:
+		return m.Status()
+	case orderrefund.FieldAmount:
+		return m.Amount()
+	case orderrefund.FieldCurrency:
+		return m.Currency()
+	case orderrefund.FieldReason:
+		return m.Reason()
+	case orderrefund.FieldNumber:
+		return m.Number()
+	case orderrefund.FieldProviderRefundID:
+		return m.ProviderRefundID()
+	case orderrefund.FieldErrorCode:
+		return m.ErrorCode()
+	case orderrefund.FieldRefundedAt:
+		return m.RefundedAt()
+	case orderrefund.FieldAttempts:
+		return m.Attempts()
+	case orderrefund.FieldNextAttemptAt:
+		return m.NextAttemptAt()
+	case orderrefund.FieldVersion:
+		return m.Version()
+	case orderrefund.FieldCreatedAt:
+		return m.CreatedAt()
+	case orderrefund.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *OrderRefundMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case orderrefund.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case orderrefund.FieldOrderReturnID:
+		return m.OldOrderReturnID(ctx)
+	case orderrefund.FieldOrderPaymentID:
+		return m.OldOrderPaymentID(ctx)
+	case orderrefund.FieldMethod:
+		return m.OldMethod(ctx)
+	case orderrefund.FieldProvider:
+		return m.OldProvider(ctx)
+	case orderrefund.FieldStatus:
+		return m.OldStatus(ctx)
+	case orderrefund.FieldAmount:
+		return m.OldAmount(ctx)
+	case orderrefund.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case orderrefund.FieldReason:
+		return m.OldReason(ctx)
+	case orderrefund.FieldNumber:
+		return m.OldNumber(ctx)
+	case orderrefund.FieldProviderRefundID:
+		return m.OldProviderRefundID(ctx)
+	case orderrefund.FieldErrorCode:
+		return m.OldErrorCode(ctx)
+	case orderrefund.FieldRefundedAt:
+		return m.OldRefundedAt(ctx)
+	case orderrefund.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case orderrefund.FieldNextAttemptAt:
+		return m.OldNextAttemptAt(ctx)
+	case orderrefund.FieldVersion:
+		return m.OldVersion(ctx)
+	case orderrefund.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case orderrefund.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown OrderRefund field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderRefundMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case orderrefund.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case orderrefund.FieldOrderReturnID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderReturnID(v)
+		return nil
+	case orderrefund.FieldOrderPaymentID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderPaymentID(v)
+		return nil
+	case orderrefund.FieldMethod:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMethod(v)
+		return nil
+	case orderrefund.FieldProvider:
+		v, ok := value.(orderrefund.Provider)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProvider(v)
+		return nil
+	case orderrefund.FieldStatus:
+		v, ok := value.(orderrefund.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case orderrefund.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case orderrefund.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case orderrefund.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case orderrefund.FieldNumber:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case orderrefund.FieldProviderRefundID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProviderRefundID(v)
+		return nil
+	case orderrefund.FieldErrorCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetErrorCode(v)
+		return nil
+	case orderrefund.FieldRefundedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundedAt(v)
+		return nil
+	case orderrefund.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case orderrefund.FieldNextAttemptAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextAttemptAt(v)
+		return nil
+	case orderrefund.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case orderrefund.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case orderrefund.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OrderRefund field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *OrderRefundMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, orderrefund.FieldAmount)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, orderrefund.FieldAttempts)
+	}
+	if m.addversion != nil {
+		fields = append(fields, orderrefund.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *OrderRefundMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case orderrefund.FieldAmount:
+		return m.AddedAmount()
+	case orderrefund.FieldAttempts:
+		return m.AddedAttempts()
+	case orderrefund.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *OrderRefundMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case orderrefund.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	case orderrefund.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
+	case orderrefund.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown OrderRefund numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *OrderRefundMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(orderrefund.FieldOrderID) {
+		fields = append(fields, orderrefund.FieldOrderID)
+	}
+	if m.FieldCleared(orderrefund.FieldOrderReturnID) {
+		fields = append(fields, orderrefund.FieldOrderReturnID)
+	}
+	if m.FieldCleared(orderrefund.FieldOrderPaymentID) {
+		fields = append(fields, orderrefund.FieldOrderPaymentID)
+	}
+	if m.FieldCleared(orderrefund.FieldProvider) {
+		fields = append(fields, orderrefund.FieldProvider)
+	}
+	if m.FieldCleared(orderrefund.FieldNumber) {
+		fields = append(fields, orderrefund.FieldNumber)
+	}
+	if m.FieldCleared(orderrefund.FieldProviderRefundID) {
+		fields = append(fields, orderrefund.FieldProviderRefundID)
+	}
+	if m.FieldCleared(orderrefund.FieldErrorCode) {
+		fields = append(fields, orderrefund.FieldErrorCode)
+	}
+	if m.FieldCleared(orderrefund.FieldRefundedAt) {
+		fields = append(fields, orderrefund.FieldRefundedAt)
+	}
+	if m.FieldCleared(orderrefund.FieldNextAttemptAt) {
+		fields = append(fields, orderrefund.FieldNextAttemptAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *OrderRefundMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *OrderRefundMutation) ClearField(name string) error {
+	switch name {
+	case orderrefund.FieldOrderID:
+		m.ClearOrderID()
+		return nil
+	case orderrefund.FieldOrderReturnID:
+		m.ClearOrderReturnID()
+		return nil
+	case orderrefund.FieldOrderPaymentID:
+		m.ClearOrderPaymentID()
+		return nil
+	case orderrefund.FieldProvider:
+		m.ClearProvider()
+		return nil
+	case orderrefund.FieldNumber:
+		m.ClearNumber()
+		return nil
+	case orderrefund.FieldProviderRefundID:
+		m.ClearProviderRefundID()
+		return nil
+	case orderrefund.FieldErrorCode:
+		m.ClearErrorCode()
+		return nil
+	case orderrefund.FieldRefundedAt:
+		m.ClearRefundedAt()
+		return nil
+	case orderrefund.FieldNextAttemptAt:
+		m.ClearNextAttemptAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderRefund nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *OrderRefundMutation) ResetField(name string) error {
+	switch name {
+	case orderrefund.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case orderrefund.FieldOrderReturnID:
+		m.ResetOrderReturnID()
+		return nil
+	case orderrefund.FieldOrderPaymentID:
+		m.ResetOrderPaymentID()
+		return nil
+	case orderrefund.FieldMethod:
+		m.ResetMethod()
+		return nil
+	case orderrefund.FieldProvider:
+		m.ResetProvider()
+		return nil
+	case orderrefund.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case orderrefund.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case orderrefund.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case orderrefund.FieldReason:
+		m.ResetReason()
+		return nil
+	case orderrefund.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case orderrefund.FieldProviderRefundID:
+		m.ResetProviderRefundID()
+		return nil
+	case orderrefund.FieldErrorCode:
+		m.ResetErrorCode()
+		return nil
+	case orderrefund.FieldRefundedAt:
+		m.ResetRefundedAt()
+		return nil
+	case orderrefund.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case orderrefund.FieldNextAttemptAt:
+		m.ResetNextAttemptAt()
+		return nil
+	case orderrefund.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case orderrefund.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case orderrefund.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderRefund field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *OrderRefundMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m._order != nil {
+		edges = append(edges, orderrefund.EdgeOrder)
+	}
+	if m.order_return != nil {
+		edges = append(edges, orderrefund.EdgeOrderReturn)
+	}
+	if m.payment != nil {
+		edges = append(edges, orderrefund.EdgePayment)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *OrderRefundMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case orderrefund.EdgeOrder:
+		if id := m._order; id != nil {
+			return []ent.Value{*id}
+		}
+	case orderrefund.EdgeOrderReturn:
+		if id := m.order_return; id != nil {
+			return []ent.Value{*id}
+		}
+	case orderrefund.EdgePayment:
+		if id := m.payment; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *OrderRefundMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *OrderRefundMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *OrderRefundMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.cleared_order {
+		edges = append(edges, orderrefund.EdgeOrder)
+	}
+	if m.clearedorder_return {
+		edges = append(edges, orderrefund.EdgeOrderReturn)
+	}
+	if m.clearedpayment {
+		edges = append(edges, orderrefund.EdgePayment)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *OrderRefundMutation) EdgeCleared(name string) bool {
+	switch name {
+	case orderrefund.EdgeOrder:
+		return m.cleared_order
+	case orderrefund.EdgeOrderReturn:
+		return m.clearedorder_return
+	case orderrefund.EdgePayment:
+		return m.clearedpayment
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *OrderRefundMutation) ClearEdge(name string) error {
+	switch name {
+	case orderrefund.EdgeOrder:
+		m.ClearOrder()
+		return nil
+	case orderrefund.EdgeOrderReturn:
+		m.ClearOrderReturn()
+		return nil
+	case orderrefund.EdgePayment:
+		m.ClearPayment()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderRefund unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *OrderRefundMutation) ResetEdge(name string) error {
+	switch name {
+	case orderrefund.EdgeOrder:
+		m.ResetOrder()
+		return nil
+	case orderrefund.EdgeOrderReturn:
+		m.ResetOrderReturn()
+		return nil
+	case orderrefund.EdgePayment:
+		m.ResetPayment()
+		return nil
+	}
+	return fmt.Errorf("unknown OrderRefund edge %s", name)
+}
+
 // OrderReturnMutation represents an operation that mutates the OrderReturn nodes in the graph.
 type OrderReturnMutation struct {
 	config
@@ -4544,6 +10539,7 @@ type OrderReturnMutation struct {
 	external_number          *string
 	original_external_number *string
 	status                   *orderreturn.Status
+	kind                     *orderreturn.Kind
 	currency                 *string
 	returned_at              *time.Time
 	business_day             *time.Time
@@ -4553,6 +10549,8 @@ type OrderReturnMutation struct {
 	addunit_count            *int64
 	total_amount             *int64
 	addtotal_amount          *int64
+	private_sealed           *[]byte
+	refunded_at              *time.Time
 	version                  *int64
 	addversion               *int64
 	created_at               *time.Time
@@ -4561,6 +10559,9 @@ type OrderReturnMutation struct {
 	lines                    map[uuid.UUID]struct{}
 	removedlines             map[uuid.UUID]struct{}
 	clearedlines             bool
+	refunds                  map[uuid.UUID]struct{}
+	removedrefunds           map[uuid.UUID]struct{}
+	clearedrefunds           bool
 	_order                   *uuid.UUID
 	cleared_order            bool
 	done                     bool
@@ -5074,6 +11075,42 @@ func (m *OrderReturnMutation) ResetStatus() {
 	m.status = nil
 }
 
+// SetKind sets the "kind" field.
+func (m *OrderReturnMutation) SetKind(o orderreturn.Kind) {
+	m.kind = &o
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *OrderReturnMutation) Kind() (r orderreturn.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the OrderReturn entity.
+// If the OrderReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnMutation) OldKind(ctx context.Context) (v orderreturn.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *OrderReturnMutation) ResetKind() {
+	m.kind = nil
+}
+
 // SetCurrency sets the "currency" field.
 func (m *OrderReturnMutation) SetCurrency(s string) {
 	m.currency = &s
@@ -5350,6 +11387,104 @@ func (m *OrderReturnMutation) ResetTotalAmount() {
 	m.addtotal_amount = nil
 }
 
+// SetPrivateSealed sets the "private_sealed" field.
+func (m *OrderReturnMutation) SetPrivateSealed(b []byte) {
+	m.private_sealed = &b
+}
+
+// PrivateSealed returns the value of the "private_sealed" field in the mutation.
+func (m *OrderReturnMutation) PrivateSealed() (r []byte, exists bool) {
+	v := m.private_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrivateSealed returns the old "private_sealed" field's value of the OrderReturn entity.
+// If the OrderReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnMutation) OldPrivateSealed(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrivateSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrivateSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrivateSealed: %w", err)
+	}
+	return oldValue.PrivateSealed, nil
+}
+
+// ClearPrivateSealed clears the value of the "private_sealed" field.
+func (m *OrderReturnMutation) ClearPrivateSealed() {
+	m.private_sealed = nil
+	m.clearedFields[orderreturn.FieldPrivateSealed] = struct{}{}
+}
+
+// PrivateSealedCleared returns if the "private_sealed" field was cleared in this mutation.
+func (m *OrderReturnMutation) PrivateSealedCleared() bool {
+	_, ok := m.clearedFields[orderreturn.FieldPrivateSealed]
+	return ok
+}
+
+// ResetPrivateSealed resets all changes to the "private_sealed" field.
+func (m *OrderReturnMutation) ResetPrivateSealed() {
+	m.private_sealed = nil
+	delete(m.clearedFields, orderreturn.FieldPrivateSealed)
+}
+
+// SetRefundedAt sets the "refunded_at" field.
+func (m *OrderReturnMutation) SetRefundedAt(t time.Time) {
+	m.refunded_at = &t
+}
+
+// RefundedAt returns the value of the "refunded_at" field in the mutation.
+func (m *OrderReturnMutation) RefundedAt() (r time.Time, exists bool) {
+	v := m.refunded_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundedAt returns the old "refunded_at" field's value of the OrderReturn entity.
+// If the OrderReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnMutation) OldRefundedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundedAt: %w", err)
+	}
+	return oldValue.RefundedAt, nil
+}
+
+// ClearRefundedAt clears the value of the "refunded_at" field.
+func (m *OrderReturnMutation) ClearRefundedAt() {
+	m.refunded_at = nil
+	m.clearedFields[orderreturn.FieldRefundedAt] = struct{}{}
+}
+
+// RefundedAtCleared returns if the "refunded_at" field was cleared in this mutation.
+func (m *OrderReturnMutation) RefundedAtCleared() bool {
+	_, ok := m.clearedFields[orderreturn.FieldRefundedAt]
+	return ok
+}
+
+// ResetRefundedAt resets all changes to the "refunded_at" field.
+func (m *OrderReturnMutation) ResetRefundedAt() {
+	m.refunded_at = nil
+	delete(m.clearedFields, orderreturn.FieldRefundedAt)
+}
+
 // SetVersion sets the "version" field.
 func (m *OrderReturnMutation) SetVersion(i int64) {
 	m.version = &i
@@ -5532,6 +11667,60 @@ func (m *OrderReturnMutation) ResetLines() {
 	m.removedlines = nil
 }
 
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by ids.
+func (m *OrderReturnMutation) AddRefundIDs(ids ...uuid.UUID) {
+	if m.refunds == nil {
+		m.refunds = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.refunds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefunds clears the "refunds" edge to the OrderRefund entity.
+func (m *OrderReturnMutation) ClearRefunds() {
+	m.clearedrefunds = true
+}
+
+// RefundsCleared reports if the "refunds" edge to the OrderRefund entity was cleared.
+func (m *OrderReturnMutation) RefundsCleared() bool {
+	return m.clearedrefunds
+}
+
+// RemoveRefundIDs removes the "refunds" edge to the OrderRefund entity by IDs.
+func (m *OrderReturnMutation) RemoveRefundIDs(ids ...uuid.UUID) {
+	if m.removedrefunds == nil {
+		m.removedrefunds = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.refunds, ids[i])
+		m.removedrefunds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefunds returns the removed IDs of the "refunds" edge to the OrderRefund entity.
+func (m *OrderReturnMutation) RemovedRefundsIDs() (ids []uuid.UUID) {
+	for id := range m.removedrefunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundsIDs returns the "refunds" edge IDs in the mutation.
+func (m *OrderReturnMutation) RefundsIDs() (ids []uuid.UUID) {
+	for id := range m.refunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefunds resets all changes to the "refunds" edge.
+func (m *OrderReturnMutation) ResetRefunds() {
+	m.refunds = nil
+	m.clearedrefunds = false
+	m.removedrefunds = nil
+}
+
 // ClearOrder clears the "order" edge to the Order entity.
 func (m *OrderReturnMutation) ClearOrder() {
 	m.cleared_order = true
@@ -5593,7 +11782,7 @@ func (m *OrderReturnMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderReturnMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 21)
 	if m.return_number != nil {
 		fields = append(fields, orderreturn.FieldReturnNumber)
 	}
@@ -5621,6 +11810,9 @@ func (m *OrderReturnMutation) Fields() []string {
 	if m.status != nil {
 		fields = append(fields, orderreturn.FieldStatus)
 	}
+	if m.kind != nil {
+		fields = append(fields, orderreturn.FieldKind)
+	}
 	if m.currency != nil {
 		fields = append(fields, orderreturn.FieldCurrency)
 	}
@@ -5638,6 +11830,12 @@ func (m *OrderReturnMutation) Fields() []string {
 	}
 	if m.total_amount != nil {
 		fields = append(fields, orderreturn.FieldTotalAmount)
+	}
+	if m.private_sealed != nil {
+		fields = append(fields, orderreturn.FieldPrivateSealed)
+	}
+	if m.refunded_at != nil {
+		fields = append(fields, orderreturn.FieldRefundedAt)
 	}
 	if m.version != nil {
 		fields = append(fields, orderreturn.FieldVersion)
@@ -5674,6 +11872,8 @@ func (m *OrderReturnMutation) Field(name string) (ent.Value, bool) {
 		return m.OriginalExternalNumber()
 	case orderreturn.FieldStatus:
 		return m.Status()
+	case orderreturn.FieldKind:
+		return m.Kind()
 	case orderreturn.FieldCurrency:
 		return m.Currency()
 	case orderreturn.FieldReturnedAt:
@@ -5686,6 +11886,10 @@ func (m *OrderReturnMutation) Field(name string) (ent.Value, bool) {
 		return m.UnitCount()
 	case orderreturn.FieldTotalAmount:
 		return m.TotalAmount()
+	case orderreturn.FieldPrivateSealed:
+		return m.PrivateSealed()
+	case orderreturn.FieldRefundedAt:
+		return m.RefundedAt()
 	case orderreturn.FieldVersion:
 		return m.Version()
 	case orderreturn.FieldCreatedAt:
@@ -5719,6 +11923,8 @@ func (m *OrderReturnMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldOriginalExternalNumber(ctx)
 	case orderreturn.FieldStatus:
 		return m.OldStatus(ctx)
+	case orderreturn.FieldKind:
+		return m.OldKind(ctx)
 	case orderreturn.FieldCurrency:
 		return m.OldCurrency(ctx)
 	case orderreturn.FieldReturnedAt:
@@ -5731,6 +11937,10 @@ func (m *OrderReturnMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldUnitCount(ctx)
 	case orderreturn.FieldTotalAmount:
 		return m.OldTotalAmount(ctx)
+	case orderreturn.FieldPrivateSealed:
+		return m.OldPrivateSealed(ctx)
+	case orderreturn.FieldRefundedAt:
+		return m.OldRefundedAt(ctx)
 	case orderreturn.FieldVersion:
 		return m.OldVersion(ctx)
 	case orderreturn.FieldCreatedAt:
@@ -5809,6 +12019,13 @@ func (m *OrderReturnMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetStatus(v)
 		return nil
+	case orderreturn.FieldKind:
+		v, ok := value.(orderreturn.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
 	case orderreturn.FieldCurrency:
 		v, ok := value.(string)
 		if !ok {
@@ -5850,6 +12067,20 @@ func (m *OrderReturnMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetTotalAmount(v)
+		return nil
+	case orderreturn.FieldPrivateSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrivateSealed(v)
+		return nil
+	case orderreturn.FieldRefundedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundedAt(v)
 		return nil
 	case orderreturn.FieldVersion:
 		v, ok := value.(int64)
@@ -5971,6 +12202,12 @@ func (m *OrderReturnMutation) ClearedFields() []string {
 	if m.FieldCleared(orderreturn.FieldOriginalExternalNumber) {
 		fields = append(fields, orderreturn.FieldOriginalExternalNumber)
 	}
+	if m.FieldCleared(orderreturn.FieldPrivateSealed) {
+		fields = append(fields, orderreturn.FieldPrivateSealed)
+	}
+	if m.FieldCleared(orderreturn.FieldRefundedAt) {
+		fields = append(fields, orderreturn.FieldRefundedAt)
+	}
 	return fields
 }
 
@@ -6002,6 +12239,12 @@ func (m *OrderReturnMutation) ClearField(name string) error {
 		return nil
 	case orderreturn.FieldOriginalExternalNumber:
 		m.ClearOriginalExternalNumber()
+		return nil
+	case orderreturn.FieldPrivateSealed:
+		m.ClearPrivateSealed()
+		return nil
+	case orderreturn.FieldRefundedAt:
+		m.ClearRefundedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown OrderReturn nullable field %s", name)
@@ -6038,6 +12281,9 @@ func (m *OrderReturnMutation) ResetField(name string) error {
 	case orderreturn.FieldStatus:
 		m.ResetStatus()
 		return nil
+	case orderreturn.FieldKind:
+		m.ResetKind()
+		return nil
 	case orderreturn.FieldCurrency:
 		m.ResetCurrency()
 		return nil
@@ -6056,6 +12302,12 @@ func (m *OrderReturnMutation) ResetField(name string) error {
 	case orderreturn.FieldTotalAmount:
 		m.ResetTotalAmount()
 		return nil
+	case orderreturn.FieldPrivateSealed:
+		m.ResetPrivateSealed()
+		return nil
+	case orderreturn.FieldRefundedAt:
+		m.ResetRefundedAt()
+		return nil
 	case orderreturn.FieldVersion:
 		m.ResetVersion()
 		return nil
@@ -6071,9 +12323,12 @@ func (m *OrderReturnMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *OrderReturnMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.lines != nil {
 		edges = append(edges, orderreturn.EdgeLines)
+	}
+	if m.refunds != nil {
+		edges = append(edges, orderreturn.EdgeRefunds)
 	}
 	if m._order != nil {
 		edges = append(edges, orderreturn.EdgeOrder)
@@ -6091,6 +12346,12 @@ func (m *OrderReturnMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case orderreturn.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.refunds))
+		for id := range m.refunds {
+			ids = append(ids, id)
+		}
+		return ids
 	case orderreturn.EdgeOrder:
 		if id := m._order; id != nil {
 			return []ent.Value{*id}
@@ -6101,9 +12362,12 @@ func (m *OrderReturnMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *OrderReturnMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.removedlines != nil {
 		edges = append(edges, orderreturn.EdgeLines)
+	}
+	if m.removedrefunds != nil {
+		edges = append(edges, orderreturn.EdgeRefunds)
 	}
 	return edges
 }
@@ -6118,15 +12382,24 @@ func (m *OrderReturnMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case orderreturn.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.removedrefunds))
+		for id := range m.removedrefunds {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *OrderReturnMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.clearedlines {
 		edges = append(edges, orderreturn.EdgeLines)
+	}
+	if m.clearedrefunds {
+		edges = append(edges, orderreturn.EdgeRefunds)
 	}
 	if m.cleared_order {
 		edges = append(edges, orderreturn.EdgeOrder)
@@ -6140,6 +12413,8 @@ func (m *OrderReturnMutation) EdgeCleared(name string) bool {
 	switch name {
 	case orderreturn.EdgeLines:
 		return m.clearedlines
+	case orderreturn.EdgeRefunds:
+		return m.clearedrefunds
 	case orderreturn.EdgeOrder:
 		return m.cleared_order
 	}
@@ -6164,6 +12439,9 @@ func (m *OrderReturnMutation) ResetEdge(name string) error {
 	case orderreturn.EdgeLines:
 		m.ResetLines()
 		return nil
+	case orderreturn.EdgeRefunds:
+		m.ResetRefunds()
+		return nil
 	case orderreturn.EdgeOrder:
 		m.ResetOrder()
 		return nil
@@ -6174,27 +12452,33 @@ func (m *OrderReturnMutation) ResetEdge(name string) error {
 // OrderReturnLineMutation represents an operation that mutates the OrderReturnLine nodes in the graph.
 type OrderReturnLineMutation struct {
 	config
-	op                   Op
-	typ                  string
-	id                   *uuid.UUID
-	line_number          *int
-	addline_number       *int
-	variant_id           *uuid.UUID
-	category_id          *uuid.UUID
-	sku                  *string
-	title                *string
-	quantity             *int64
-	addquantity          *int64
-	unit_price_amount    *int64
-	addunit_price_amount *int64
-	total_amount         *int64
-	addtotal_amount      *int64
-	clearedFields        map[string]struct{}
-	order_return         *uuid.UUID
-	clearedorder_return  bool
-	done                 bool
-	oldValue             func(context.Context) (*OrderReturnLine, error)
-	predicates           []predicate.OrderReturnLine
+	op                    Op
+	typ                   string
+	id                    *uuid.UUID
+	line_number           *int
+	addline_number        *int
+	variant_id            *uuid.UUID
+	category_id           *uuid.UUID
+	sku                   *string
+	title                 *string
+	order_line_id         *uuid.UUID
+	reason_code           *string
+	quantity              *int64
+	addquantity           *int64
+	restocked_quantity    *int64
+	addrestocked_quantity *int64
+	damaged_quantity      *int64
+	adddamaged_quantity   *int64
+	unit_price_amount     *int64
+	addunit_price_amount  *int64
+	total_amount          *int64
+	addtotal_amount       *int64
+	clearedFields         map[string]struct{}
+	order_return          *uuid.UUID
+	clearedorder_return   bool
+	done                  bool
+	oldValue              func(context.Context) (*OrderReturnLine, error)
+	predicates            []predicate.OrderReturnLine
 }
 
 var _ ent.Mutation = (*OrderReturnLineMutation)(nil)
@@ -6550,6 +12834,104 @@ func (m *OrderReturnLineMutation) ResetTitle() {
 	m.title = nil
 }
 
+// SetOrderLineID sets the "order_line_id" field.
+func (m *OrderReturnLineMutation) SetOrderLineID(u uuid.UUID) {
+	m.order_line_id = &u
+}
+
+// OrderLineID returns the value of the "order_line_id" field in the mutation.
+func (m *OrderReturnLineMutation) OrderLineID() (r uuid.UUID, exists bool) {
+	v := m.order_line_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderLineID returns the old "order_line_id" field's value of the OrderReturnLine entity.
+// If the OrderReturnLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnLineMutation) OldOrderLineID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderLineID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderLineID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderLineID: %w", err)
+	}
+	return oldValue.OrderLineID, nil
+}
+
+// ClearOrderLineID clears the value of the "order_line_id" field.
+func (m *OrderReturnLineMutation) ClearOrderLineID() {
+	m.order_line_id = nil
+	m.clearedFields[orderreturnline.FieldOrderLineID] = struct{}{}
+}
+
+// OrderLineIDCleared returns if the "order_line_id" field was cleared in this mutation.
+func (m *OrderReturnLineMutation) OrderLineIDCleared() bool {
+	_, ok := m.clearedFields[orderreturnline.FieldOrderLineID]
+	return ok
+}
+
+// ResetOrderLineID resets all changes to the "order_line_id" field.
+func (m *OrderReturnLineMutation) ResetOrderLineID() {
+	m.order_line_id = nil
+	delete(m.clearedFields, orderreturnline.FieldOrderLineID)
+}
+
+// SetReasonCode sets the "reason_code" field.
+func (m *OrderReturnLineMutation) SetReasonCode(s string) {
+	m.reason_code = &s
+}
+
+// ReasonCode returns the value of the "reason_code" field in the mutation.
+func (m *OrderReturnLineMutation) ReasonCode() (r string, exists bool) {
+	v := m.reason_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReasonCode returns the old "reason_code" field's value of the OrderReturnLine entity.
+// If the OrderReturnLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnLineMutation) OldReasonCode(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReasonCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReasonCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReasonCode: %w", err)
+	}
+	return oldValue.ReasonCode, nil
+}
+
+// ClearReasonCode clears the value of the "reason_code" field.
+func (m *OrderReturnLineMutation) ClearReasonCode() {
+	m.reason_code = nil
+	m.clearedFields[orderreturnline.FieldReasonCode] = struct{}{}
+}
+
+// ReasonCodeCleared returns if the "reason_code" field was cleared in this mutation.
+func (m *OrderReturnLineMutation) ReasonCodeCleared() bool {
+	_, ok := m.clearedFields[orderreturnline.FieldReasonCode]
+	return ok
+}
+
+// ResetReasonCode resets all changes to the "reason_code" field.
+func (m *OrderReturnLineMutation) ResetReasonCode() {
+	m.reason_code = nil
+	delete(m.clearedFields, orderreturnline.FieldReasonCode)
+}
+
 // SetQuantity sets the "quantity" field.
 func (m *OrderReturnLineMutation) SetQuantity(i int64) {
 	m.quantity = &i
@@ -6604,6 +12986,118 @@ func (m *OrderReturnLineMutation) AddedQuantity() (r int64, exists bool) {
 func (m *OrderReturnLineMutation) ResetQuantity() {
 	m.quantity = nil
 	m.addquantity = nil
+}
+
+// SetRestockedQuantity sets the "restocked_quantity" field.
+func (m *OrderReturnLineMutation) SetRestockedQuantity(i int64) {
+	m.restocked_quantity = &i
+	m.addrestocked_quantity = nil
+}
+
+// RestockedQuantity returns the value of the "restocked_quantity" field in the mutation.
+func (m *OrderReturnLineMutation) RestockedQuantity() (r int64, exists bool) {
+	v := m.restocked_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRestockedQuantity returns the old "restocked_quantity" field's value of the OrderReturnLine entity.
+// If the OrderReturnLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnLineMutation) OldRestockedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRestockedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRestockedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRestockedQuantity: %w", err)
+	}
+	return oldValue.RestockedQuantity, nil
+}
+
+// AddRestockedQuantity adds i to the "restocked_quantity" field.
+func (m *OrderReturnLineMutation) AddRestockedQuantity(i int64) {
+	if m.addrestocked_quantity != nil {
+		*m.addrestocked_quantity += i
+	} else {
+		m.addrestocked_quantity = &i
+	}
+}
+
+// AddedRestockedQuantity returns the value that was added to the "restocked_quantity" field in this mutation.
+func (m *OrderReturnLineMutation) AddedRestockedQuantity() (r int64, exists bool) {
+	v := m.addrestocked_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRestockedQuantity resets all changes to the "restocked_quantity" field.
+func (m *OrderReturnLineMutation) ResetRestockedQuantity() {
+	m.restocked_quantity = nil
+	m.addrestocked_quantity = nil
+}
+
+// SetDamagedQuantity sets the "damaged_quantity" field.
+func (m *OrderReturnLineMutation) SetDamagedQuantity(i int64) {
+	m.damaged_quantity = &i
+	m.adddamaged_quantity = nil
+}
+
+// DamagedQuantity returns the value of the "damaged_quantity" field in the mutation.
+func (m *OrderReturnLineMutation) DamagedQuantity() (r int64, exists bool) {
+	v := m.damaged_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDamagedQuantity returns the old "damaged_quantity" field's value of the OrderReturnLine entity.
+// If the OrderReturnLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnLineMutation) OldDamagedQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDamagedQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDamagedQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDamagedQuantity: %w", err)
+	}
+	return oldValue.DamagedQuantity, nil
+}
+
+// AddDamagedQuantity adds i to the "damaged_quantity" field.
+func (m *OrderReturnLineMutation) AddDamagedQuantity(i int64) {
+	if m.adddamaged_quantity != nil {
+		*m.adddamaged_quantity += i
+	} else {
+		m.adddamaged_quantity = &i
+	}
+}
+
+// AddedDamagedQuantity returns the value that was added to the "damaged_quantity" field in this mutation.
+func (m *OrderReturnLineMutation) AddedDamagedQuantity() (r int64, exists bool) {
+	v := m.adddamaged_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDamagedQuantity resets all changes to the "damaged_quantity" field.
+func (m *OrderReturnLineMutation) ResetDamagedQuantity() {
+	m.damaged_quantity = nil
+	m.adddamaged_quantity = nil
 }
 
 // SetUnitPriceAmount sets the "unit_price_amount" field.
@@ -6779,7 +13273,7 @@ func (m *OrderReturnLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderReturnLineMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 13)
 	if m.order_return != nil {
 		fields = append(fields, orderreturnline.FieldOrderReturnID)
 	}
@@ -6798,8 +13292,20 @@ func (m *OrderReturnLineMutation) Fields() []string {
 	if m.title != nil {
 		fields = append(fields, orderreturnline.FieldTitle)
 	}
+	if m.order_line_id != nil {
+		fields = append(fields, orderreturnline.FieldOrderLineID)
+	}
+	if m.reason_code != nil {
+		fields = append(fields, orderreturnline.FieldReasonCode)
+	}
 	if m.quantity != nil {
 		fields = append(fields, orderreturnline.FieldQuantity)
+	}
+	if m.restocked_quantity != nil {
+		fields = append(fields, orderreturnline.FieldRestockedQuantity)
+	}
+	if m.damaged_quantity != nil {
+		fields = append(fields, orderreturnline.FieldDamagedQuantity)
 	}
 	if m.unit_price_amount != nil {
 		fields = append(fields, orderreturnline.FieldUnitPriceAmount)
@@ -6827,8 +13333,16 @@ func (m *OrderReturnLineMutation) Field(name string) (ent.Value, bool) {
 		return m.Sku()
 	case orderreturnline.FieldTitle:
 		return m.Title()
+	case orderreturnline.FieldOrderLineID:
+		return m.OrderLineID()
+	case orderreturnline.FieldReasonCode:
+		return m.ReasonCode()
 	case orderreturnline.FieldQuantity:
 		return m.Quantity()
+	case orderreturnline.FieldRestockedQuantity:
+		return m.RestockedQuantity()
+	case orderreturnline.FieldDamagedQuantity:
+		return m.DamagedQuantity()
 	case orderreturnline.FieldUnitPriceAmount:
 		return m.UnitPriceAmount()
 	case orderreturnline.FieldTotalAmount:
@@ -6854,8 +13368,16 @@ func (m *OrderReturnLineMutation) OldField(ctx context.Context, name string) (en
 		return m.OldSku(ctx)
 	case orderreturnline.FieldTitle:
 		return m.OldTitle(ctx)
+	case orderreturnline.FieldOrderLineID:
+		return m.OldOrderLineID(ctx)
+	case orderreturnline.FieldReasonCode:
+		return m.OldReasonCode(ctx)
 	case orderreturnline.FieldQuantity:
 		return m.OldQuantity(ctx)
+	case orderreturnline.FieldRestockedQuantity:
+		return m.OldRestockedQuantity(ctx)
+	case orderreturnline.FieldDamagedQuantity:
+		return m.OldDamagedQuantity(ctx)
 	case orderreturnline.FieldUnitPriceAmount:
 		return m.OldUnitPriceAmount(ctx)
 	case orderreturnline.FieldTotalAmount:
@@ -6911,12 +13433,40 @@ func (m *OrderReturnLineMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTitle(v)
 		return nil
+	case orderreturnline.FieldOrderLineID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderLineID(v)
+		return nil
+	case orderreturnline.FieldReasonCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReasonCode(v)
+		return nil
 	case orderreturnline.FieldQuantity:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetQuantity(v)
+		return nil
+	case orderreturnline.FieldRestockedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRestockedQuantity(v)
+		return nil
+	case orderreturnline.FieldDamagedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDamagedQuantity(v)
 		return nil
 	case orderreturnline.FieldUnitPriceAmount:
 		v, ok := value.(int64)
@@ -6946,6 +13496,12 @@ func (m *OrderReturnLineMutation) AddedFields() []string {
 	if m.addquantity != nil {
 		fields = append(fields, orderreturnline.FieldQuantity)
 	}
+	if m.addrestocked_quantity != nil {
+		fields = append(fields, orderreturnline.FieldRestockedQuantity)
+	}
+	if m.adddamaged_quantity != nil {
+		fields = append(fields, orderreturnline.FieldDamagedQuantity)
+	}
 	if m.addunit_price_amount != nil {
 		fields = append(fields, orderreturnline.FieldUnitPriceAmount)
 	}
@@ -6964,6 +13520,10 @@ func (m *OrderReturnLineMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedLineNumber()
 	case orderreturnline.FieldQuantity:
 		return m.AddedQuantity()
+	case orderreturnline.FieldRestockedQuantity:
+		return m.AddedRestockedQuantity()
+	case orderreturnline.FieldDamagedQuantity:
+		return m.AddedDamagedQuantity()
 	case orderreturnline.FieldUnitPriceAmount:
 		return m.AddedUnitPriceAmount()
 	case orderreturnline.FieldTotalAmount:
@@ -6991,6 +13551,20 @@ func (m *OrderReturnLineMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddQuantity(v)
 		return nil
+	case orderreturnline.FieldRestockedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRestockedQuantity(v)
+		return nil
+	case orderreturnline.FieldDamagedQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDamagedQuantity(v)
+		return nil
 	case orderreturnline.FieldUnitPriceAmount:
 		v, ok := value.(int64)
 		if !ok {
@@ -7016,6 +13590,12 @@ func (m *OrderReturnLineMutation) ClearedFields() []string {
 	if m.FieldCleared(orderreturnline.FieldCategoryID) {
 		fields = append(fields, orderreturnline.FieldCategoryID)
 	}
+	if m.FieldCleared(orderreturnline.FieldOrderLineID) {
+		fields = append(fields, orderreturnline.FieldOrderLineID)
+	}
+	if m.FieldCleared(orderreturnline.FieldReasonCode) {
+		fields = append(fields, orderreturnline.FieldReasonCode)
+	}
 	return fields
 }
 
@@ -7032,6 +13612,12 @@ func (m *OrderReturnLineMutation) ClearField(name string) error {
 	switch name {
 	case orderreturnline.FieldCategoryID:
 		m.ClearCategoryID()
+		return nil
+	case orderreturnline.FieldOrderLineID:
+		m.ClearOrderLineID()
+		return nil
+	case orderreturnline.FieldReasonCode:
+		m.ClearReasonCode()
 		return nil
 	}
 	return fmt.Errorf("unknown OrderReturnLine nullable field %s", name)
@@ -7059,8 +13645,20 @@ func (m *OrderReturnLineMutation) ResetField(name string) error {
 	case orderreturnline.FieldTitle:
 		m.ResetTitle()
 		return nil
+	case orderreturnline.FieldOrderLineID:
+		m.ResetOrderLineID()
+		return nil
+	case orderreturnline.FieldReasonCode:
+		m.ResetReasonCode()
+		return nil
 	case orderreturnline.FieldQuantity:
 		m.ResetQuantity()
+		return nil
+	case orderreturnline.FieldRestockedQuantity:
+		m.ResetRestockedQuantity()
+		return nil
+	case orderreturnline.FieldDamagedQuantity:
+		m.ResetDamagedQuantity()
 		return nil
 	case orderreturnline.FieldUnitPriceAmount:
 		m.ResetUnitPriceAmount()
@@ -7144,6 +13742,662 @@ func (m *OrderReturnLineMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown OrderReturnLine edge %s", name)
+}
+
+// PaymentCallbackMutation represents an operation that mutates the PaymentCallback nodes in the graph.
+type PaymentCallbackMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	provider      *string
+	notice_id     *string
+	kind          *string
+	number        *string
+	raw_sealed    *[]byte
+	outcome       *string
+	received_at   *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*PaymentCallback, error)
+	predicates    []predicate.PaymentCallback
+}
+
+var _ ent.Mutation = (*PaymentCallbackMutation)(nil)
+
+// paymentcallbackOption allows management of the mutation configuration using functional options.
+type paymentcallbackOption func(*PaymentCallbackMutation)
+
+// newPaymentCallbackMutation creates new mutation for the PaymentCallback entity.
+func newPaymentCallbackMutation(c config, op Op, opts ...paymentcallbackOption) *PaymentCallbackMutation {
+	m := &PaymentCallbackMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePaymentCallback,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPaymentCallbackID sets the ID field of the mutation.
+func withPaymentCallbackID(id uuid.UUID) paymentcallbackOption {
+	return func(m *PaymentCallbackMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PaymentCallback
+		)
+		m.oldValue = func(ctx context.Context) (*PaymentCallback, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PaymentCallback.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPaymentCallback sets the old PaymentCallback of the mutation.
+func withPaymentCallback(node *PaymentCallback) paymentcallbackOption {
+	return func(m *PaymentCallbackMutation) {
+		m.oldValue = func(context.Context) (*PaymentCallback, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PaymentCallbackMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PaymentCallbackMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PaymentCallback entities.
+func (m *PaymentCallbackMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PaymentCallbackMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PaymentCallbackMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PaymentCallback.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetProvider sets the "provider" field.
+func (m *PaymentCallbackMutation) SetProvider(s string) {
+	m.provider = &s
+}
+
+// Provider returns the value of the "provider" field in the mutation.
+func (m *PaymentCallbackMutation) Provider() (r string, exists bool) {
+	v := m.provider
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProvider returns the old "provider" field's value of the PaymentCallback entity.
+// If the PaymentCallback object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentCallbackMutation) OldProvider(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProvider is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProvider requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProvider: %w", err)
+	}
+	return oldValue.Provider, nil
+}
+
+// ResetProvider resets all changes to the "provider" field.
+func (m *PaymentCallbackMutation) ResetProvider() {
+	m.provider = nil
+}
+
+// SetNoticeID sets the "notice_id" field.
+func (m *PaymentCallbackMutation) SetNoticeID(s string) {
+	m.notice_id = &s
+}
+
+// NoticeID returns the value of the "notice_id" field in the mutation.
+func (m *PaymentCallbackMutation) NoticeID() (r string, exists bool) {
+	v := m.notice_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNoticeID returns the old "notice_id" field's value of the PaymentCallback entity.
+// If the PaymentCallback object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentCallbackMutation) OldNoticeID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNoticeID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNoticeID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNoticeID: %w", err)
+	}
+	return oldValue.NoticeID, nil
+}
+
+// ResetNoticeID resets all changes to the "notice_id" field.
+func (m *PaymentCallbackMutation) ResetNoticeID() {
+	m.notice_id = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *PaymentCallbackMutation) SetKind(s string) {
+	m.kind = &s
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *PaymentCallbackMutation) Kind() (r string, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the PaymentCallback entity.
+// If the PaymentCallback object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentCallbackMutation) OldKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *PaymentCallbackMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *PaymentCallbackMutation) SetNumber(s string) {
+	m.number = &s
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *PaymentCallbackMutation) Number() (r string, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the PaymentCallback entity.
+// If the PaymentCallback object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentCallbackMutation) OldNumber(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *PaymentCallbackMutation) ResetNumber() {
+	m.number = nil
+}
+
+// SetRawSealed sets the "raw_sealed" field.
+func (m *PaymentCallbackMutation) SetRawSealed(b []byte) {
+	m.raw_sealed = &b
+}
+
+// RawSealed returns the value of the "raw_sealed" field in the mutation.
+func (m *PaymentCallbackMutation) RawSealed() (r []byte, exists bool) {
+	v := m.raw_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRawSealed returns the old "raw_sealed" field's value of the PaymentCallback entity.
+// If the PaymentCallback object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentCallbackMutation) OldRawSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRawSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRawSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRawSealed: %w", err)
+	}
+	return oldValue.RawSealed, nil
+}
+
+// ResetRawSealed resets all changes to the "raw_sealed" field.
+func (m *PaymentCallbackMutation) ResetRawSealed() {
+	m.raw_sealed = nil
+}
+
+// SetOutcome sets the "outcome" field.
+func (m *PaymentCallbackMutation) SetOutcome(s string) {
+	m.outcome = &s
+}
+
+// Outcome returns the value of the "outcome" field in the mutation.
+func (m *PaymentCallbackMutation) Outcome() (r string, exists bool) {
+	v := m.outcome
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutcome returns the old "outcome" field's value of the PaymentCallback entity.
+// If the PaymentCallback object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentCallbackMutation) OldOutcome(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutcome is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutcome requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutcome: %w", err)
+	}
+	return oldValue.Outcome, nil
+}
+
+// ResetOutcome resets all changes to the "outcome" field.
+func (m *PaymentCallbackMutation) ResetOutcome() {
+	m.outcome = nil
+}
+
+// SetReceivedAt sets the "received_at" field.
+func (m *PaymentCallbackMutation) SetReceivedAt(t time.Time) {
+	m.received_at = &t
+}
+
+// ReceivedAt returns the value of the "received_at" field in the mutation.
+func (m *PaymentCallbackMutation) ReceivedAt() (r time.Time, exists bool) {
+	v := m.received_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReceivedAt returns the old "received_at" field's value of the PaymentCallback entity.
+// If the PaymentCallback object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentCallbackMutation) OldReceivedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReceivedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReceivedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReceivedAt: %w", err)
+	}
+	return oldValue.ReceivedAt, nil
+}
+
+// ResetReceivedAt resets all changes to the "received_at" field.
+func (m *PaymentCallbackMutation) ResetReceivedAt() {
+	m.received_at = nil
+}
+
+// Where appends a list predicates to the PaymentCallbackMutation builder.
+func (m *PaymentCallbackMutation) Where(ps ...predicate.PaymentCallback) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PaymentCallbackMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PaymentCallbackMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PaymentCallback, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PaymentCallbackMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PaymentCallbackMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PaymentCallback).
+func (m *PaymentCallbackMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PaymentCallbackMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.provider != nil {
+		fields = append(fields, paymentcallback.FieldProvider)
+	}
+	if m.notice_id != nil {
+		fields = append(fields, paymentcallback.FieldNoticeID)
+	}
+	if m.kind != nil {
+		fields = append(fields, paymentcallback.FieldKind)
+	}
+	if m.number != nil {
+		fields = append(fields, paymentcallback.FieldNumber)
+	}
+	if m.raw_sealed != nil {
+		fields = append(fields, paymentcallback.FieldRawSealed)
+	}
+	if m.outcome != nil {
+		fields = append(fields, paymentcallback.FieldOutcome)
+	}
+	if m.received_at != nil {
+		fields = append(fields, paymentcallback.FieldReceivedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PaymentCallbackMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case paymentcallback.FieldProvider:
+		return m.Provider()
+	case paymentcallback.FieldNoticeID:
+		return m.NoticeID()
+	case paymentcallback.FieldKind:
+		return m.Kind()
+	case paymentcallback.FieldNumber:
+		return m.Number()
+	case paymentcallback.FieldRawSealed:
+		return m.RawSealed()
+	case paymentcallback.FieldOutcome:
+		return m.Outcome()
+	case paymentcallback.FieldReceivedAt:
+		return m.ReceivedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PaymentCallbackMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case paymentcallback.FieldProvider:
+		return m.OldProvider(ctx)
+	case paymentcallback.FieldNoticeID:
+		return m.OldNoticeID(ctx)
+	case paymentcallback.FieldKind:
+		return m.OldKind(ctx)
+	case paymentcallback.FieldNumber:
+		return m.OldNumber(ctx)
+	case paymentcallback.FieldRawSealed:
+		return m.OldRawSealed(ctx)
+	case paymentcallback.FieldOutcome:
+		return m.OldOutcome(ctx)
+	case paymentcallback.FieldReceivedAt:
+		return m.OldReceivedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PaymentCallback field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PaymentCallbackMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case paymentcallback.FieldProvider:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProvider(v)
+		return nil
+	case paymentcallback.FieldNoticeID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNoticeID(v)
+		return nil
+	case paymentcallback.FieldKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case paymentcallback.FieldNumber:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case paymentcallback.FieldRawSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRawSealed(v)
+		return nil
+	case paymentcallback.FieldOutcome:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutcome(v)
+		return nil
+	case paymentcallback.FieldReceivedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReceivedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentCallback field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PaymentCallbackMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PaymentCallbackMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PaymentCallbackMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown PaymentCallback numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PaymentCallbackMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PaymentCallbackMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PaymentCallbackMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PaymentCallback nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PaymentCallbackMutation) ResetField(name string) error {
+	switch name {
+	case paymentcallback.FieldProvider:
+		m.ResetProvider()
+		return nil
+	case paymentcallback.FieldNoticeID:
+		m.ResetNoticeID()
+		return nil
+	case paymentcallback.FieldKind:
+		m.ResetKind()
+		return nil
+	case paymentcallback.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case paymentcallback.FieldRawSealed:
+		m.ResetRawSealed()
+		return nil
+	case paymentcallback.FieldOutcome:
+		m.ResetOutcome()
+		return nil
+	case paymentcallback.FieldReceivedAt:
+		m.ResetReceivedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentCallback field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PaymentCallbackMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PaymentCallbackMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PaymentCallbackMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PaymentCallbackMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PaymentCallbackMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PaymentCallbackMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PaymentCallbackMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown PaymentCallback unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PaymentCallbackMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown PaymentCallback edge %s", name)
 }
 
 // PriceListMutation represents an operation that mutates the PriceList nodes in the graph.
@@ -11450,6 +18704,2227 @@ func (m *ProductStatusChangeMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown ProductStatusChange edge %s", name)
 }
 
+// ReturnReasonMutation represents an operation that mutates the ReturnReason nodes in the graph.
+type ReturnReasonMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	code           *string
+	name           *string
+	customer_fault *bool
+	status         *returnreason.Status
+	version        *int64
+	addversion     *int64
+	created_at     *time.Time
+	updated_at     *time.Time
+	clearedFields  map[string]struct{}
+	done           bool
+	oldValue       func(context.Context) (*ReturnReason, error)
+	predicates     []predicate.ReturnReason
+}
+
+var _ ent.Mutation = (*ReturnReasonMutation)(nil)
+
+// returnreasonOption allows management of the mutation configuration using functional options.
+type returnreasonOption func(*ReturnReasonMutation)
+
+// newReturnReasonMutation creates new mutation for the ReturnReason entity.
+func newReturnReasonMutation(c config, op Op, opts ...returnreasonOption) *ReturnReasonMutation {
+	m := &ReturnReasonMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeReturnReason,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withReturnReasonID sets the ID field of the mutation.
+func withReturnReasonID(id uuid.UUID) returnreasonOption {
+	return func(m *ReturnReasonMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ReturnReason
+		)
+		m.oldValue = func(ctx context.Context) (*ReturnReason, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ReturnReason.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withReturnReason sets the old ReturnReason of the mutation.
+func withReturnReason(node *ReturnReason) returnreasonOption {
+	return func(m *ReturnReasonMutation) {
+		m.oldValue = func(context.Context) (*ReturnReason, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ReturnReasonMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ReturnReasonMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ReturnReason entities.
+func (m *ReturnReasonMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ReturnReasonMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ReturnReasonMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ReturnReason.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCode sets the "code" field.
+func (m *ReturnReasonMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *ReturnReasonMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the ReturnReason entity.
+// If the ReturnReason object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReturnReasonMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *ReturnReasonMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetName sets the "name" field.
+func (m *ReturnReasonMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *ReturnReasonMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the ReturnReason entity.
+// If the ReturnReason object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReturnReasonMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *ReturnReasonMutation) ResetName() {
+	m.name = nil
+}
+
+// SetCustomerFault sets the "customer_fault" field.
+func (m *ReturnReasonMutation) SetCustomerFault(b bool) {
+	m.customer_fault = &b
+}
+
+// CustomerFault returns the value of the "customer_fault" field in the mutation.
+func (m *ReturnReasonMutation) CustomerFault() (r bool, exists bool) {
+	v := m.customer_fault
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerFault returns the old "customer_fault" field's value of the ReturnReason entity.
+// If the ReturnReason object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReturnReasonMutation) OldCustomerFault(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerFault is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerFault requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerFault: %w", err)
+	}
+	return oldValue.CustomerFault, nil
+}
+
+// ResetCustomerFault resets all changes to the "customer_fault" field.
+func (m *ReturnReasonMutation) ResetCustomerFault() {
+	m.customer_fault = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *ReturnReasonMutation) SetStatus(r returnreason.Status) {
+	m.status = &r
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *ReturnReasonMutation) Status() (r returnreason.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the ReturnReason entity.
+// If the ReturnReason object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReturnReasonMutation) OldStatus(ctx context.Context) (v returnreason.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *ReturnReasonMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *ReturnReasonMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ReturnReasonMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the ReturnReason entity.
+// If the ReturnReason object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReturnReasonMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ReturnReasonMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ReturnReasonMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ReturnReasonMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ReturnReasonMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ReturnReasonMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ReturnReason entity.
+// If the ReturnReason object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReturnReasonMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ReturnReasonMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *ReturnReasonMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *ReturnReasonMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the ReturnReason entity.
+// If the ReturnReason object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReturnReasonMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *ReturnReasonMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the ReturnReasonMutation builder.
+func (m *ReturnReasonMutation) Where(ps ...predicate.ReturnReason) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ReturnReasonMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ReturnReasonMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ReturnReason, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ReturnReasonMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ReturnReasonMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ReturnReason).
+func (m *ReturnReasonMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ReturnReasonMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.code != nil {
+		fields = append(fields, returnreason.FieldCode)
+	}
+	if m.name != nil {
+		fields = append(fields, returnreason.FieldName)
+	}
+	if m.customer_fault != nil {
+		fields = append(fields, returnreason.FieldCustomerFault)
+	}
+	if m.status != nil {
+		fields = append(fields, returnreason.FieldStatus)
+	}
+	if m.version != nil {
+		fields = append(fields, returnreason.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, returnreason.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, returnreason.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ReturnReasonMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case returnreason.FieldCode:
+		return m.Code()
+	case returnreason.FieldName:
+		return m.Name()
+	case returnreason.FieldCustomerFault:
+		return m.CustomerFault()
+	case returnreason.FieldStatus:
+		return m.Status()
+	case returnreason.FieldVersion:
+		return m.Version()
+	case returnreason.FieldCreatedAt:
+		return m.CreatedAt()
+	case returnreason.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ReturnReasonMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case returnreason.FieldCode:
+		return m.OldCode(ctx)
+	case returnreason.FieldName:
+		return m.OldName(ctx)
+	case returnreason.FieldCustomerFault:
+		return m.OldCustomerFault(ctx)
+	case returnreason.FieldStatus:
+		return m.OldStatus(ctx)
+	case returnreason.FieldVersion:
+		return m.OldVersion(ctx)
+	case returnreason.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case returnreason.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ReturnReason field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReturnReasonMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case returnreason.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case returnreason.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case returnreason.FieldCustomerFault:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerFault(v)
+		return nil
+	case returnreason.FieldStatus:
+		v, ok := value.(returnreason.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case returnreason.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case returnreason.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case returnreason.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ReturnReason field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ReturnReasonMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, returnreason.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ReturnReasonMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case returnreason.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReturnReasonMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case returnreason.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ReturnReason numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ReturnReasonMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ReturnReasonMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ReturnReasonMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ReturnReason nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ReturnReasonMutation) ResetField(name string) error {
+	switch name {
+	case returnreason.FieldCode:
+		m.ResetCode()
+		return nil
+	case returnreason.FieldName:
+		m.ResetName()
+		return nil
+	case returnreason.FieldCustomerFault:
+		m.ResetCustomerFault()
+		return nil
+	case returnreason.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case returnreason.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case returnreason.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case returnreason.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ReturnReason field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ReturnReasonMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ReturnReasonMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ReturnReasonMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ReturnReasonMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ReturnReasonMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ReturnReasonMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ReturnReasonMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown ReturnReason unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ReturnReasonMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown ReturnReason edge %s", name)
+}
+
+// ShipmentMutation represents an operation that mutates the Shipment nodes in the graph.
+type ShipmentMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	carrier         *string
+	tracking_number *string
+	status          *shipment.Status
+	sent_at         *time.Time
+	delivered_at    *time.Time
+	version         *int64
+	addversion      *int64
+	created_at      *time.Time
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	_order          *uuid.UUID
+	cleared_order   bool
+	lines           map[uuid.UUID]struct{}
+	removedlines    map[uuid.UUID]struct{}
+	clearedlines    bool
+	done            bool
+	oldValue        func(context.Context) (*Shipment, error)
+	predicates      []predicate.Shipment
+}
+
+var _ ent.Mutation = (*ShipmentMutation)(nil)
+
+// shipmentOption allows management of the mutation configuration using functional options.
+type shipmentOption func(*ShipmentMutation)
+
+// newShipmentMutation creates new mutation for the Shipment entity.
+func newShipmentMutation(c config, op Op, opts ...shipmentOption) *ShipmentMutation {
+	m := &ShipmentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeShipment,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withShipmentID sets the ID field of the mutation.
+func withShipmentID(id uuid.UUID) shipmentOption {
+	return func(m *ShipmentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Shipment
+		)
+		m.oldValue = func(ctx context.Context) (*Shipment, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Shipment.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withShipment sets the old Shipment of the mutation.
+func withShipment(node *Shipment) shipmentOption {
+	return func(m *ShipmentMutation) {
+		m.oldValue = func(context.Context) (*Shipment, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ShipmentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ShipmentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Shipment entities.
+func (m *ShipmentMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ShipmentMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ShipmentMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Shipment.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *ShipmentMutation) SetOrderID(u uuid.UUID) {
+	m._order = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *ShipmentMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m._order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldOrderID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *ShipmentMutation) ResetOrderID() {
+	m._order = nil
+}
+
+// SetCarrier sets the "carrier" field.
+func (m *ShipmentMutation) SetCarrier(s string) {
+	m.carrier = &s
+}
+
+// Carrier returns the value of the "carrier" field in the mutation.
+func (m *ShipmentMutation) Carrier() (r string, exists bool) {
+	v := m.carrier
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCarrier returns the old "carrier" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldCarrier(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCarrier is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCarrier requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCarrier: %w", err)
+	}
+	return oldValue.Carrier, nil
+}
+
+// ClearCarrier clears the value of the "carrier" field.
+func (m *ShipmentMutation) ClearCarrier() {
+	m.carrier = nil
+	m.clearedFields[shipment.FieldCarrier] = struct{}{}
+}
+
+// CarrierCleared returns if the "carrier" field was cleared in this mutation.
+func (m *ShipmentMutation) CarrierCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldCarrier]
+	return ok
+}
+
+// ResetCarrier resets all changes to the "carrier" field.
+func (m *ShipmentMutation) ResetCarrier() {
+	m.carrier = nil
+	delete(m.clearedFields, shipment.FieldCarrier)
+}
+
+// SetTrackingNumber sets the "tracking_number" field.
+func (m *ShipmentMutation) SetTrackingNumber(s string) {
+	m.tracking_number = &s
+}
+
+// TrackingNumber returns the value of the "tracking_number" field in the mutation.
+func (m *ShipmentMutation) TrackingNumber() (r string, exists bool) {
+	v := m.tracking_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTrackingNumber returns the old "tracking_number" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldTrackingNumber(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTrackingNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTrackingNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTrackingNumber: %w", err)
+	}
+	return oldValue.TrackingNumber, nil
+}
+
+// ClearTrackingNumber clears the value of the "tracking_number" field.
+func (m *ShipmentMutation) ClearTrackingNumber() {
+	m.tracking_number = nil
+	m.clearedFields[shipment.FieldTrackingNumber] = struct{}{}
+}
+
+// TrackingNumberCleared returns if the "tracking_number" field was cleared in this mutation.
+func (m *ShipmentMutation) TrackingNumberCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldTrackingNumber]
+	return ok
+}
+
+// ResetTrackingNumber resets all changes to the "tracking_number" field.
+func (m *ShipmentMutation) ResetTrackingNumber() {
+	m.tracking_number = nil
+	delete(m.clearedFields, shipment.FieldTrackingNumber)
+}
+
+// SetStatus sets the "status" field.
+func (m *ShipmentMutation) SetStatus(s shipment.Status) {
+	m.status = &s
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *ShipmentMutation) Status() (r shipment.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldStatus(ctx context.Context) (v shipment.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *ShipmentMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetSentAt sets the "sent_at" field.
+func (m *ShipmentMutation) SetSentAt(t time.Time) {
+	m.sent_at = &t
+}
+
+// SentAt returns the value of the "sent_at" field in the mutation.
+func (m *ShipmentMutation) SentAt() (r time.Time, exists bool) {
+	v := m.sent_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSentAt returns the old "sent_at" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldSentAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSentAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSentAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSentAt: %w", err)
+	}
+	return oldValue.SentAt, nil
+}
+
+// ResetSentAt resets all changes to the "sent_at" field.
+func (m *ShipmentMutation) ResetSentAt() {
+	m.sent_at = nil
+}
+
+// SetDeliveredAt sets the "delivered_at" field.
+func (m *ShipmentMutation) SetDeliveredAt(t time.Time) {
+	m.delivered_at = &t
+}
+
+// DeliveredAt returns the value of the "delivered_at" field in the mutation.
+func (m *ShipmentMutation) DeliveredAt() (r time.Time, exists bool) {
+	v := m.delivered_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDeliveredAt returns the old "delivered_at" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldDeliveredAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDeliveredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDeliveredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDeliveredAt: %w", err)
+	}
+	return oldValue.DeliveredAt, nil
+}
+
+// ClearDeliveredAt clears the value of the "delivered_at" field.
+func (m *ShipmentMutation) ClearDeliveredAt() {
+	m.delivered_at = nil
+	m.clearedFields[shipment.FieldDeliveredAt] = struct{}{}
+}
+
+// DeliveredAtCleared returns if the "delivered_at" field was cleared in this mutation.
+func (m *ShipmentMutation) DeliveredAtCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldDeliveredAt]
+	return ok
+}
+
+// ResetDeliveredAt resets all changes to the "delivered_at" field.
+func (m *ShipmentMutation) ResetDeliveredAt() {
+	m.delivered_at = nil
+	delete(m.clearedFields, shipment.FieldDeliveredAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *ShipmentMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ShipmentMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ShipmentMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ShipmentMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ShipmentMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ShipmentMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ShipmentMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ShipmentMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *ShipmentMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *ShipmentMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *ShipmentMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearOrder clears the "order" edge to the Order entity.
+func (m *ShipmentMutation) ClearOrder() {
+	m.cleared_order = true
+	m.clearedFields[shipment.FieldOrderID] = struct{}{}
+}
+
+// OrderCleared reports if the "order" edge to the Order entity was cleared.
+func (m *ShipmentMutation) OrderCleared() bool {
+	return m.cleared_order
+}
+
+// OrderIDs returns the "order" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OrderID instead. It exists only for internal usage by the builders.
+func (m *ShipmentMutation) OrderIDs() (ids []uuid.UUID) {
+	if id := m._order; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOrder resets all changes to the "order" edge.
+func (m *ShipmentMutation) ResetOrder() {
+	m._order = nil
+	m.cleared_order = false
+}
+
+// AddLineIDs adds the "lines" edge to the ShipmentLine entity by ids.
+func (m *ShipmentMutation) AddLineIDs(ids ...uuid.UUID) {
+	if m.lines == nil {
+		m.lines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearLines clears the "lines" edge to the ShipmentLine entity.
+func (m *ShipmentMutation) ClearLines() {
+	m.clearedlines = true
+}
+
+// LinesCleared reports if the "lines" edge to the ShipmentLine entity was cleared.
+func (m *ShipmentMutation) LinesCleared() bool {
+	return m.clearedlines
+}
+
+// RemoveLineIDs removes the "lines" edge to the ShipmentLine entity by IDs.
+func (m *ShipmentMutation) RemoveLineIDs(ids ...uuid.UUID) {
+	if m.removedlines == nil {
+		m.removedlines = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.lines, ids[i])
+		m.removedlines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedLines returns the removed IDs of the "lines" edge to the ShipmentLine entity.
+func (m *ShipmentMutation) RemovedLinesIDs() (ids []uuid.UUID) {
+	for id := range m.removedlines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// LinesIDs returns the "lines" edge IDs in the mutation.
+func (m *ShipmentMutation) LinesIDs() (ids []uuid.UUID) {
+	for id := range m.lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetLines resets all changes to the "lines" edge.
+func (m *ShipmentMutation) ResetLines() {
+	m.lines = nil
+	m.clearedlines = false
+	m.removedlines = nil
+}
+
+// Where appends a list predicates to the ShipmentMutation builder.
+func (m *ShipmentMutation) Where(ps ...predicate.Shipment) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ShipmentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ShipmentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Shipment, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ShipmentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ShipmentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Shipment).
+func (m *ShipmentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ShipmentMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m._order != nil {
+		fields = append(fields, shipment.FieldOrderID)
+	}
+	if m.carrier != nil {
+		fields = append(fields, shipment.FieldCarrier)
+	}
+	if m.tracking_number != nil {
+		fields = append(fields, shipment.FieldTrackingNumber)
+	}
+	if m.status != nil {
+		fields = append(fields, shipment.FieldStatus)
+	}
+	if m.sent_at != nil {
+		fields = append(fields, shipment.FieldSentAt)
+	}
+	if m.delivered_at != nil {
+		fields = append(fields, shipment.FieldDeliveredAt)
+	}
+	if m.version != nil {
+		fields = append(fields, shipment.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, shipment.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, shipment.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ShipmentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case shipment.FieldOrderID:
+		return m.OrderID()
+	case shipment.FieldCarrier:
+		return m.Carrier()
+	case shipment.FieldTrackingNumber:
+		return m.TrackingNumber()
+	case shipment.FieldStatus:
+		return m.Status()
+	case shipment.FieldSentAt:
+		return m.SentAt()
+	case shipment.FieldDeliveredAt:
+		return m.DeliveredAt()
+	case shipment.FieldVersion:
+		return m.Version()
+	case shipment.FieldCreatedAt:
+		return m.CreatedAt()
+	case shipment.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ShipmentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case shipment.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case shipment.FieldCarrier:
+		return m.OldCarrier(ctx)
+	case shipment.FieldTrackingNumber:
+		return m.OldTrackingNumber(ctx)
+	case shipment.FieldStatus:
+		return m.OldStatus(ctx)
+	case shipment.FieldSentAt:
+		return m.OldSentAt(ctx)
+	case shipment.FieldDeliveredAt:
+		return m.OldDeliveredAt(ctx)
+	case shipment.FieldVersion:
+		return m.OldVersion(ctx)
+	case shipment.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case shipment.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Shipment field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ShipmentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case shipment.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case shipment.FieldCarrier:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCarrier(v)
+		return nil
+	case shipment.FieldTrackingNumber:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTrackingNumber(v)
+		return nil
+	case shipment.FieldStatus:
+		v, ok := value.(shipment.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case shipment.FieldSentAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSentAt(v)
+		return nil
+	case shipment.FieldDeliveredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDeliveredAt(v)
+		return nil
+	case shipment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case shipment.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case shipment.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Shipment field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ShipmentMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, shipment.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ShipmentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case shipment.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ShipmentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case shipment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Shipment numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ShipmentMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(shipment.FieldCarrier) {
+		fields = append(fields, shipment.FieldCarrier)
+	}
+	if m.FieldCleared(shipment.FieldTrackingNumber) {
+		fields = append(fields, shipment.FieldTrackingNumber)
+	}
+	if m.FieldCleared(shipment.FieldDeliveredAt) {
+		fields = append(fields, shipment.FieldDeliveredAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ShipmentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ShipmentMutation) ClearField(name string) error {
+	switch name {
+	case shipment.FieldCarrier:
+		m.ClearCarrier()
+		return nil
+	case shipment.FieldTrackingNumber:
+		m.ClearTrackingNumber()
+		return nil
+	case shipment.FieldDeliveredAt:
+		m.ClearDeliveredAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Shipment nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ShipmentMutation) ResetField(name string) error {
+	switch name {
+	case shipment.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case shipment.FieldCarrier:
+		m.ResetCarrier()
+		return nil
+	case shipment.FieldTrackingNumber:
+		m.ResetTrackingNumber()
+		return nil
+	case shipment.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case shipment.FieldSentAt:
+		m.ResetSentAt()
+		return nil
+	case shipment.FieldDeliveredAt:
+		m.ResetDeliveredAt()
+		return nil
+	case shipment.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case shipment.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case shipment.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Shipment field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ShipmentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m._order != nil {
+		edges = append(edges, shipment.EdgeOrder)
+	}
+	if m.lines != nil {
+		edges = append(edges, shipment.EdgeLines)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ShipmentMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case shipment.EdgeOrder:
+		if id := m._order; id != nil {
+			return []ent.Value{*id}
+		}
+	case shipment.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.lines))
+		for id := range m.lines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ShipmentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedlines != nil {
+		edges = append(edges, shipment.EdgeLines)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ShipmentMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case shipment.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.removedlines))
+		for id := range m.removedlines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ShipmentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.cleared_order {
+		edges = append(edges, shipment.EdgeOrder)
+	}
+	if m.clearedlines {
+		edges = append(edges, shipment.EdgeLines)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ShipmentMutation) EdgeCleared(name string) bool {
+	switch name {
+	case shipment.EdgeOrder:
+		return m.cleared_order
+	case shipment.EdgeLines:
+		return m.clearedlines
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ShipmentMutation) ClearEdge(name string) error {
+	switch name {
+	case shipment.EdgeOrder:
+		m.ClearOrder()
+		return nil
+	}
+	return fmt.Errorf("unknown Shipment unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ShipmentMutation) ResetEdge(name string) error {
+	switch name {
+	case shipment.EdgeOrder:
+		m.ResetOrder()
+		return nil
+	case shipment.EdgeLines:
+		m.ResetLines()
+		return nil
+	}
+	return fmt.Errorf("unknown Shipment edge %s", name)
+}
+
+// ShipmentLineMutation represents an operation that mutates the ShipmentLine nodes in the graph.
+type ShipmentLineMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	order_line_id   *uuid.UUID
+	quantity        *int64
+	addquantity     *int64
+	clearedFields   map[string]struct{}
+	shipment        *uuid.UUID
+	clearedshipment bool
+	done            bool
+	oldValue        func(context.Context) (*ShipmentLine, error)
+	predicates      []predicate.ShipmentLine
+}
+
+var _ ent.Mutation = (*ShipmentLineMutation)(nil)
+
+// shipmentlineOption allows management of the mutation configuration using functional options.
+type shipmentlineOption func(*ShipmentLineMutation)
+
+// newShipmentLineMutation creates new mutation for the ShipmentLine entity.
+func newShipmentLineMutation(c config, op Op, opts ...shipmentlineOption) *ShipmentLineMutation {
+	m := &ShipmentLineMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeShipmentLine,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withShipmentLineID sets the ID field of the mutation.
+func withShipmentLineID(id uuid.UUID) shipmentlineOption {
+	return func(m *ShipmentLineMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ShipmentLine
+		)
+		m.oldValue = func(ctx context.Context) (*ShipmentLine, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ShipmentLine.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withShipmentLine sets the old ShipmentLine of the mutation.
+func withShipmentLine(node *ShipmentLine) shipmentlineOption {
+	return func(m *ShipmentLineMutation) {
+		m.oldValue = func(context.Context) (*ShipmentLine, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ShipmentLineMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ShipmentLineMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ShipmentLine entities.
+func (m *ShipmentLineMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ShipmentLineMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ShipmentLineMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ShipmentLine.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetShipmentID sets the "shipment_id" field.
+func (m *ShipmentLineMutation) SetShipmentID(u uuid.UUID) {
+	m.shipment = &u
+}
+
+// ShipmentID returns the value of the "shipment_id" field in the mutation.
+func (m *ShipmentLineMutation) ShipmentID() (r uuid.UUID, exists bool) {
+	v := m.shipment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShipmentID returns the old "shipment_id" field's value of the ShipmentLine entity.
+// If the ShipmentLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentLineMutation) OldShipmentID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShipmentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShipmentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShipmentID: %w", err)
+	}
+	return oldValue.ShipmentID, nil
+}
+
+// ResetShipmentID resets all changes to the "shipment_id" field.
+func (m *ShipmentLineMutation) ResetShipmentID() {
+	m.shipment = nil
+}
+
+// SetOrderLineID sets the "order_line_id" field.
+func (m *ShipmentLineMutation) SetOrderLineID(u uuid.UUID) {
+	m.order_line_id = &u
+}
+
+// OrderLineID returns the value of the "order_line_id" field in the mutation.
+func (m *ShipmentLineMutation) OrderLineID() (r uuid.UUID, exists bool) {
+	v := m.order_line_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderLineID returns the old "order_line_id" field's value of the ShipmentLine entity.
+// If the ShipmentLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentLineMutation) OldOrderLineID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderLineID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderLineID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderLineID: %w", err)
+	}
+	return oldValue.OrderLineID, nil
+}
+
+// ResetOrderLineID resets all changes to the "order_line_id" field.
+func (m *ShipmentLineMutation) ResetOrderLineID() {
+	m.order_line_id = nil
+}
+
+// SetQuantity sets the "quantity" field.
+func (m *ShipmentLineMutation) SetQuantity(i int64) {
+	m.quantity = &i
+	m.addquantity = nil
+}
+
+// Quantity returns the value of the "quantity" field in the mutation.
+func (m *ShipmentLineMutation) Quantity() (r int64, exists bool) {
+	v := m.quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuantity returns the old "quantity" field's value of the ShipmentLine entity.
+// If the ShipmentLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentLineMutation) OldQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuantity: %w", err)
+	}
+	return oldValue.Quantity, nil
+}
+
+// AddQuantity adds i to the "quantity" field.
+func (m *ShipmentLineMutation) AddQuantity(i int64) {
+	if m.addquantity != nil {
+		*m.addquantity += i
+	} else {
+		m.addquantity = &i
+	}
+}
+
+// AddedQuantity returns the value that was added to the "quantity" field in this mutation.
+func (m *ShipmentLineMutation) AddedQuantity() (r int64, exists bool) {
+	v := m.addquantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQuantity resets all changes to the "quantity" field.
+func (m *ShipmentLineMutation) ResetQuantity() {
+	m.quantity = nil
+	m.addquantity = nil
+}
+
+// ClearShipment clears the "shipment" edge to the Shipment entity.
+func (m *ShipmentLineMutation) ClearShipment() {
+	m.clearedshipment = true
+	m.clearedFields[shipmentline.FieldShipmentID] = struct{}{}
+}
+
+// ShipmentCleared reports if the "shipment" edge to the Shipment entity was cleared.
+func (m *ShipmentLineMutation) ShipmentCleared() bool {
+	return m.clearedshipment
+}
+
+// ShipmentIDs returns the "shipment" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ShipmentID instead. It exists only for internal usage by the builders.
+func (m *ShipmentLineMutation) ShipmentIDs() (ids []uuid.UUID) {
+	if id := m.shipment; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetShipment resets all changes to the "shipment" edge.
+func (m *ShipmentLineMutation) ResetShipment() {
+	m.shipment = nil
+	m.clearedshipment = false
+}
+
+// Where appends a list predicates to the ShipmentLineMutation builder.
+func (m *ShipmentLineMutation) Where(ps ...predicate.ShipmentLine) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ShipmentLineMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ShipmentLineMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ShipmentLine, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ShipmentLineMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ShipmentLineMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ShipmentLine).
+func (m *ShipmentLineMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ShipmentLineMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.shipment != nil {
+		fields = append(fields, shipmentline.FieldShipmentID)
+	}
+	if m.order_line_id != nil {
+		fields = append(fields, shipmentline.FieldOrderLineID)
+	}
+	if m.quantity != nil {
+		fields = append(fields, shipmentline.FieldQuantity)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ShipmentLineMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case shipmentline.FieldShipmentID:
+		return m.ShipmentID()
+	case shipmentline.FieldOrderLineID:
+		return m.OrderLineID()
+	case shipmentline.FieldQuantity:
+		return m.Quantity()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ShipmentLineMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case shipmentline.FieldShipmentID:
+		return m.OldShipmentID(ctx)
+	case shipmentline.FieldOrderLineID:
+		return m.OldOrderLineID(ctx)
+	case shipmentline.FieldQuantity:
+		return m.OldQuantity(ctx)
+	}
+	return nil, fmt.Errorf("unknown ShipmentLine field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ShipmentLineMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case shipmentline.FieldShipmentID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShipmentID(v)
+		return nil
+	case shipmentline.FieldOrderLineID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderLineID(v)
+		return nil
+	case shipmentline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuantity(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ShipmentLine field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ShipmentLineMutation) AddedFields() []string {
+	var fields []string
+	if m.addquantity != nil {
+		fields = append(fields, shipmentline.FieldQuantity)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ShipmentLineMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case shipmentline.FieldQuantity:
+		return m.AddedQuantity()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ShipmentLineMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case shipmentline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQuantity(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ShipmentLine numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ShipmentLineMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ShipmentLineMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ShipmentLineMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown ShipmentLine nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ShipmentLineMutation) ResetField(name string) error {
+	switch name {
+	case shipmentline.FieldShipmentID:
+		m.ResetShipmentID()
+		return nil
+	case shipmentline.FieldOrderLineID:
+		m.ResetOrderLineID()
+		return nil
+	case shipmentline.FieldQuantity:
+		m.ResetQuantity()
+		return nil
+	}
+	return fmt.Errorf("unknown ShipmentLine field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ShipmentLineMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.shipment != nil {
+		edges = append(edges, shipmentline.EdgeShipment)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ShipmentLineMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case shipmentline.EdgeShipment:
+		if id := m.shipment; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ShipmentLineMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ShipmentLineMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ShipmentLineMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedshipment {
+		edges = append(edges, shipmentline.EdgeShipment)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ShipmentLineMutation) EdgeCleared(name string) bool {
+	switch name {
+	case shipmentline.EdgeShipment:
+		return m.clearedshipment
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ShipmentLineMutation) ClearEdge(name string) error {
+	switch name {
+	case shipmentline.EdgeShipment:
+		m.ClearShipment()
+		return nil
+	}
+	return fmt.Errorf("unknown ShipmentLine unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ShipmentLineMutation) ResetEdge(name string) error {
+	switch name {
+	case shipmentline.EdgeShipment:
+		m.ResetShipment()
+		return nil
+	}
+	return fmt.Errorf("unknown ShipmentLine edge %s", name)
+}
+
 // StockCountMutation represents an operation that mutates the StockCount nodes in the graph.
 type StockCountMutation struct {
 	config
@@ -14034,6 +23509,7 @@ type StockLevelMutation struct {
 	addincoming            *int64
 	damaged                *int64
 	adddamaged             *int64
+	counted_at             *time.Time
 	low_stock_threshold    *int64
 	addlow_stock_threshold *int64
 	version                *int64
@@ -14448,6 +23924,55 @@ func (m *StockLevelMutation) ResetDamaged() {
 	m.adddamaged = nil
 }
 
+// SetCountedAt sets the "counted_at" field.
+func (m *StockLevelMutation) SetCountedAt(t time.Time) {
+	m.counted_at = &t
+}
+
+// CountedAt returns the value of the "counted_at" field in the mutation.
+func (m *StockLevelMutation) CountedAt() (r time.Time, exists bool) {
+	v := m.counted_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCountedAt returns the old "counted_at" field's value of the StockLevel entity.
+// If the StockLevel object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *StockLevelMutation) OldCountedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCountedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCountedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCountedAt: %w", err)
+	}
+	return oldValue.CountedAt, nil
+}
+
+// ClearCountedAt clears the value of the "counted_at" field.
+func (m *StockLevelMutation) ClearCountedAt() {
+	m.counted_at = nil
+	m.clearedFields[stocklevel.FieldCountedAt] = struct{}{}
+}
+
+// CountedAtCleared returns if the "counted_at" field was cleared in this mutation.
+func (m *StockLevelMutation) CountedAtCleared() bool {
+	_, ok := m.clearedFields[stocklevel.FieldCountedAt]
+	return ok
+}
+
+// ResetCountedAt resets all changes to the "counted_at" field.
+func (m *StockLevelMutation) ResetCountedAt() {
+	m.counted_at = nil
+	delete(m.clearedFields, stocklevel.FieldCountedAt)
+}
+
 // SetLowStockThreshold sets the "low_stock_threshold" field.
 func (m *StockLevelMutation) SetLowStockThreshold(i int64) {
 	m.low_stock_threshold = &i
@@ -14707,7 +24232,7 @@ func (m *StockLevelMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *StockLevelMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m.store_id != nil {
 		fields = append(fields, stocklevel.FieldStoreID)
 	}
@@ -14725,6 +24250,9 @@ func (m *StockLevelMutation) Fields() []string {
 	}
 	if m.damaged != nil {
 		fields = append(fields, stocklevel.FieldDamaged)
+	}
+	if m.counted_at != nil {
+		fields = append(fields, stocklevel.FieldCountedAt)
 	}
 	if m.low_stock_threshold != nil {
 		fields = append(fields, stocklevel.FieldLowStockThreshold)
@@ -14758,6 +24286,8 @@ func (m *StockLevelMutation) Field(name string) (ent.Value, bool) {
 		return m.Incoming()
 	case stocklevel.FieldDamaged:
 		return m.Damaged()
+	case stocklevel.FieldCountedAt:
+		return m.CountedAt()
 	case stocklevel.FieldLowStockThreshold:
 		return m.LowStockThreshold()
 	case stocklevel.FieldVersion:
@@ -14787,6 +24317,8 @@ func (m *StockLevelMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldIncoming(ctx)
 	case stocklevel.FieldDamaged:
 		return m.OldDamaged(ctx)
+	case stocklevel.FieldCountedAt:
+		return m.OldCountedAt(ctx)
 	case stocklevel.FieldLowStockThreshold:
 		return m.OldLowStockThreshold(ctx)
 	case stocklevel.FieldVersion:
@@ -14845,6 +24377,13 @@ func (m *StockLevelMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetDamaged(v)
+		return nil
+	case stocklevel.FieldCountedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCountedAt(v)
 		return nil
 	case stocklevel.FieldLowStockThreshold:
 		v, ok := value.(int64)
@@ -14979,6 +24518,9 @@ func (m *StockLevelMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *StockLevelMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(stocklevel.FieldCountedAt) {
+		fields = append(fields, stocklevel.FieldCountedAt)
+	}
 	if m.FieldCleared(stocklevel.FieldLowStockThreshold) {
 		fields = append(fields, stocklevel.FieldLowStockThreshold)
 	}
@@ -14996,6 +24538,9 @@ func (m *StockLevelMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *StockLevelMutation) ClearField(name string) error {
 	switch name {
+	case stocklevel.FieldCountedAt:
+		m.ClearCountedAt()
+		return nil
 	case stocklevel.FieldLowStockThreshold:
 		m.ClearLowStockThreshold()
 		return nil
@@ -15024,6 +24569,9 @@ func (m *StockLevelMutation) ResetField(name string) error {
 		return nil
 	case stocklevel.FieldDamaged:
 		m.ResetDamaged()
+		return nil
+	case stocklevel.FieldCountedAt:
+		m.ResetCountedAt()
 		return nil
 	case stocklevel.FieldLowStockThreshold:
 		m.ResetLowStockThreshold()

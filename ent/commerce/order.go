@@ -12,7 +12,6 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
-	"github.com/shuke-crm/shuke/ent/commerce/schema"
 )
 
 // Order is the model entity for the Order schema.
@@ -36,6 +35,8 @@ type Order struct {
 	ExternalNumber *string `json:"external_number,omitempty"`
 	// Status holds the value of the "status" field.
 	Status order.Status `json:"status,omitempty"`
+	// how the goods reach the customer; taken: at the till
+	Fulfilment order.Fulfilment `json:"fulfilment,omitempty"`
 	// Currency holds the value of the "currency" field.
 	Currency string `json:"currency,omitempty"`
 	// PlacedAt holds the value of the "placed_at" field.
@@ -46,12 +47,32 @@ type Order struct {
 	LineCount int `json:"line_count,omitempty"`
 	// UnitCount holds the value of the "unit_count" field.
 	UnitCount int64 `json:"unit_count,omitempty"`
-	// what the customer pays
+	// sum over the lines
+	DiscountAmount int64 `json:"discount_amount,omitempty"`
+	// ShippingAmount holds the value of the "shipping_amount" field.
+	ShippingAmount int64 `json:"shipping_amount,omitempty"`
+	// what the customer pays: lines after discounts, and shipping
 	TotalAmount int64 `json:"total_amount,omitempty"`
-	// sum of linked returns
+	// sum of the succeeded payments
+	PaidAmount int64 `json:"paid_amount,omitempty"`
+	// sum of the refunds that have not failed
+	RefundedAmount int64 `json:"refunded_amount,omitempty"`
+	// sum of linked returns that are refunded
 	ReturnedAmount int64 `json:"returned_amount,omitempty"`
-	// Payments holds the value of the "payments" field.
-	Payments []schema.Payment `json:"payments,omitempty"`
+	// CouponCodes holds the value of the "coupon_codes" field.
+	CouponCodes []string `json:"coupon_codes,omitempty"`
+	// to whom and where it is sent, and remarks; sealed with the customer's key, if there is a customer
+	PrivateSealed *[]byte `json:"private_sealed,omitempty"`
+	// a placed order that is not paid by then is cancelled; null once that is settled
+	PayBy *time.Time `json:"pay_by,omitempty"`
+	// when it was paid in full: from then on it counts as a purchase
+	PaidAt *time.Time `json:"paid_at,omitempty"`
+	// CompletedAt holds the value of the "completed_at" field.
+	CompletedAt *time.Time `json:"completed_at,omitempty"`
+	// CancelledAt holds the value of the "cancelled_at" field.
+	CancelledAt *time.Time `json:"cancelled_at,omitempty"`
+	// the return whose goods this order replaces
+	ExchangeOfID *uuid.UUID `json:"exchange_of_id,omitempty"`
 	// the retailer's own fields, as defined for orders
 	CustomFields map[string]interface{} `json:"custom_fields,omitempty"`
 	// Version holds the value of the "version" field.
@@ -72,9 +93,17 @@ type OrderEdges struct {
 	Lines []*OrderLine `json:"lines,omitempty"`
 	// Returns holds the value of the returns edge.
 	Returns []*OrderReturn `json:"returns,omitempty"`
+	// Payments holds the value of the payments edge.
+	Payments []*OrderPayment `json:"payments,omitempty"`
+	// Refunds holds the value of the refunds edge.
+	Refunds []*OrderRefund `json:"refunds,omitempty"`
+	// Shipments holds the value of the shipments edge.
+	Shipments []*Shipment `json:"shipments,omitempty"`
+	// Changes holds the value of the changes edge.
+	Changes []*OrderChange `json:"changes,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [6]bool
 }
 
 // LinesOrErr returns the Lines value or an error if the edge
@@ -95,20 +124,56 @@ func (e OrderEdges) ReturnsOrErr() ([]*OrderReturn, error) {
 	return nil, &NotLoadedError{edge: "returns"}
 }
 
+// PaymentsOrErr returns the Payments value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderEdges) PaymentsOrErr() ([]*OrderPayment, error) {
+	if e.loadedTypes[2] {
+		return e.Payments, nil
+	}
+	return nil, &NotLoadedError{edge: "payments"}
+}
+
+// RefundsOrErr returns the Refunds value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderEdges) RefundsOrErr() ([]*OrderRefund, error) {
+	if e.loadedTypes[3] {
+		return e.Refunds, nil
+	}
+	return nil, &NotLoadedError{edge: "refunds"}
+}
+
+// ShipmentsOrErr returns the Shipments value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderEdges) ShipmentsOrErr() ([]*Shipment, error) {
+	if e.loadedTypes[4] {
+		return e.Shipments, nil
+	}
+	return nil, &NotLoadedError{edge: "shipments"}
+}
+
+// ChangesOrErr returns the Changes value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderEdges) ChangesOrErr() ([]*OrderChange, error) {
+	if e.loadedTypes[5] {
+		return e.Changes, nil
+	}
+	return nil, &NotLoadedError{edge: "changes"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Order) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case order.FieldAssignedStaffID, order.FieldStaffID, order.FieldCustomerID:
+		case order.FieldAssignedStaffID, order.FieldStaffID, order.FieldCustomerID, order.FieldExchangeOfID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case order.FieldPayments, order.FieldCustomFields:
+		case order.FieldCouponCodes, order.FieldPrivateSealed, order.FieldCustomFields:
 			values[i] = new([]byte)
-		case order.FieldLineCount, order.FieldUnitCount, order.FieldTotalAmount, order.FieldReturnedAmount, order.FieldVersion:
+		case order.FieldLineCount, order.FieldUnitCount, order.FieldDiscountAmount, order.FieldShippingAmount, order.FieldTotalAmount, order.FieldPaidAmount, order.FieldRefundedAmount, order.FieldReturnedAmount, order.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case order.FieldOrderNumber, order.FieldChannel, order.FieldExternalNumber, order.FieldStatus, order.FieldCurrency:
+		case order.FieldOrderNumber, order.FieldChannel, order.FieldExternalNumber, order.FieldStatus, order.FieldFulfilment, order.FieldCurrency:
 			values[i] = new(sql.NullString)
-		case order.FieldPlacedAt, order.FieldBusinessDay, order.FieldCreatedAt, order.FieldUpdatedAt:
+		case order.FieldPlacedAt, order.FieldBusinessDay, order.FieldPayBy, order.FieldPaidAt, order.FieldCompletedAt, order.FieldCancelledAt, order.FieldCreatedAt, order.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		case order.FieldID, order.FieldStoreID:
 			values[i] = new(uuid.UUID)
@@ -185,6 +250,12 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Status = order.Status(value.String)
 			}
+		case order.FieldFulfilment:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field fulfilment", values[i])
+			} else if value.Valid {
+				_m.Fulfilment = order.Fulfilment(value.String)
+			}
 		case order.FieldCurrency:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field currency", values[i])
@@ -215,11 +286,35 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.UnitCount = value.Int64
 			}
+		case order.FieldDiscountAmount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field discount_amount", values[i])
+			} else if value.Valid {
+				_m.DiscountAmount = value.Int64
+			}
+		case order.FieldShippingAmount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field shipping_amount", values[i])
+			} else if value.Valid {
+				_m.ShippingAmount = value.Int64
+			}
 		case order.FieldTotalAmount:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field total_amount", values[i])
 			} else if value.Valid {
 				_m.TotalAmount = value.Int64
+			}
+		case order.FieldPaidAmount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field paid_amount", values[i])
+			} else if value.Valid {
+				_m.PaidAmount = value.Int64
+			}
+		case order.FieldRefundedAmount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field refunded_amount", values[i])
+			} else if value.Valid {
+				_m.RefundedAmount = value.Int64
 			}
 		case order.FieldReturnedAmount:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -227,13 +322,54 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ReturnedAmount = value.Int64
 			}
-		case order.FieldPayments:
+		case order.FieldCouponCodes:
 			if value, ok := values[i].(*[]byte); !ok {
-				return fmt.Errorf("unexpected type %T for field payments", values[i])
+				return fmt.Errorf("unexpected type %T for field coupon_codes", values[i])
 			} else if value != nil && len(*value) > 0 {
-				if err := json.Unmarshal(*value, &_m.Payments); err != nil {
-					return fmt.Errorf("unmarshal field payments: %w", err)
+				if err := json.Unmarshal(*value, &_m.CouponCodes); err != nil {
+					return fmt.Errorf("unmarshal field coupon_codes: %w", err)
 				}
+			}
+		case order.FieldPrivateSealed:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field private_sealed", values[i])
+			} else if value != nil {
+				_m.PrivateSealed = value
+			}
+		case order.FieldPayBy:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field pay_by", values[i])
+			} else if value.Valid {
+				_m.PayBy = new(time.Time)
+				*_m.PayBy = value.Time
+			}
+		case order.FieldPaidAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field paid_at", values[i])
+			} else if value.Valid {
+				_m.PaidAt = new(time.Time)
+				*_m.PaidAt = value.Time
+			}
+		case order.FieldCompletedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field completed_at", values[i])
+			} else if value.Valid {
+				_m.CompletedAt = new(time.Time)
+				*_m.CompletedAt = value.Time
+			}
+		case order.FieldCancelledAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field cancelled_at", values[i])
+			} else if value.Valid {
+				_m.CancelledAt = new(time.Time)
+				*_m.CancelledAt = value.Time
+			}
+		case order.FieldExchangeOfID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field exchange_of_id", values[i])
+			} else if value.Valid {
+				_m.ExchangeOfID = new(uuid.UUID)
+				*_m.ExchangeOfID = *value.S.(*uuid.UUID)
 			}
 		case order.FieldCustomFields:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -282,6 +418,26 @@ func (_m *Order) QueryLines() *OrderLineQuery {
 // QueryReturns queries the "returns" edge of the Order entity.
 func (_m *Order) QueryReturns() *OrderReturnQuery {
 	return NewOrderClient(_m.config).QueryReturns(_m)
+}
+
+// QueryPayments queries the "payments" edge of the Order entity.
+func (_m *Order) QueryPayments() *OrderPaymentQuery {
+	return NewOrderClient(_m.config).QueryPayments(_m)
+}
+
+// QueryRefunds queries the "refunds" edge of the Order entity.
+func (_m *Order) QueryRefunds() *OrderRefundQuery {
+	return NewOrderClient(_m.config).QueryRefunds(_m)
+}
+
+// QueryShipments queries the "shipments" edge of the Order entity.
+func (_m *Order) QueryShipments() *ShipmentQuery {
+	return NewOrderClient(_m.config).QueryShipments(_m)
+}
+
+// QueryChanges queries the "changes" edge of the Order entity.
+func (_m *Order) QueryChanges() *OrderChangeQuery {
+	return NewOrderClient(_m.config).QueryChanges(_m)
 }
 
 // Update returns a builder for updating this Order.
@@ -339,6 +495,9 @@ func (_m *Order) String() string {
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))
 	builder.WriteString(", ")
+	builder.WriteString("fulfilment=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Fulfilment))
+	builder.WriteString(", ")
 	builder.WriteString("currency=")
 	builder.WriteString(_m.Currency)
 	builder.WriteString(", ")
@@ -354,14 +513,56 @@ func (_m *Order) String() string {
 	builder.WriteString("unit_count=")
 	builder.WriteString(fmt.Sprintf("%v", _m.UnitCount))
 	builder.WriteString(", ")
+	builder.WriteString("discount_amount=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DiscountAmount))
+	builder.WriteString(", ")
+	builder.WriteString("shipping_amount=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ShippingAmount))
+	builder.WriteString(", ")
 	builder.WriteString("total_amount=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TotalAmount))
+	builder.WriteString(", ")
+	builder.WriteString("paid_amount=")
+	builder.WriteString(fmt.Sprintf("%v", _m.PaidAmount))
+	builder.WriteString(", ")
+	builder.WriteString("refunded_amount=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RefundedAmount))
 	builder.WriteString(", ")
 	builder.WriteString("returned_amount=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ReturnedAmount))
 	builder.WriteString(", ")
-	builder.WriteString("payments=")
-	builder.WriteString(fmt.Sprintf("%v", _m.Payments))
+	builder.WriteString("coupon_codes=")
+	builder.WriteString(fmt.Sprintf("%v", _m.CouponCodes))
+	builder.WriteString(", ")
+	if v := _m.PrivateSealed; v != nil {
+		builder.WriteString("private_sealed=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.PayBy; v != nil {
+		builder.WriteString("pay_by=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.PaidAt; v != nil {
+		builder.WriteString("paid_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.CompletedAt; v != nil {
+		builder.WriteString("completed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.CancelledAt; v != nil {
+		builder.WriteString("cancelled_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.ExchangeOfID; v != nil {
+		builder.WriteString("exchange_of_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("custom_fields=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CustomFields))

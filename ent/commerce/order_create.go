@@ -12,9 +12,12 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderchange"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderpayment"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
-	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 )
 
 // OrderCreate is the builder for creating a Order entity.
@@ -120,6 +123,20 @@ func (_c *OrderCreate) SetNillableStatus(v *order.Status) *OrderCreate {
 	return _c
 }
 
+// SetFulfilment sets the "fulfilment" field.
+func (_c *OrderCreate) SetFulfilment(v order.Fulfilment) *OrderCreate {
+	_c.mutation.SetFulfilment(v)
+	return _c
+}
+
+// SetNillableFulfilment sets the "fulfilment" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableFulfilment(v *order.Fulfilment) *OrderCreate {
+	if v != nil {
+		_c.SetFulfilment(*v)
+	}
+	return _c
+}
+
 // SetCurrency sets the "currency" field.
 func (_c *OrderCreate) SetCurrency(v string) *OrderCreate {
 	_c.mutation.SetCurrency(v)
@@ -166,6 +183,34 @@ func (_c *OrderCreate) SetNillableUnitCount(v *int64) *OrderCreate {
 	return _c
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (_c *OrderCreate) SetDiscountAmount(v int64) *OrderCreate {
+	_c.mutation.SetDiscountAmount(v)
+	return _c
+}
+
+// SetNillableDiscountAmount sets the "discount_amount" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableDiscountAmount(v *int64) *OrderCreate {
+	if v != nil {
+		_c.SetDiscountAmount(*v)
+	}
+	return _c
+}
+
+// SetShippingAmount sets the "shipping_amount" field.
+func (_c *OrderCreate) SetShippingAmount(v int64) *OrderCreate {
+	_c.mutation.SetShippingAmount(v)
+	return _c
+}
+
+// SetNillableShippingAmount sets the "shipping_amount" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableShippingAmount(v *int64) *OrderCreate {
+	if v != nil {
+		_c.SetShippingAmount(*v)
+	}
+	return _c
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (_c *OrderCreate) SetTotalAmount(v int64) *OrderCreate {
 	_c.mutation.SetTotalAmount(v)
@@ -176,6 +221,34 @@ func (_c *OrderCreate) SetTotalAmount(v int64) *OrderCreate {
 func (_c *OrderCreate) SetNillableTotalAmount(v *int64) *OrderCreate {
 	if v != nil {
 		_c.SetTotalAmount(*v)
+	}
+	return _c
+}
+
+// SetPaidAmount sets the "paid_amount" field.
+func (_c *OrderCreate) SetPaidAmount(v int64) *OrderCreate {
+	_c.mutation.SetPaidAmount(v)
+	return _c
+}
+
+// SetNillablePaidAmount sets the "paid_amount" field if the given value is not nil.
+func (_c *OrderCreate) SetNillablePaidAmount(v *int64) *OrderCreate {
+	if v != nil {
+		_c.SetPaidAmount(*v)
+	}
+	return _c
+}
+
+// SetRefundedAmount sets the "refunded_amount" field.
+func (_c *OrderCreate) SetRefundedAmount(v int64) *OrderCreate {
+	_c.mutation.SetRefundedAmount(v)
+	return _c
+}
+
+// SetNillableRefundedAmount sets the "refunded_amount" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableRefundedAmount(v *int64) *OrderCreate {
+	if v != nil {
+		_c.SetRefundedAmount(*v)
 	}
 	return _c
 }
@@ -194,9 +267,85 @@ func (_c *OrderCreate) SetNillableReturnedAmount(v *int64) *OrderCreate {
 	return _c
 }
 
-// SetPayments sets the "payments" field.
-func (_c *OrderCreate) SetPayments(v []schema.Payment) *OrderCreate {
-	_c.mutation.SetPayments(v)
+// SetCouponCodes sets the "coupon_codes" field.
+func (_c *OrderCreate) SetCouponCodes(v []string) *OrderCreate {
+	_c.mutation.SetCouponCodes(v)
+	return _c
+}
+
+// SetPrivateSealed sets the "private_sealed" field.
+func (_c *OrderCreate) SetPrivateSealed(v []byte) *OrderCreate {
+	_c.mutation.SetPrivateSealed(v)
+	return _c
+}
+
+// SetPayBy sets the "pay_by" field.
+func (_c *OrderCreate) SetPayBy(v time.Time) *OrderCreate {
+	_c.mutation.SetPayBy(v)
+	return _c
+}
+
+// SetNillablePayBy sets the "pay_by" field if the given value is not nil.
+func (_c *OrderCreate) SetNillablePayBy(v *time.Time) *OrderCreate {
+	if v != nil {
+		_c.SetPayBy(*v)
+	}
+	return _c
+}
+
+// SetPaidAt sets the "paid_at" field.
+func (_c *OrderCreate) SetPaidAt(v time.Time) *OrderCreate {
+	_c.mutation.SetPaidAt(v)
+	return _c
+}
+
+// SetNillablePaidAt sets the "paid_at" field if the given value is not nil.
+func (_c *OrderCreate) SetNillablePaidAt(v *time.Time) *OrderCreate {
+	if v != nil {
+		_c.SetPaidAt(*v)
+	}
+	return _c
+}
+
+// SetCompletedAt sets the "completed_at" field.
+func (_c *OrderCreate) SetCompletedAt(v time.Time) *OrderCreate {
+	_c.mutation.SetCompletedAt(v)
+	return _c
+}
+
+// SetNillableCompletedAt sets the "completed_at" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableCompletedAt(v *time.Time) *OrderCreate {
+	if v != nil {
+		_c.SetCompletedAt(*v)
+	}
+	return _c
+}
+
+// SetCancelledAt sets the "cancelled_at" field.
+func (_c *OrderCreate) SetCancelledAt(v time.Time) *OrderCreate {
+	_c.mutation.SetCancelledAt(v)
+	return _c
+}
+
+// SetNillableCancelledAt sets the "cancelled_at" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableCancelledAt(v *time.Time) *OrderCreate {
+	if v != nil {
+		_c.SetCancelledAt(*v)
+	}
+	return _c
+}
+
+// SetExchangeOfID sets the "exchange_of_id" field.
+func (_c *OrderCreate) SetExchangeOfID(v uuid.UUID) *OrderCreate {
+	_c.mutation.SetExchangeOfID(v)
+	return _c
+}
+
+// SetNillableExchangeOfID sets the "exchange_of_id" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableExchangeOfID(v *uuid.UUID) *OrderCreate {
+	if v != nil {
+		_c.SetExchangeOfID(*v)
+	}
 	return _c
 }
 
@@ -284,6 +433,66 @@ func (_c *OrderCreate) AddReturns(v ...*OrderReturn) *OrderCreate {
 	return _c.AddReturnIDs(ids...)
 }
 
+// AddPaymentIDs adds the "payments" edge to the OrderPayment entity by IDs.
+func (_c *OrderCreate) AddPaymentIDs(ids ...uuid.UUID) *OrderCreate {
+	_c.mutation.AddPaymentIDs(ids...)
+	return _c
+}
+
+// AddPayments adds the "payments" edges to the OrderPayment entity.
+func (_c *OrderCreate) AddPayments(v ...*OrderPayment) *OrderCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddPaymentIDs(ids...)
+}
+
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by IDs.
+func (_c *OrderCreate) AddRefundIDs(ids ...uuid.UUID) *OrderCreate {
+	_c.mutation.AddRefundIDs(ids...)
+	return _c
+}
+
+// AddRefunds adds the "refunds" edges to the OrderRefund entity.
+func (_c *OrderCreate) AddRefunds(v ...*OrderRefund) *OrderCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddRefundIDs(ids...)
+}
+
+// AddShipmentIDs adds the "shipments" edge to the Shipment entity by IDs.
+func (_c *OrderCreate) AddShipmentIDs(ids ...uuid.UUID) *OrderCreate {
+	_c.mutation.AddShipmentIDs(ids...)
+	return _c
+}
+
+// AddShipments adds the "shipments" edges to the Shipment entity.
+func (_c *OrderCreate) AddShipments(v ...*Shipment) *OrderCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddShipmentIDs(ids...)
+}
+
+// AddChangeIDs adds the "changes" edge to the OrderChange entity by IDs.
+func (_c *OrderCreate) AddChangeIDs(ids ...uuid.UUID) *OrderCreate {
+	_c.mutation.AddChangeIDs(ids...)
+	return _c
+}
+
+// AddChanges adds the "changes" edges to the OrderChange entity.
+func (_c *OrderCreate) AddChanges(v ...*OrderChange) *OrderCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddChangeIDs(ids...)
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_c *OrderCreate) Mutation() *OrderMutation {
 	return _c.mutation
@@ -329,6 +538,10 @@ func (_c *OrderCreate) defaults() error {
 		v := order.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
+	if _, ok := _c.mutation.Fulfilment(); !ok {
+		v := order.DefaultFulfilment
+		_c.mutation.SetFulfilment(v)
+	}
 	if _, ok := _c.mutation.LineCount(); !ok {
 		v := order.DefaultLineCount
 		_c.mutation.SetLineCount(v)
@@ -337,9 +550,25 @@ func (_c *OrderCreate) defaults() error {
 		v := order.DefaultUnitCount
 		_c.mutation.SetUnitCount(v)
 	}
+	if _, ok := _c.mutation.DiscountAmount(); !ok {
+		v := order.DefaultDiscountAmount
+		_c.mutation.SetDiscountAmount(v)
+	}
+	if _, ok := _c.mutation.ShippingAmount(); !ok {
+		v := order.DefaultShippingAmount
+		_c.mutation.SetShippingAmount(v)
+	}
 	if _, ok := _c.mutation.TotalAmount(); !ok {
 		v := order.DefaultTotalAmount
 		_c.mutation.SetTotalAmount(v)
+	}
+	if _, ok := _c.mutation.PaidAmount(); !ok {
+		v := order.DefaultPaidAmount
+		_c.mutation.SetPaidAmount(v)
+	}
+	if _, ok := _c.mutation.RefundedAmount(); !ok {
+		v := order.DefaultRefundedAmount
+		_c.mutation.SetRefundedAmount(v)
 	}
 	if _, ok := _c.mutation.ReturnedAmount(); !ok {
 		v := order.DefaultReturnedAmount
@@ -400,6 +629,14 @@ func (_c *OrderCreate) check() error {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "Order.status": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.Fulfilment(); !ok {
+		return &ValidationError{Name: "fulfilment", err: errors.New(`commerce: missing required field "Order.fulfilment"`)}
+	}
+	if v, ok := _c.mutation.Fulfilment(); ok {
+		if err := order.FulfilmentValidator(v); err != nil {
+			return &ValidationError{Name: "fulfilment", err: fmt.Errorf(`commerce: validator failed for field "Order.fulfilment": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Currency(); !ok {
 		return &ValidationError{Name: "currency", err: errors.New(`commerce: missing required field "Order.currency"`)}
 	}
@@ -420,8 +657,20 @@ func (_c *OrderCreate) check() error {
 	if _, ok := _c.mutation.UnitCount(); !ok {
 		return &ValidationError{Name: "unit_count", err: errors.New(`commerce: missing required field "Order.unit_count"`)}
 	}
+	if _, ok := _c.mutation.DiscountAmount(); !ok {
+		return &ValidationError{Name: "discount_amount", err: errors.New(`commerce: missing required field "Order.discount_amount"`)}
+	}
+	if _, ok := _c.mutation.ShippingAmount(); !ok {
+		return &ValidationError{Name: "shipping_amount", err: errors.New(`commerce: missing required field "Order.shipping_amount"`)}
+	}
 	if _, ok := _c.mutation.TotalAmount(); !ok {
 		return &ValidationError{Name: "total_amount", err: errors.New(`commerce: missing required field "Order.total_amount"`)}
+	}
+	if _, ok := _c.mutation.PaidAmount(); !ok {
+		return &ValidationError{Name: "paid_amount", err: errors.New(`commerce: missing required field "Order.paid_amount"`)}
+	}
+	if _, ok := _c.mutation.RefundedAmount(); !ok {
+		return &ValidationError{Name: "refunded_amount", err: errors.New(`commerce: missing required field "Order.refunded_amount"`)}
 	}
 	if _, ok := _c.mutation.ReturnedAmount(); !ok {
 		return &ValidationError{Name: "returned_amount", err: errors.New(`commerce: missing required field "Order.returned_amount"`)}
@@ -502,6 +751,10 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 		_spec.SetField(order.FieldStatus, field.TypeEnum, value)
 		_node.Status = value
 	}
+	if value, ok := _c.mutation.Fulfilment(); ok {
+		_spec.SetField(order.FieldFulfilment, field.TypeEnum, value)
+		_node.Fulfilment = value
+	}
 	if value, ok := _c.mutation.Currency(); ok {
 		_spec.SetField(order.FieldCurrency, field.TypeString, value)
 		_node.Currency = value
@@ -522,17 +775,57 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 		_spec.SetField(order.FieldUnitCount, field.TypeInt64, value)
 		_node.UnitCount = value
 	}
+	if value, ok := _c.mutation.DiscountAmount(); ok {
+		_spec.SetField(order.FieldDiscountAmount, field.TypeInt64, value)
+		_node.DiscountAmount = value
+	}
+	if value, ok := _c.mutation.ShippingAmount(); ok {
+		_spec.SetField(order.FieldShippingAmount, field.TypeInt64, value)
+		_node.ShippingAmount = value
+	}
 	if value, ok := _c.mutation.TotalAmount(); ok {
 		_spec.SetField(order.FieldTotalAmount, field.TypeInt64, value)
 		_node.TotalAmount = value
+	}
+	if value, ok := _c.mutation.PaidAmount(); ok {
+		_spec.SetField(order.FieldPaidAmount, field.TypeInt64, value)
+		_node.PaidAmount = value
+	}
+	if value, ok := _c.mutation.RefundedAmount(); ok {
+		_spec.SetField(order.FieldRefundedAmount, field.TypeInt64, value)
+		_node.RefundedAmount = value
 	}
 	if value, ok := _c.mutation.ReturnedAmount(); ok {
 		_spec.SetField(order.FieldReturnedAmount, field.TypeInt64, value)
 		_node.ReturnedAmount = value
 	}
-	if value, ok := _c.mutation.Payments(); ok {
-		_spec.SetField(order.FieldPayments, field.TypeJSON, value)
-		_node.Payments = value
+	if value, ok := _c.mutation.CouponCodes(); ok {
+		_spec.SetField(order.FieldCouponCodes, field.TypeJSON, value)
+		_node.CouponCodes = value
+	}
+	if value, ok := _c.mutation.PrivateSealed(); ok {
+		_spec.SetField(order.FieldPrivateSealed, field.TypeBytes, value)
+		_node.PrivateSealed = &value
+	}
+	if value, ok := _c.mutation.PayBy(); ok {
+		_spec.SetField(order.FieldPayBy, field.TypeTime, value)
+		_node.PayBy = &value
+	}
+	if value, ok := _c.mutation.PaidAt(); ok {
+		_spec.SetField(order.FieldPaidAt, field.TypeTime, value)
+		_node.PaidAt = &value
+	}
+	if value, ok := _c.mutation.CompletedAt(); ok {
+		_spec.SetField(order.FieldCompletedAt, field.TypeTime, value)
+		_node.CompletedAt = &value
+	}
+	if value, ok := _c.mutation.CancelledAt(); ok {
+		_spec.SetField(order.FieldCancelledAt, field.TypeTime, value)
+		_node.CancelledAt = &value
+	}
+	if value, ok := _c.mutation.ExchangeOfID(); ok {
+		_spec.SetField(order.FieldExchangeOfID, field.TypeUUID, value)
+		_node.ExchangeOfID = &value
 	}
 	if value, ok := _c.mutation.CustomFields(); ok {
 		_spec.SetField(order.FieldCustomFields, field.TypeJSON, value)
@@ -575,6 +868,70 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderreturn.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.PaymentsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentsTable,
+			Columns: []string{order.PaymentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderpayment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ShipmentsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ShipmentsTable,
+			Columns: []string{order.ShipmentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(shipment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ChangesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ChangesTable,
+			Columns: []string{order.ChangesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderchange.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

@@ -14,10 +14,13 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderchange"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderpayment"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
-	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 )
 
 // OrderUpdate is the builder for updating Order entities.
@@ -142,6 +145,20 @@ func (_u *OrderUpdate) SetNillableStatus(v *order.Status) *OrderUpdate {
 	return _u
 }
 
+// SetFulfilment sets the "fulfilment" field.
+func (_u *OrderUpdate) SetFulfilment(v order.Fulfilment) *OrderUpdate {
+	_u.mutation.SetFulfilment(v)
+	return _u
+}
+
+// SetNillableFulfilment sets the "fulfilment" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableFulfilment(v *order.Fulfilment) *OrderUpdate {
+	if v != nil {
+		_u.SetFulfilment(*v)
+	}
+	return _u
+}
+
 // SetCurrency sets the "currency" field.
 func (_u *OrderUpdate) SetCurrency(v string) *OrderUpdate {
 	_u.mutation.SetCurrency(v)
@@ -226,6 +243,48 @@ func (_u *OrderUpdate) AddUnitCount(v int64) *OrderUpdate {
 	return _u
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (_u *OrderUpdate) SetDiscountAmount(v int64) *OrderUpdate {
+	_u.mutation.ResetDiscountAmount()
+	_u.mutation.SetDiscountAmount(v)
+	return _u
+}
+
+// SetNillableDiscountAmount sets the "discount_amount" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableDiscountAmount(v *int64) *OrderUpdate {
+	if v != nil {
+		_u.SetDiscountAmount(*v)
+	}
+	return _u
+}
+
+// AddDiscountAmount adds value to the "discount_amount" field.
+func (_u *OrderUpdate) AddDiscountAmount(v int64) *OrderUpdate {
+	_u.mutation.AddDiscountAmount(v)
+	return _u
+}
+
+// SetShippingAmount sets the "shipping_amount" field.
+func (_u *OrderUpdate) SetShippingAmount(v int64) *OrderUpdate {
+	_u.mutation.ResetShippingAmount()
+	_u.mutation.SetShippingAmount(v)
+	return _u
+}
+
+// SetNillableShippingAmount sets the "shipping_amount" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableShippingAmount(v *int64) *OrderUpdate {
+	if v != nil {
+		_u.SetShippingAmount(*v)
+	}
+	return _u
+}
+
+// AddShippingAmount adds value to the "shipping_amount" field.
+func (_u *OrderUpdate) AddShippingAmount(v int64) *OrderUpdate {
+	_u.mutation.AddShippingAmount(v)
+	return _u
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (_u *OrderUpdate) SetTotalAmount(v int64) *OrderUpdate {
 	_u.mutation.ResetTotalAmount()
@@ -244,6 +303,48 @@ func (_u *OrderUpdate) SetNillableTotalAmount(v *int64) *OrderUpdate {
 // AddTotalAmount adds value to the "total_amount" field.
 func (_u *OrderUpdate) AddTotalAmount(v int64) *OrderUpdate {
 	_u.mutation.AddTotalAmount(v)
+	return _u
+}
+
+// SetPaidAmount sets the "paid_amount" field.
+func (_u *OrderUpdate) SetPaidAmount(v int64) *OrderUpdate {
+	_u.mutation.ResetPaidAmount()
+	_u.mutation.SetPaidAmount(v)
+	return _u
+}
+
+// SetNillablePaidAmount sets the "paid_amount" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillablePaidAmount(v *int64) *OrderUpdate {
+	if v != nil {
+		_u.SetPaidAmount(*v)
+	}
+	return _u
+}
+
+// AddPaidAmount adds value to the "paid_amount" field.
+func (_u *OrderUpdate) AddPaidAmount(v int64) *OrderUpdate {
+	_u.mutation.AddPaidAmount(v)
+	return _u
+}
+
+// SetRefundedAmount sets the "refunded_amount" field.
+func (_u *OrderUpdate) SetRefundedAmount(v int64) *OrderUpdate {
+	_u.mutation.ResetRefundedAmount()
+	_u.mutation.SetRefundedAmount(v)
+	return _u
+}
+
+// SetNillableRefundedAmount sets the "refunded_amount" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableRefundedAmount(v *int64) *OrderUpdate {
+	if v != nil {
+		_u.SetRefundedAmount(*v)
+	}
+	return _u
+}
+
+// AddRefundedAmount adds value to the "refunded_amount" field.
+func (_u *OrderUpdate) AddRefundedAmount(v int64) *OrderUpdate {
+	_u.mutation.AddRefundedAmount(v)
 	return _u
 }
 
@@ -268,21 +369,113 @@ func (_u *OrderUpdate) AddReturnedAmount(v int64) *OrderUpdate {
 	return _u
 }
 
-// SetPayments sets the "payments" field.
-func (_u *OrderUpdate) SetPayments(v []schema.Payment) *OrderUpdate {
-	_u.mutation.SetPayments(v)
+// SetCouponCodes sets the "coupon_codes" field.
+func (_u *OrderUpdate) SetCouponCodes(v []string) *OrderUpdate {
+	_u.mutation.SetCouponCodes(v)
 	return _u
 }
 
-// AppendPayments appends value to the "payments" field.
-func (_u *OrderUpdate) AppendPayments(v []schema.Payment) *OrderUpdate {
-	_u.mutation.AppendPayments(v)
+// AppendCouponCodes appends value to the "coupon_codes" field.
+func (_u *OrderUpdate) AppendCouponCodes(v []string) *OrderUpdate {
+	_u.mutation.AppendCouponCodes(v)
 	return _u
 }
 
-// ClearPayments clears the value of the "payments" field.
-func (_u *OrderUpdate) ClearPayments() *OrderUpdate {
-	_u.mutation.ClearPayments()
+// ClearCouponCodes clears the value of the "coupon_codes" field.
+func (_u *OrderUpdate) ClearCouponCodes() *OrderUpdate {
+	_u.mutation.ClearCouponCodes()
+	return _u
+}
+
+// SetPrivateSealed sets the "private_sealed" field.
+func (_u *OrderUpdate) SetPrivateSealed(v []byte) *OrderUpdate {
+	_u.mutation.SetPrivateSealed(v)
+	return _u
+}
+
+// ClearPrivateSealed clears the value of the "private_sealed" field.
+func (_u *OrderUpdate) ClearPrivateSealed() *OrderUpdate {
+	_u.mutation.ClearPrivateSealed()
+	return _u
+}
+
+// SetPayBy sets the "pay_by" field.
+func (_u *OrderUpdate) SetPayBy(v time.Time) *OrderUpdate {
+	_u.mutation.SetPayBy(v)
+	return _u
+}
+
+// SetNillablePayBy sets the "pay_by" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillablePayBy(v *time.Time) *OrderUpdate {
+	if v != nil {
+		_u.SetPayBy(*v)
+	}
+	return _u
+}
+
+// ClearPayBy clears the value of the "pay_by" field.
+func (_u *OrderUpdate) ClearPayBy() *OrderUpdate {
+	_u.mutation.ClearPayBy()
+	return _u
+}
+
+// SetPaidAt sets the "paid_at" field.
+func (_u *OrderUpdate) SetPaidAt(v time.Time) *OrderUpdate {
+	_u.mutation.SetPaidAt(v)
+	return _u
+}
+
+// SetNillablePaidAt sets the "paid_at" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillablePaidAt(v *time.Time) *OrderUpdate {
+	if v != nil {
+		_u.SetPaidAt(*v)
+	}
+	return _u
+}
+
+// ClearPaidAt clears the value of the "paid_at" field.
+func (_u *OrderUpdate) ClearPaidAt() *OrderUpdate {
+	_u.mutation.ClearPaidAt()
+	return _u
+}
+
+// SetCompletedAt sets the "completed_at" field.
+func (_u *OrderUpdate) SetCompletedAt(v time.Time) *OrderUpdate {
+	_u.mutation.SetCompletedAt(v)
+	return _u
+}
+
+// SetNillableCompletedAt sets the "completed_at" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableCompletedAt(v *time.Time) *OrderUpdate {
+	if v != nil {
+		_u.SetCompletedAt(*v)
+	}
+	return _u
+}
+
+// ClearCompletedAt clears the value of the "completed_at" field.
+func (_u *OrderUpdate) ClearCompletedAt() *OrderUpdate {
+	_u.mutation.ClearCompletedAt()
+	return _u
+}
+
+// SetCancelledAt sets the "cancelled_at" field.
+func (_u *OrderUpdate) SetCancelledAt(v time.Time) *OrderUpdate {
+	_u.mutation.SetCancelledAt(v)
+	return _u
+}
+
+// SetNillableCancelledAt sets the "cancelled_at" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableCancelledAt(v *time.Time) *OrderUpdate {
+	if v != nil {
+		_u.SetCancelledAt(*v)
+	}
+	return _u
+}
+
+// ClearCancelledAt clears the value of the "cancelled_at" field.
+func (_u *OrderUpdate) ClearCancelledAt() *OrderUpdate {
+	_u.mutation.ClearCancelledAt()
 	return _u
 }
 
@@ -363,6 +556,66 @@ func (_u *OrderUpdate) AddReturns(v ...*OrderReturn) *OrderUpdate {
 	return _u.AddReturnIDs(ids...)
 }
 
+// AddPaymentIDs adds the "payments" edge to the OrderPayment entity by IDs.
+func (_u *OrderUpdate) AddPaymentIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.AddPaymentIDs(ids...)
+	return _u
+}
+
+// AddPayments adds the "payments" edges to the OrderPayment entity.
+func (_u *OrderUpdate) AddPayments(v ...*OrderPayment) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPaymentIDs(ids...)
+}
+
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by IDs.
+func (_u *OrderUpdate) AddRefundIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the OrderRefund entity.
+func (_u *OrderUpdate) AddRefunds(v ...*OrderRefund) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
+// AddShipmentIDs adds the "shipments" edge to the Shipment entity by IDs.
+func (_u *OrderUpdate) AddShipmentIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.AddShipmentIDs(ids...)
+	return _u
+}
+
+// AddShipments adds the "shipments" edges to the Shipment entity.
+func (_u *OrderUpdate) AddShipments(v ...*Shipment) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddShipmentIDs(ids...)
+}
+
+// AddChangeIDs adds the "changes" edge to the OrderChange entity by IDs.
+func (_u *OrderUpdate) AddChangeIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.AddChangeIDs(ids...)
+	return _u
+}
+
+// AddChanges adds the "changes" edges to the OrderChange entity.
+func (_u *OrderUpdate) AddChanges(v ...*OrderChange) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddChangeIDs(ids...)
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdate) Mutation() *OrderMutation {
 	return _u.mutation
@@ -410,6 +663,90 @@ func (_u *OrderUpdate) RemoveReturns(v ...*OrderReturn) *OrderUpdate {
 	return _u.RemoveReturnIDs(ids...)
 }
 
+// ClearPayments clears all "payments" edges to the OrderPayment entity.
+func (_u *OrderUpdate) ClearPayments() *OrderUpdate {
+	_u.mutation.ClearPayments()
+	return _u
+}
+
+// RemovePaymentIDs removes the "payments" edge to OrderPayment entities by IDs.
+func (_u *OrderUpdate) RemovePaymentIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.RemovePaymentIDs(ids...)
+	return _u
+}
+
+// RemovePayments removes "payments" edges to OrderPayment entities.
+func (_u *OrderUpdate) RemovePayments(v ...*OrderPayment) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePaymentIDs(ids...)
+}
+
+// ClearRefunds clears all "refunds" edges to the OrderRefund entity.
+func (_u *OrderUpdate) ClearRefunds() *OrderUpdate {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to OrderRefund entities by IDs.
+func (_u *OrderUpdate) RemoveRefundIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to OrderRefund entities.
+func (_u *OrderUpdate) RemoveRefunds(v ...*OrderRefund) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
+}
+
+// ClearShipments clears all "shipments" edges to the Shipment entity.
+func (_u *OrderUpdate) ClearShipments() *OrderUpdate {
+	_u.mutation.ClearShipments()
+	return _u
+}
+
+// RemoveShipmentIDs removes the "shipments" edge to Shipment entities by IDs.
+func (_u *OrderUpdate) RemoveShipmentIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.RemoveShipmentIDs(ids...)
+	return _u
+}
+
+// RemoveShipments removes "shipments" edges to Shipment entities.
+func (_u *OrderUpdate) RemoveShipments(v ...*Shipment) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveShipmentIDs(ids...)
+}
+
+// ClearChanges clears all "changes" edges to the OrderChange entity.
+func (_u *OrderUpdate) ClearChanges() *OrderUpdate {
+	_u.mutation.ClearChanges()
+	return _u
+}
+
+// RemoveChangeIDs removes the "changes" edge to OrderChange entities by IDs.
+func (_u *OrderUpdate) RemoveChangeIDs(ids ...uuid.UUID) *OrderUpdate {
+	_u.mutation.RemoveChangeIDs(ids...)
+	return _u
+}
+
+// RemoveChanges removes "changes" edges to OrderChange entities.
+func (_u *OrderUpdate) RemoveChanges(v ...*OrderChange) *OrderUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveChangeIDs(ids...)
+}
+
 // Save executes the query and returns the number of nodes affected by the update operation.
 func (_u *OrderUpdate) Save(ctx context.Context) (int, error) {
 	return withHooks(ctx, _u.sqlSave, _u.mutation, _u.hooks)
@@ -452,6 +789,11 @@ func (_u *OrderUpdate) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := order.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "Order.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Fulfilment(); ok {
+		if err := order.FulfilmentValidator(v); err != nil {
+			return &ValidationError{Name: "fulfilment", err: fmt.Errorf(`commerce: validator failed for field "Order.fulfilment": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Currency(); ok {
@@ -510,6 +852,9 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(order.FieldStatus, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.Fulfilment(); ok {
+		_spec.SetField(order.FieldFulfilment, field.TypeEnum, value)
+	}
 	if value, ok := _u.mutation.Currency(); ok {
 		_spec.SetField(order.FieldCurrency, field.TypeString, value)
 	}
@@ -531,11 +876,35 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedUnitCount(); ok {
 		_spec.AddField(order.FieldUnitCount, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.DiscountAmount(); ok {
+		_spec.SetField(order.FieldDiscountAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDiscountAmount(); ok {
+		_spec.AddField(order.FieldDiscountAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ShippingAmount(); ok {
+		_spec.SetField(order.FieldShippingAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedShippingAmount(); ok {
+		_spec.AddField(order.FieldShippingAmount, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.TotalAmount(); ok {
 		_spec.SetField(order.FieldTotalAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedTotalAmount(); ok {
 		_spec.AddField(order.FieldTotalAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PaidAmount(); ok {
+		_spec.SetField(order.FieldPaidAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedPaidAmount(); ok {
+		_spec.AddField(order.FieldPaidAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.RefundedAmount(); ok {
+		_spec.SetField(order.FieldRefundedAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefundedAmount(); ok {
+		_spec.AddField(order.FieldRefundedAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.ReturnedAmount(); ok {
 		_spec.SetField(order.FieldReturnedAmount, field.TypeInt64, value)
@@ -543,16 +912,49 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedReturnedAmount(); ok {
 		_spec.AddField(order.FieldReturnedAmount, field.TypeInt64, value)
 	}
-	if value, ok := _u.mutation.Payments(); ok {
-		_spec.SetField(order.FieldPayments, field.TypeJSON, value)
+	if value, ok := _u.mutation.CouponCodes(); ok {
+		_spec.SetField(order.FieldCouponCodes, field.TypeJSON, value)
 	}
-	if value, ok := _u.mutation.AppendedPayments(); ok {
+	if value, ok := _u.mutation.AppendedCouponCodes(); ok {
 		_spec.AddModifier(func(u *sql.UpdateBuilder) {
-			sqljson.Append(u, order.FieldPayments, value)
+			sqljson.Append(u, order.FieldCouponCodes, value)
 		})
 	}
-	if _u.mutation.PaymentsCleared() {
-		_spec.ClearField(order.FieldPayments, field.TypeJSON)
+	if _u.mutation.CouponCodesCleared() {
+		_spec.ClearField(order.FieldCouponCodes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.PrivateSealed(); ok {
+		_spec.SetField(order.FieldPrivateSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.PrivateSealedCleared() {
+		_spec.ClearField(order.FieldPrivateSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.PayBy(); ok {
+		_spec.SetField(order.FieldPayBy, field.TypeTime, value)
+	}
+	if _u.mutation.PayByCleared() {
+		_spec.ClearField(order.FieldPayBy, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PaidAt(); ok {
+		_spec.SetField(order.FieldPaidAt, field.TypeTime, value)
+	}
+	if _u.mutation.PaidAtCleared() {
+		_spec.ClearField(order.FieldPaidAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CompletedAt(); ok {
+		_spec.SetField(order.FieldCompletedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CompletedAtCleared() {
+		_spec.ClearField(order.FieldCompletedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CancelledAt(); ok {
+		_spec.SetField(order.FieldCancelledAt, field.TypeTime, value)
+	}
+	if _u.mutation.CancelledAtCleared() {
+		_spec.ClearField(order.FieldCancelledAt, field.TypeTime)
+	}
+	if _u.mutation.ExchangeOfIDCleared() {
+		_spec.ClearField(order.FieldExchangeOfID, field.TypeUUID)
 	}
 	if value, ok := _u.mutation.CustomFields(); ok {
 		_spec.SetField(order.FieldCustomFields, field.TypeJSON, value)
@@ -652,6 +1054,186 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderreturn.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PaymentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentsTable,
+			Columns: []string{order.PaymentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderpayment.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPaymentsIDs(); len(nodes) > 0 && !_u.mutation.PaymentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentsTable,
+			Columns: []string{order.PaymentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderpayment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PaymentsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentsTable,
+			Columns: []string{order.PaymentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderpayment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ShipmentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ShipmentsTable,
+			Columns: []string{order.ShipmentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(shipment.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedShipmentsIDs(); len(nodes) > 0 && !_u.mutation.ShipmentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ShipmentsTable,
+			Columns: []string{order.ShipmentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(shipment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ShipmentsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ShipmentsTable,
+			Columns: []string{order.ShipmentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(shipment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ChangesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ChangesTable,
+			Columns: []string{order.ChangesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderchange.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedChangesIDs(); len(nodes) > 0 && !_u.mutation.ChangesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ChangesTable,
+			Columns: []string{order.ChangesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderchange.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ChangesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ChangesTable,
+			Columns: []string{order.ChangesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderchange.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {
@@ -789,6 +1371,20 @@ func (_u *OrderUpdateOne) SetNillableStatus(v *order.Status) *OrderUpdateOne {
 	return _u
 }
 
+// SetFulfilment sets the "fulfilment" field.
+func (_u *OrderUpdateOne) SetFulfilment(v order.Fulfilment) *OrderUpdateOne {
+	_u.mutation.SetFulfilment(v)
+	return _u
+}
+
+// SetNillableFulfilment sets the "fulfilment" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableFulfilment(v *order.Fulfilment) *OrderUpdateOne {
+	if v != nil {
+		_u.SetFulfilment(*v)
+	}
+	return _u
+}
+
 // SetCurrency sets the "currency" field.
 func (_u *OrderUpdateOne) SetCurrency(v string) *OrderUpdateOne {
 	_u.mutation.SetCurrency(v)
@@ -873,6 +1469,48 @@ func (_u *OrderUpdateOne) AddUnitCount(v int64) *OrderUpdateOne {
 	return _u
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (_u *OrderUpdateOne) SetDiscountAmount(v int64) *OrderUpdateOne {
+	_u.mutation.ResetDiscountAmount()
+	_u.mutation.SetDiscountAmount(v)
+	return _u
+}
+
+// SetNillableDiscountAmount sets the "discount_amount" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableDiscountAmount(v *int64) *OrderUpdateOne {
+	if v != nil {
+		_u.SetDiscountAmount(*v)
+	}
+	return _u
+}
+
+// AddDiscountAmount adds value to the "discount_amount" field.
+func (_u *OrderUpdateOne) AddDiscountAmount(v int64) *OrderUpdateOne {
+	_u.mutation.AddDiscountAmount(v)
+	return _u
+}
+
+// SetShippingAmount sets the "shipping_amount" field.
+func (_u *OrderUpdateOne) SetShippingAmount(v int64) *OrderUpdateOne {
+	_u.mutation.ResetShippingAmount()
+	_u.mutation.SetShippingAmount(v)
+	return _u
+}
+
+// SetNillableShippingAmount sets the "shipping_amount" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableShippingAmount(v *int64) *OrderUpdateOne {
+	if v != nil {
+		_u.SetShippingAmount(*v)
+	}
+	return _u
+}
+
+// AddShippingAmount adds value to the "shipping_amount" field.
+func (_u *OrderUpdateOne) AddShippingAmount(v int64) *OrderUpdateOne {
+	_u.mutation.AddShippingAmount(v)
+	return _u
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (_u *OrderUpdateOne) SetTotalAmount(v int64) *OrderUpdateOne {
 	_u.mutation.ResetTotalAmount()
@@ -891,6 +1529,48 @@ func (_u *OrderUpdateOne) SetNillableTotalAmount(v *int64) *OrderUpdateOne {
 // AddTotalAmount adds value to the "total_amount" field.
 func (_u *OrderUpdateOne) AddTotalAmount(v int64) *OrderUpdateOne {
 	_u.mutation.AddTotalAmount(v)
+	return _u
+}
+
+// SetPaidAmount sets the "paid_amount" field.
+func (_u *OrderUpdateOne) SetPaidAmount(v int64) *OrderUpdateOne {
+	_u.mutation.ResetPaidAmount()
+	_u.mutation.SetPaidAmount(v)
+	return _u
+}
+
+// SetNillablePaidAmount sets the "paid_amount" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillablePaidAmount(v *int64) *OrderUpdateOne {
+	if v != nil {
+		_u.SetPaidAmount(*v)
+	}
+	return _u
+}
+
+// AddPaidAmount adds value to the "paid_amount" field.
+func (_u *OrderUpdateOne) AddPaidAmount(v int64) *OrderUpdateOne {
+	_u.mutation.AddPaidAmount(v)
+	return _u
+}
+
+// SetRefundedAmount sets the "refunded_amount" field.
+func (_u *OrderUpdateOne) SetRefundedAmount(v int64) *OrderUpdateOne {
+	_u.mutation.ResetRefundedAmount()
+	_u.mutation.SetRefundedAmount(v)
+	return _u
+}
+
+// SetNillableRefundedAmount sets the "refunded_amount" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableRefundedAmount(v *int64) *OrderUpdateOne {
+	if v != nil {
+		_u.SetRefundedAmount(*v)
+	}
+	return _u
+}
+
+// AddRefundedAmount adds value to the "refunded_amount" field.
+func (_u *OrderUpdateOne) AddRefundedAmount(v int64) *OrderUpdateOne {
+	_u.mutation.AddRefundedAmount(v)
 	return _u
 }
 
@@ -915,21 +1595,113 @@ func (_u *OrderUpdateOne) AddReturnedAmount(v int64) *OrderUpdateOne {
 	return _u
 }
 
-// SetPayments sets the "payments" field.
-func (_u *OrderUpdateOne) SetPayments(v []schema.Payment) *OrderUpdateOne {
-	_u.mutation.SetPayments(v)
+// SetCouponCodes sets the "coupon_codes" field.
+func (_u *OrderUpdateOne) SetCouponCodes(v []string) *OrderUpdateOne {
+	_u.mutation.SetCouponCodes(v)
 	return _u
 }
 
-// AppendPayments appends value to the "payments" field.
-func (_u *OrderUpdateOne) AppendPayments(v []schema.Payment) *OrderUpdateOne {
-	_u.mutation.AppendPayments(v)
+// AppendCouponCodes appends value to the "coupon_codes" field.
+func (_u *OrderUpdateOne) AppendCouponCodes(v []string) *OrderUpdateOne {
+	_u.mutation.AppendCouponCodes(v)
 	return _u
 }
 
-// ClearPayments clears the value of the "payments" field.
-func (_u *OrderUpdateOne) ClearPayments() *OrderUpdateOne {
-	_u.mutation.ClearPayments()
+// ClearCouponCodes clears the value of the "coupon_codes" field.
+func (_u *OrderUpdateOne) ClearCouponCodes() *OrderUpdateOne {
+	_u.mutation.ClearCouponCodes()
+	return _u
+}
+
+// SetPrivateSealed sets the "private_sealed" field.
+func (_u *OrderUpdateOne) SetPrivateSealed(v []byte) *OrderUpdateOne {
+	_u.mutation.SetPrivateSealed(v)
+	return _u
+}
+
+// ClearPrivateSealed clears the value of the "private_sealed" field.
+func (_u *OrderUpdateOne) ClearPrivateSealed() *OrderUpdateOne {
+	_u.mutation.ClearPrivateSealed()
+	return _u
+}
+
+// SetPayBy sets the "pay_by" field.
+func (_u *OrderUpdateOne) SetPayBy(v time.Time) *OrderUpdateOne {
+	_u.mutation.SetPayBy(v)
+	return _u
+}
+
+// SetNillablePayBy sets the "pay_by" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillablePayBy(v *time.Time) *OrderUpdateOne {
+	if v != nil {
+		_u.SetPayBy(*v)
+	}
+	return _u
+}
+
+// ClearPayBy clears the value of the "pay_by" field.
+func (_u *OrderUpdateOne) ClearPayBy() *OrderUpdateOne {
+	_u.mutation.ClearPayBy()
+	return _u
+}
+
+// SetPaidAt sets the "paid_at" field.
+func (_u *OrderUpdateOne) SetPaidAt(v time.Time) *OrderUpdateOne {
+	_u.mutation.SetPaidAt(v)
+	return _u
+}
+
+// SetNillablePaidAt sets the "paid_at" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillablePaidAt(v *time.Time) *OrderUpdateOne {
+	if v != nil {
+		_u.SetPaidAt(*v)
+	}
+	return _u
+}
+
+// ClearPaidAt clears the value of the "paid_at" field.
+func (_u *OrderUpdateOne) ClearPaidAt() *OrderUpdateOne {
+	_u.mutation.ClearPaidAt()
+	return _u
+}
+
+// SetCompletedAt sets the "completed_at" field.
+func (_u *OrderUpdateOne) SetCompletedAt(v time.Time) *OrderUpdateOne {
+	_u.mutation.SetCompletedAt(v)
+	return _u
+}
+
+// SetNillableCompletedAt sets the "completed_at" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableCompletedAt(v *time.Time) *OrderUpdateOne {
+	if v != nil {
+		_u.SetCompletedAt(*v)
+	}
+	return _u
+}
+
+// ClearCompletedAt clears the value of the "completed_at" field.
+func (_u *OrderUpdateOne) ClearCompletedAt() *OrderUpdateOne {
+	_u.mutation.ClearCompletedAt()
+	return _u
+}
+
+// SetCancelledAt sets the "cancelled_at" field.
+func (_u *OrderUpdateOne) SetCancelledAt(v time.Time) *OrderUpdateOne {
+	_u.mutation.SetCancelledAt(v)
+	return _u
+}
+
+// SetNillableCancelledAt sets the "cancelled_at" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableCancelledAt(v *time.Time) *OrderUpdateOne {
+	if v != nil {
+		_u.SetCancelledAt(*v)
+	}
+	return _u
+}
+
+// ClearCancelledAt clears the value of the "cancelled_at" field.
+func (_u *OrderUpdateOne) ClearCancelledAt() *OrderUpdateOne {
+	_u.mutation.ClearCancelledAt()
 	return _u
 }
 
@@ -1010,6 +1782,66 @@ func (_u *OrderUpdateOne) AddReturns(v ...*OrderReturn) *OrderUpdateOne {
 	return _u.AddReturnIDs(ids...)
 }
 
+// AddPaymentIDs adds the "payments" edge to the OrderPayment entity by IDs.
+func (_u *OrderUpdateOne) AddPaymentIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.AddPaymentIDs(ids...)
+	return _u
+}
+
+// AddPayments adds the "payments" edges to the OrderPayment entity.
+func (_u *OrderUpdateOne) AddPayments(v ...*OrderPayment) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPaymentIDs(ids...)
+}
+
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by IDs.
+func (_u *OrderUpdateOne) AddRefundIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the OrderRefund entity.
+func (_u *OrderUpdateOne) AddRefunds(v ...*OrderRefund) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
+// AddShipmentIDs adds the "shipments" edge to the Shipment entity by IDs.
+func (_u *OrderUpdateOne) AddShipmentIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.AddShipmentIDs(ids...)
+	return _u
+}
+
+// AddShipments adds the "shipments" edges to the Shipment entity.
+func (_u *OrderUpdateOne) AddShipments(v ...*Shipment) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddShipmentIDs(ids...)
+}
+
+// AddChangeIDs adds the "changes" edge to the OrderChange entity by IDs.
+func (_u *OrderUpdateOne) AddChangeIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.AddChangeIDs(ids...)
+	return _u
+}
+
+// AddChanges adds the "changes" edges to the OrderChange entity.
+func (_u *OrderUpdateOne) AddChanges(v ...*OrderChange) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddChangeIDs(ids...)
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdateOne) Mutation() *OrderMutation {
 	return _u.mutation
@@ -1055,6 +1887,90 @@ func (_u *OrderUpdateOne) RemoveReturns(v ...*OrderReturn) *OrderUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveReturnIDs(ids...)
+}
+
+// ClearPayments clears all "payments" edges to the OrderPayment entity.
+func (_u *OrderUpdateOne) ClearPayments() *OrderUpdateOne {
+	_u.mutation.ClearPayments()
+	return _u
+}
+
+// RemovePaymentIDs removes the "payments" edge to OrderPayment entities by IDs.
+func (_u *OrderUpdateOne) RemovePaymentIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.RemovePaymentIDs(ids...)
+	return _u
+}
+
+// RemovePayments removes "payments" edges to OrderPayment entities.
+func (_u *OrderUpdateOne) RemovePayments(v ...*OrderPayment) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePaymentIDs(ids...)
+}
+
+// ClearRefunds clears all "refunds" edges to the OrderRefund entity.
+func (_u *OrderUpdateOne) ClearRefunds() *OrderUpdateOne {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to OrderRefund entities by IDs.
+func (_u *OrderUpdateOne) RemoveRefundIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to OrderRefund entities.
+func (_u *OrderUpdateOne) RemoveRefunds(v ...*OrderRefund) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
+}
+
+// ClearShipments clears all "shipments" edges to the Shipment entity.
+func (_u *OrderUpdateOne) ClearShipments() *OrderUpdateOne {
+	_u.mutation.ClearShipments()
+	return _u
+}
+
+// RemoveShipmentIDs removes the "shipments" edge to Shipment entities by IDs.
+func (_u *OrderUpdateOne) RemoveShipmentIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.RemoveShipmentIDs(ids...)
+	return _u
+}
+
+// RemoveShipments removes "shipments" edges to Shipment entities.
+func (_u *OrderUpdateOne) RemoveShipments(v ...*Shipment) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveShipmentIDs(ids...)
+}
+
+// ClearChanges clears all "changes" edges to the OrderChange entity.
+func (_u *OrderUpdateOne) ClearChanges() *OrderUpdateOne {
+	_u.mutation.ClearChanges()
+	return _u
+}
+
+// RemoveChangeIDs removes the "changes" edge to OrderChange entities by IDs.
+func (_u *OrderUpdateOne) RemoveChangeIDs(ids ...uuid.UUID) *OrderUpdateOne {
+	_u.mutation.RemoveChangeIDs(ids...)
+	return _u
+}
+
+// RemoveChanges removes "changes" edges to OrderChange entities.
+func (_u *OrderUpdateOne) RemoveChanges(v ...*OrderChange) *OrderUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveChangeIDs(ids...)
 }
 
 // Where appends a list predicates to the OrderUpdate builder.
@@ -1112,6 +2028,11 @@ func (_u *OrderUpdateOne) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := order.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "Order.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Fulfilment(); ok {
+		if err := order.FulfilmentValidator(v); err != nil {
+			return &ValidationError{Name: "fulfilment", err: fmt.Errorf(`commerce: validator failed for field "Order.fulfilment": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Currency(); ok {
@@ -1187,6 +2108,9 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(order.FieldStatus, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.Fulfilment(); ok {
+		_spec.SetField(order.FieldFulfilment, field.TypeEnum, value)
+	}
 	if value, ok := _u.mutation.Currency(); ok {
 		_spec.SetField(order.FieldCurrency, field.TypeString, value)
 	}
@@ -1208,11 +2132,35 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	if value, ok := _u.mutation.AddedUnitCount(); ok {
 		_spec.AddField(order.FieldUnitCount, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.DiscountAmount(); ok {
+		_spec.SetField(order.FieldDiscountAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDiscountAmount(); ok {
+		_spec.AddField(order.FieldDiscountAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ShippingAmount(); ok {
+		_spec.SetField(order.FieldShippingAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedShippingAmount(); ok {
+		_spec.AddField(order.FieldShippingAmount, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.TotalAmount(); ok {
 		_spec.SetField(order.FieldTotalAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedTotalAmount(); ok {
 		_spec.AddField(order.FieldTotalAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PaidAmount(); ok {
+		_spec.SetField(order.FieldPaidAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedPaidAmount(); ok {
+		_spec.AddField(order.FieldPaidAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.RefundedAmount(); ok {
+		_spec.SetField(order.FieldRefundedAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefundedAmount(); ok {
+		_spec.AddField(order.FieldRefundedAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.ReturnedAmount(); ok {
 		_spec.SetField(order.FieldReturnedAmount, field.TypeInt64, value)
@@ -1220,16 +2168,49 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	if value, ok := _u.mutation.AddedReturnedAmount(); ok {
 		_spec.AddField(order.FieldReturnedAmount, field.TypeInt64, value)
 	}
-	if value, ok := _u.mutation.Payments(); ok {
-		_spec.SetField(order.FieldPayments, field.TypeJSON, value)
+	if value, ok := _u.mutation.CouponCodes(); ok {
+		_spec.SetField(order.FieldCouponCodes, field.TypeJSON, value)
 	}
-	if value, ok := _u.mutation.AppendedPayments(); ok {
+	if value, ok := _u.mutation.AppendedCouponCodes(); ok {
 		_spec.AddModifier(func(u *sql.UpdateBuilder) {
-			sqljson.Append(u, order.FieldPayments, value)
+			sqljson.Append(u, order.FieldCouponCodes, value)
 		})
 	}
-	if _u.mutation.PaymentsCleared() {
-		_spec.ClearField(order.FieldPayments, field.TypeJSON)
+	if _u.mutation.CouponCodesCleared() {
+		_spec.ClearField(order.FieldCouponCodes, field.TypeJSON)
+	}
+	if value, ok := _u.mutation.PrivateSealed(); ok {
+		_spec.SetField(order.FieldPrivateSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.PrivateSealedCleared() {
+		_spec.ClearField(order.FieldPrivateSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.PayBy(); ok {
+		_spec.SetField(order.FieldPayBy, field.TypeTime, value)
+	}
+	if _u.mutation.PayByCleared() {
+		_spec.ClearField(order.FieldPayBy, field.TypeTime)
+	}
+	if value, ok := _u.mutation.PaidAt(); ok {
+		_spec.SetField(order.FieldPaidAt, field.TypeTime, value)
+	}
+	if _u.mutation.PaidAtCleared() {
+		_spec.ClearField(order.FieldPaidAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CompletedAt(); ok {
+		_spec.SetField(order.FieldCompletedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CompletedAtCleared() {
+		_spec.ClearField(order.FieldCompletedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.CancelledAt(); ok {
+		_spec.SetField(order.FieldCancelledAt, field.TypeTime, value)
+	}
+	if _u.mutation.CancelledAtCleared() {
+		_spec.ClearField(order.FieldCancelledAt, field.TypeTime)
+	}
+	if _u.mutation.ExchangeOfIDCleared() {
+		_spec.ClearField(order.FieldExchangeOfID, field.TypeUUID)
 	}
 	if value, ok := _u.mutation.CustomFields(); ok {
 		_spec.SetField(order.FieldCustomFields, field.TypeJSON, value)
@@ -1329,6 +2310,186 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderreturn.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PaymentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentsTable,
+			Columns: []string{order.PaymentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderpayment.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPaymentsIDs(); len(nodes) > 0 && !_u.mutation.PaymentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentsTable,
+			Columns: []string{order.PaymentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderpayment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PaymentsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentsTable,
+			Columns: []string{order.PaymentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderpayment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ShipmentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ShipmentsTable,
+			Columns: []string{order.ShipmentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(shipment.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedShipmentsIDs(); len(nodes) > 0 && !_u.mutation.ShipmentsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ShipmentsTable,
+			Columns: []string{order.ShipmentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(shipment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ShipmentsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ShipmentsTable,
+			Columns: []string{order.ShipmentsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(shipment.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ChangesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ChangesTable,
+			Columns: []string{order.ChangesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderchange.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedChangesIDs(); len(nodes) > 0 && !_u.mutation.ChangesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ChangesTable,
+			Columns: []string{order.ChangesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderchange.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ChangesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.ChangesTable,
+			Columns: []string{order.ChangesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderchange.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

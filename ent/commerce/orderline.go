@@ -34,9 +34,19 @@ type OrderLine struct {
 	Quantity int64 `json:"quantity,omitempty"`
 	// UnitPriceAmount holds the value of the "unit_price_amount" field.
 	UnitPriceAmount int64 `json:"unit_price_amount,omitempty"`
-	// TotalAmount holds the value of the "total_amount" field.
+	// DiscountAmount holds the value of the "discount_amount" field.
+	DiscountAmount int64 `json:"discount_amount,omitempty"`
+	// quantity by unit price, less the discount
 	TotalAmount int64 `json:"total_amount,omitempty"`
-	// ReturnedQuantity holds the value of the "returned_quantity" field.
+	// in basis points, contained in the amounts; for invoices
+	TaxRate int `json:"tax_rate,omitempty"`
+	// where the price came from; null: the variant, a till or a person
+	PriceListID *uuid.UUID `json:"price_list_id,omitempty"`
+	// promised from the store's stock; zero where no stock is kept
+	ReservedQuantity int64 `json:"reserved_quantity,omitempty"`
+	// sent, or handed over
+	ShippedQuantity int64 `json:"shipped_quantity,omitempty"`
+	// brought back, or announced and not refused
 	ReturnedQuantity int64 `json:"returned_quantity,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the OrderLineQuery when eager-loading is set.
@@ -69,9 +79,9 @@ func (*OrderLine) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case orderline.FieldCategoryID:
+		case orderline.FieldCategoryID, orderline.FieldPriceListID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case orderline.FieldLineNumber, orderline.FieldQuantity, orderline.FieldUnitPriceAmount, orderline.FieldTotalAmount, orderline.FieldReturnedQuantity:
+		case orderline.FieldLineNumber, orderline.FieldQuantity, orderline.FieldUnitPriceAmount, orderline.FieldDiscountAmount, orderline.FieldTotalAmount, orderline.FieldTaxRate, orderline.FieldReservedQuantity, orderline.FieldShippedQuantity, orderline.FieldReturnedQuantity:
 			values[i] = new(sql.NullInt64)
 		case orderline.FieldSku, orderline.FieldTitle:
 			values[i] = new(sql.NullString)
@@ -147,11 +157,42 @@ func (_m *OrderLine) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.UnitPriceAmount = value.Int64
 			}
+		case orderline.FieldDiscountAmount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field discount_amount", values[i])
+			} else if value.Valid {
+				_m.DiscountAmount = value.Int64
+			}
 		case orderline.FieldTotalAmount:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field total_amount", values[i])
 			} else if value.Valid {
 				_m.TotalAmount = value.Int64
+			}
+		case orderline.FieldTaxRate:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field tax_rate", values[i])
+			} else if value.Valid {
+				_m.TaxRate = int(value.Int64)
+			}
+		case orderline.FieldPriceListID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field price_list_id", values[i])
+			} else if value.Valid {
+				_m.PriceListID = new(uuid.UUID)
+				*_m.PriceListID = *value.S.(*uuid.UUID)
+			}
+		case orderline.FieldReservedQuantity:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field reserved_quantity", values[i])
+			} else if value.Valid {
+				_m.ReservedQuantity = value.Int64
+			}
+		case orderline.FieldShippedQuantity:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field shipped_quantity", values[i])
+			} else if value.Valid {
+				_m.ShippedQuantity = value.Int64
 			}
 		case orderline.FieldReturnedQuantity:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -226,8 +267,25 @@ func (_m *OrderLine) String() string {
 	builder.WriteString("unit_price_amount=")
 	builder.WriteString(fmt.Sprintf("%v", _m.UnitPriceAmount))
 	builder.WriteString(", ")
+	builder.WriteString("discount_amount=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DiscountAmount))
+	builder.WriteString(", ")
 	builder.WriteString("total_amount=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TotalAmount))
+	builder.WriteString(", ")
+	builder.WriteString("tax_rate=")
+	builder.WriteString(fmt.Sprintf("%v", _m.TaxRate))
+	builder.WriteString(", ")
+	if v := _m.PriceListID; v != nil {
+		builder.WriteString("price_list_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("reserved_quantity=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ReservedQuantity))
+	builder.WriteString(", ")
+	builder.WriteString("shipped_quantity=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ShippedQuantity))
 	builder.WriteString(", ")
 	builder.WriteString("returned_quantity=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ReturnedQuantity))

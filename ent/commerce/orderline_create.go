@@ -77,9 +77,79 @@ func (_c *OrderLineCreate) SetUnitPriceAmount(v int64) *OrderLineCreate {
 	return _c
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (_c *OrderLineCreate) SetDiscountAmount(v int64) *OrderLineCreate {
+	_c.mutation.SetDiscountAmount(v)
+	return _c
+}
+
+// SetNillableDiscountAmount sets the "discount_amount" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableDiscountAmount(v *int64) *OrderLineCreate {
+	if v != nil {
+		_c.SetDiscountAmount(*v)
+	}
+	return _c
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (_c *OrderLineCreate) SetTotalAmount(v int64) *OrderLineCreate {
 	_c.mutation.SetTotalAmount(v)
+	return _c
+}
+
+// SetTaxRate sets the "tax_rate" field.
+func (_c *OrderLineCreate) SetTaxRate(v int) *OrderLineCreate {
+	_c.mutation.SetTaxRate(v)
+	return _c
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableTaxRate(v *int) *OrderLineCreate {
+	if v != nil {
+		_c.SetTaxRate(*v)
+	}
+	return _c
+}
+
+// SetPriceListID sets the "price_list_id" field.
+func (_c *OrderLineCreate) SetPriceListID(v uuid.UUID) *OrderLineCreate {
+	_c.mutation.SetPriceListID(v)
+	return _c
+}
+
+// SetNillablePriceListID sets the "price_list_id" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillablePriceListID(v *uuid.UUID) *OrderLineCreate {
+	if v != nil {
+		_c.SetPriceListID(*v)
+	}
+	return _c
+}
+
+// SetReservedQuantity sets the "reserved_quantity" field.
+func (_c *OrderLineCreate) SetReservedQuantity(v int64) *OrderLineCreate {
+	_c.mutation.SetReservedQuantity(v)
+	return _c
+}
+
+// SetNillableReservedQuantity sets the "reserved_quantity" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableReservedQuantity(v *int64) *OrderLineCreate {
+	if v != nil {
+		_c.SetReservedQuantity(*v)
+	}
+	return _c
+}
+
+// SetShippedQuantity sets the "shipped_quantity" field.
+func (_c *OrderLineCreate) SetShippedQuantity(v int64) *OrderLineCreate {
+	_c.mutation.SetShippedQuantity(v)
+	return _c
+}
+
+// SetNillableShippedQuantity sets the "shipped_quantity" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableShippedQuantity(v *int64) *OrderLineCreate {
+	if v != nil {
+		_c.SetShippedQuantity(*v)
+	}
 	return _c
 }
 
@@ -145,6 +215,22 @@ func (_c *OrderLineCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *OrderLineCreate) defaults() error {
+	if _, ok := _c.mutation.DiscountAmount(); !ok {
+		v := orderline.DefaultDiscountAmount
+		_c.mutation.SetDiscountAmount(v)
+	}
+	if _, ok := _c.mutation.TaxRate(); !ok {
+		v := orderline.DefaultTaxRate
+		_c.mutation.SetTaxRate(v)
+	}
+	if _, ok := _c.mutation.ReservedQuantity(); !ok {
+		v := orderline.DefaultReservedQuantity
+		_c.mutation.SetReservedQuantity(v)
+	}
+	if _, ok := _c.mutation.ShippedQuantity(); !ok {
+		v := orderline.DefaultShippedQuantity
+		_c.mutation.SetShippedQuantity(v)
+	}
 	if _, ok := _c.mutation.ReturnedQuantity(); !ok {
 		v := orderline.DefaultReturnedQuantity
 		_c.mutation.SetReturnedQuantity(v)
@@ -185,8 +271,20 @@ func (_c *OrderLineCreate) check() error {
 	if _, ok := _c.mutation.UnitPriceAmount(); !ok {
 		return &ValidationError{Name: "unit_price_amount", err: errors.New(`commerce: missing required field "OrderLine.unit_price_amount"`)}
 	}
+	if _, ok := _c.mutation.DiscountAmount(); !ok {
+		return &ValidationError{Name: "discount_amount", err: errors.New(`commerce: missing required field "OrderLine.discount_amount"`)}
+	}
 	if _, ok := _c.mutation.TotalAmount(); !ok {
 		return &ValidationError{Name: "total_amount", err: errors.New(`commerce: missing required field "OrderLine.total_amount"`)}
+	}
+	if _, ok := _c.mutation.TaxRate(); !ok {
+		return &ValidationError{Name: "tax_rate", err: errors.New(`commerce: missing required field "OrderLine.tax_rate"`)}
+	}
+	if _, ok := _c.mutation.ReservedQuantity(); !ok {
+		return &ValidationError{Name: "reserved_quantity", err: errors.New(`commerce: missing required field "OrderLine.reserved_quantity"`)}
+	}
+	if _, ok := _c.mutation.ShippedQuantity(); !ok {
+		return &ValidationError{Name: "shipped_quantity", err: errors.New(`commerce: missing required field "OrderLine.shipped_quantity"`)}
 	}
 	if _, ok := _c.mutation.ReturnedQuantity(); !ok {
 		return &ValidationError{Name: "returned_quantity", err: errors.New(`commerce: missing required field "OrderLine.returned_quantity"`)}
@@ -257,9 +355,29 @@ func (_c *OrderLineCreate) createSpec() (*OrderLine, *sqlgraph.CreateSpec) {
 		_spec.SetField(orderline.FieldUnitPriceAmount, field.TypeInt64, value)
 		_node.UnitPriceAmount = value
 	}
+	if value, ok := _c.mutation.DiscountAmount(); ok {
+		_spec.SetField(orderline.FieldDiscountAmount, field.TypeInt64, value)
+		_node.DiscountAmount = value
+	}
 	if value, ok := _c.mutation.TotalAmount(); ok {
 		_spec.SetField(orderline.FieldTotalAmount, field.TypeInt64, value)
 		_node.TotalAmount = value
+	}
+	if value, ok := _c.mutation.TaxRate(); ok {
+		_spec.SetField(orderline.FieldTaxRate, field.TypeInt, value)
+		_node.TaxRate = value
+	}
+	if value, ok := _c.mutation.PriceListID(); ok {
+		_spec.SetField(orderline.FieldPriceListID, field.TypeUUID, value)
+		_node.PriceListID = &value
+	}
+	if value, ok := _c.mutation.ReservedQuantity(); ok {
+		_spec.SetField(orderline.FieldReservedQuantity, field.TypeInt64, value)
+		_node.ReservedQuantity = value
+	}
+	if value, ok := _c.mutation.ShippedQuantity(); ok {
+		_spec.SetField(orderline.FieldShippedQuantity, field.TypeInt64, value)
+		_node.ShippedQuantity = value
 	}
 	if value, ok := _c.mutation.ReturnedQuantity(); ok {
 		_spec.SetField(orderline.FieldReturnedQuantity, field.TypeInt64, value)

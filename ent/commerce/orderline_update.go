@@ -105,6 +105,27 @@ func (_u *OrderLineUpdate) AddUnitPriceAmount(v int64) *OrderLineUpdate {
 	return _u
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (_u *OrderLineUpdate) SetDiscountAmount(v int64) *OrderLineUpdate {
+	_u.mutation.ResetDiscountAmount()
+	_u.mutation.SetDiscountAmount(v)
+	return _u
+}
+
+// SetNillableDiscountAmount sets the "discount_amount" field if the given value is not nil.
+func (_u *OrderLineUpdate) SetNillableDiscountAmount(v *int64) *OrderLineUpdate {
+	if v != nil {
+		_u.SetDiscountAmount(*v)
+	}
+	return _u
+}
+
+// AddDiscountAmount adds value to the "discount_amount" field.
+func (_u *OrderLineUpdate) AddDiscountAmount(v int64) *OrderLineUpdate {
+	_u.mutation.AddDiscountAmount(v)
+	return _u
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (_u *OrderLineUpdate) SetTotalAmount(v int64) *OrderLineUpdate {
 	_u.mutation.ResetTotalAmount()
@@ -123,6 +144,89 @@ func (_u *OrderLineUpdate) SetNillableTotalAmount(v *int64) *OrderLineUpdate {
 // AddTotalAmount adds value to the "total_amount" field.
 func (_u *OrderLineUpdate) AddTotalAmount(v int64) *OrderLineUpdate {
 	_u.mutation.AddTotalAmount(v)
+	return _u
+}
+
+// SetTaxRate sets the "tax_rate" field.
+func (_u *OrderLineUpdate) SetTaxRate(v int) *OrderLineUpdate {
+	_u.mutation.ResetTaxRate()
+	_u.mutation.SetTaxRate(v)
+	return _u
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_u *OrderLineUpdate) SetNillableTaxRate(v *int) *OrderLineUpdate {
+	if v != nil {
+		_u.SetTaxRate(*v)
+	}
+	return _u
+}
+
+// AddTaxRate adds value to the "tax_rate" field.
+func (_u *OrderLineUpdate) AddTaxRate(v int) *OrderLineUpdate {
+	_u.mutation.AddTaxRate(v)
+	return _u
+}
+
+// SetPriceListID sets the "price_list_id" field.
+func (_u *OrderLineUpdate) SetPriceListID(v uuid.UUID) *OrderLineUpdate {
+	_u.mutation.SetPriceListID(v)
+	return _u
+}
+
+// SetNillablePriceListID sets the "price_list_id" field if the given value is not nil.
+func (_u *OrderLineUpdate) SetNillablePriceListID(v *uuid.UUID) *OrderLineUpdate {
+	if v != nil {
+		_u.SetPriceListID(*v)
+	}
+	return _u
+}
+
+// ClearPriceListID clears the value of the "price_list_id" field.
+func (_u *OrderLineUpdate) ClearPriceListID() *OrderLineUpdate {
+	_u.mutation.ClearPriceListID()
+	return _u
+}
+
+// SetReservedQuantity sets the "reserved_quantity" field.
+func (_u *OrderLineUpdate) SetReservedQuantity(v int64) *OrderLineUpdate {
+	_u.mutation.ResetReservedQuantity()
+	_u.mutation.SetReservedQuantity(v)
+	return _u
+}
+
+// SetNillableReservedQuantity sets the "reserved_quantity" field if the given value is not nil.
+func (_u *OrderLineUpdate) SetNillableReservedQuantity(v *int64) *OrderLineUpdate {
+	if v != nil {
+		_u.SetReservedQuantity(*v)
+	}
+	return _u
+}
+
+// AddReservedQuantity adds value to the "reserved_quantity" field.
+func (_u *OrderLineUpdate) AddReservedQuantity(v int64) *OrderLineUpdate {
+	_u.mutation.AddReservedQuantity(v)
+	return _u
+}
+
+// SetShippedQuantity sets the "shipped_quantity" field.
+func (_u *OrderLineUpdate) SetShippedQuantity(v int64) *OrderLineUpdate {
+	_u.mutation.ResetShippedQuantity()
+	_u.mutation.SetShippedQuantity(v)
+	return _u
+}
+
+// SetNillableShippedQuantity sets the "shipped_quantity" field if the given value is not nil.
+func (_u *OrderLineUpdate) SetNillableShippedQuantity(v *int64) *OrderLineUpdate {
+	if v != nil {
+		_u.SetShippedQuantity(*v)
+	}
+	return _u
+}
+
+// AddShippedQuantity adds value to the "shipped_quantity" field.
+func (_u *OrderLineUpdate) AddShippedQuantity(v int64) *OrderLineUpdate {
+	_u.mutation.AddShippedQuantity(v)
 	return _u
 }
 
@@ -231,11 +335,41 @@ func (_u *OrderLineUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedUnitPriceAmount(); ok {
 		_spec.AddField(orderline.FieldUnitPriceAmount, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.DiscountAmount(); ok {
+		_spec.SetField(orderline.FieldDiscountAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDiscountAmount(); ok {
+		_spec.AddField(orderline.FieldDiscountAmount, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.TotalAmount(); ok {
 		_spec.SetField(orderline.FieldTotalAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedTotalAmount(); ok {
 		_spec.AddField(orderline.FieldTotalAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.TaxRate(); ok {
+		_spec.SetField(orderline.FieldTaxRate, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedTaxRate(); ok {
+		_spec.AddField(orderline.FieldTaxRate, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.PriceListID(); ok {
+		_spec.SetField(orderline.FieldPriceListID, field.TypeUUID, value)
+	}
+	if _u.mutation.PriceListIDCleared() {
+		_spec.ClearField(orderline.FieldPriceListID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.ReservedQuantity(); ok {
+		_spec.SetField(orderline.FieldReservedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReservedQuantity(); ok {
+		_spec.AddField(orderline.FieldReservedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ShippedQuantity(); ok {
+		_spec.SetField(orderline.FieldShippedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedShippedQuantity(); ok {
+		_spec.AddField(orderline.FieldShippedQuantity, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.ReturnedQuantity(); ok {
 		_spec.SetField(orderline.FieldReturnedQuantity, field.TypeInt64, value)
@@ -341,6 +475,27 @@ func (_u *OrderLineUpdateOne) AddUnitPriceAmount(v int64) *OrderLineUpdateOne {
 	return _u
 }
 
+// SetDiscountAmount sets the "discount_amount" field.
+func (_u *OrderLineUpdateOne) SetDiscountAmount(v int64) *OrderLineUpdateOne {
+	_u.mutation.ResetDiscountAmount()
+	_u.mutation.SetDiscountAmount(v)
+	return _u
+}
+
+// SetNillableDiscountAmount sets the "discount_amount" field if the given value is not nil.
+func (_u *OrderLineUpdateOne) SetNillableDiscountAmount(v *int64) *OrderLineUpdateOne {
+	if v != nil {
+		_u.SetDiscountAmount(*v)
+	}
+	return _u
+}
+
+// AddDiscountAmount adds value to the "discount_amount" field.
+func (_u *OrderLineUpdateOne) AddDiscountAmount(v int64) *OrderLineUpdateOne {
+	_u.mutation.AddDiscountAmount(v)
+	return _u
+}
+
 // SetTotalAmount sets the "total_amount" field.
 func (_u *OrderLineUpdateOne) SetTotalAmount(v int64) *OrderLineUpdateOne {
 	_u.mutation.ResetTotalAmount()
@@ -359,6 +514,89 @@ func (_u *OrderLineUpdateOne) SetNillableTotalAmount(v *int64) *OrderLineUpdateO
 // AddTotalAmount adds value to the "total_amount" field.
 func (_u *OrderLineUpdateOne) AddTotalAmount(v int64) *OrderLineUpdateOne {
 	_u.mutation.AddTotalAmount(v)
+	return _u
+}
+
+// SetTaxRate sets the "tax_rate" field.
+func (_u *OrderLineUpdateOne) SetTaxRate(v int) *OrderLineUpdateOne {
+	_u.mutation.ResetTaxRate()
+	_u.mutation.SetTaxRate(v)
+	return _u
+}
+
+// SetNillableTaxRate sets the "tax_rate" field if the given value is not nil.
+func (_u *OrderLineUpdateOne) SetNillableTaxRate(v *int) *OrderLineUpdateOne {
+	if v != nil {
+		_u.SetTaxRate(*v)
+	}
+	return _u
+}
+
+// AddTaxRate adds value to the "tax_rate" field.
+func (_u *OrderLineUpdateOne) AddTaxRate(v int) *OrderLineUpdateOne {
+	_u.mutation.AddTaxRate(v)
+	return _u
+}
+
+// SetPriceListID sets the "price_list_id" field.
+func (_u *OrderLineUpdateOne) SetPriceListID(v uuid.UUID) *OrderLineUpdateOne {
+	_u.mutation.SetPriceListID(v)
+	return _u
+}
+
+// SetNillablePriceListID sets the "price_list_id" field if the given value is not nil.
+func (_u *OrderLineUpdateOne) SetNillablePriceListID(v *uuid.UUID) *OrderLineUpdateOne {
+	if v != nil {
+		_u.SetPriceListID(*v)
+	}
+	return _u
+}
+
+// ClearPriceListID clears the value of the "price_list_id" field.
+func (_u *OrderLineUpdateOne) ClearPriceListID() *OrderLineUpdateOne {
+	_u.mutation.ClearPriceListID()
+	return _u
+}
+
+// SetReservedQuantity sets the "reserved_quantity" field.
+func (_u *OrderLineUpdateOne) SetReservedQuantity(v int64) *OrderLineUpdateOne {
+	_u.mutation.ResetReservedQuantity()
+	_u.mutation.SetReservedQuantity(v)
+	return _u
+}
+
+// SetNillableReservedQuantity sets the "reserved_quantity" field if the given value is not nil.
+func (_u *OrderLineUpdateOne) SetNillableReservedQuantity(v *int64) *OrderLineUpdateOne {
+	if v != nil {
+		_u.SetReservedQuantity(*v)
+	}
+	return _u
+}
+
+// AddReservedQuantity adds value to the "reserved_quantity" field.
+func (_u *OrderLineUpdateOne) AddReservedQuantity(v int64) *OrderLineUpdateOne {
+	_u.mutation.AddReservedQuantity(v)
+	return _u
+}
+
+// SetShippedQuantity sets the "shipped_quantity" field.
+func (_u *OrderLineUpdateOne) SetShippedQuantity(v int64) *OrderLineUpdateOne {
+	_u.mutation.ResetShippedQuantity()
+	_u.mutation.SetShippedQuantity(v)
+	return _u
+}
+
+// SetNillableShippedQuantity sets the "shipped_quantity" field if the given value is not nil.
+func (_u *OrderLineUpdateOne) SetNillableShippedQuantity(v *int64) *OrderLineUpdateOne {
+	if v != nil {
+		_u.SetShippedQuantity(*v)
+	}
+	return _u
+}
+
+// AddShippedQuantity adds value to the "shipped_quantity" field.
+func (_u *OrderLineUpdateOne) AddShippedQuantity(v int64) *OrderLineUpdateOne {
+	_u.mutation.AddShippedQuantity(v)
 	return _u
 }
 
@@ -497,11 +735,41 @@ func (_u *OrderLineUpdateOne) sqlSave(ctx context.Context) (_node *OrderLine, er
 	if value, ok := _u.mutation.AddedUnitPriceAmount(); ok {
 		_spec.AddField(orderline.FieldUnitPriceAmount, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.DiscountAmount(); ok {
+		_spec.SetField(orderline.FieldDiscountAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDiscountAmount(); ok {
+		_spec.AddField(orderline.FieldDiscountAmount, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.TotalAmount(); ok {
 		_spec.SetField(orderline.FieldTotalAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedTotalAmount(); ok {
 		_spec.AddField(orderline.FieldTotalAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.TaxRate(); ok {
+		_spec.SetField(orderline.FieldTaxRate, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedTaxRate(); ok {
+		_spec.AddField(orderline.FieldTaxRate, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.PriceListID(); ok {
+		_spec.SetField(orderline.FieldPriceListID, field.TypeUUID, value)
+	}
+	if _u.mutation.PriceListIDCleared() {
+		_spec.ClearField(orderline.FieldPriceListID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.ReservedQuantity(); ok {
+		_spec.SetField(orderline.FieldReservedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReservedQuantity(); ok {
+		_spec.AddField(orderline.FieldReservedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.ShippedQuantity(); ok {
+		_spec.SetField(orderline.FieldShippedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedShippedQuantity(); ok {
+		_spec.AddField(orderline.FieldShippedQuantity, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.ReturnedQuantity(); ok {
 		_spec.SetField(orderline.FieldReturnedQuantity, field.TypeInt64, value)

@@ -37,6 +37,8 @@ type OrderReturn struct {
 	OriginalExternalNumber *string `json:"original_external_number,omitempty"`
 	// Status holds the value of the "status" field.
 	Status orderreturn.Status `json:"status,omitempty"`
+	// Kind holds the value of the "kind" field.
+	Kind orderreturn.Kind `json:"kind,omitempty"`
 	// Currency holds the value of the "currency" field.
 	Currency string `json:"currency,omitempty"`
 	// ReturnedAt holds the value of the "returned_at" field.
@@ -47,8 +49,12 @@ type OrderReturn struct {
 	LineCount int `json:"line_count,omitempty"`
 	// UnitCount holds the value of the "unit_count" field.
 	UnitCount int64 `json:"unit_count,omitempty"`
-	// refunded, as a positive number
+	// what the goods are worth to the customer, as a positive number
 	TotalAmount int64 `json:"total_amount,omitempty"`
+	// remarks; sealed as those of an order
+	PrivateSealed *[]byte `json:"private_sealed,omitempty"`
+	// when the money was given back or credited; from then on it counts
+	RefundedAt *time.Time `json:"refunded_at,omitempty"`
 	// Version holds the value of the "version" field.
 	Version int64 `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -65,11 +71,13 @@ type OrderReturn struct {
 type OrderReturnEdges struct {
 	// Lines holds the value of the lines edge.
 	Lines []*OrderReturnLine `json:"lines,omitempty"`
+	// Refunds holds the value of the refunds edge.
+	Refunds []*OrderRefund `json:"refunds,omitempty"`
 	// Order holds the value of the order edge.
 	Order *Order `json:"order,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [3]bool
 }
 
 // LinesOrErr returns the Lines value or an error if the edge
@@ -81,12 +89,21 @@ func (e OrderReturnEdges) LinesOrErr() ([]*OrderReturnLine, error) {
 	return nil, &NotLoadedError{edge: "lines"}
 }
 
+// RefundsOrErr returns the Refunds value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderReturnEdges) RefundsOrErr() ([]*OrderRefund, error) {
+	if e.loadedTypes[1] {
+		return e.Refunds, nil
+	}
+	return nil, &NotLoadedError{edge: "refunds"}
+}
+
 // OrderOrErr returns the Order value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e OrderReturnEdges) OrderOrErr() (*Order, error) {
 	if e.Order != nil {
 		return e.Order, nil
-	} else if e.loadedTypes[1] {
+	} else if e.loadedTypes[2] {
 		return nil, &NotFoundError{label: order.Label}
 	}
 	return nil, &NotLoadedError{edge: "order"}
@@ -99,11 +116,13 @@ func (*OrderReturn) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case orderreturn.FieldOrderID, orderreturn.FieldAssignedStaffID, orderreturn.FieldStaffID, orderreturn.FieldCustomerID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
+		case orderreturn.FieldPrivateSealed:
+			values[i] = new([]byte)
 		case orderreturn.FieldLineCount, orderreturn.FieldUnitCount, orderreturn.FieldTotalAmount, orderreturn.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case orderreturn.FieldReturnNumber, orderreturn.FieldExternalNumber, orderreturn.FieldOriginalExternalNumber, orderreturn.FieldStatus, orderreturn.FieldCurrency:
+		case orderreturn.FieldReturnNumber, orderreturn.FieldExternalNumber, orderreturn.FieldOriginalExternalNumber, orderreturn.FieldStatus, orderreturn.FieldKind, orderreturn.FieldCurrency:
 			values[i] = new(sql.NullString)
-		case orderreturn.FieldReturnedAt, orderreturn.FieldBusinessDay, orderreturn.FieldCreatedAt, orderreturn.FieldUpdatedAt:
+		case orderreturn.FieldReturnedAt, orderreturn.FieldBusinessDay, orderreturn.FieldRefundedAt, orderreturn.FieldCreatedAt, orderreturn.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		case orderreturn.FieldID, orderreturn.FieldStoreID:
 			values[i] = new(uuid.UUID)
@@ -188,6 +207,12 @@ func (_m *OrderReturn) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Status = orderreturn.Status(value.String)
 			}
+		case orderreturn.FieldKind:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field kind", values[i])
+			} else if value.Valid {
+				_m.Kind = orderreturn.Kind(value.String)
+			}
 		case orderreturn.FieldCurrency:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field currency", values[i])
@@ -224,6 +249,19 @@ func (_m *OrderReturn) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.TotalAmount = value.Int64
 			}
+		case orderreturn.FieldPrivateSealed:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field private_sealed", values[i])
+			} else if value != nil {
+				_m.PrivateSealed = value
+			}
+		case orderreturn.FieldRefundedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field refunded_at", values[i])
+			} else if value.Valid {
+				_m.RefundedAt = new(time.Time)
+				*_m.RefundedAt = value.Time
+			}
 		case orderreturn.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field version", values[i])
@@ -258,6 +296,11 @@ func (_m *OrderReturn) Value(name string) (ent.Value, error) {
 // QueryLines queries the "lines" edge of the OrderReturn entity.
 func (_m *OrderReturn) QueryLines() *OrderReturnLineQuery {
 	return NewOrderReturnClient(_m.config).QueryLines(_m)
+}
+
+// QueryRefunds queries the "refunds" edge of the OrderReturn entity.
+func (_m *OrderReturn) QueryRefunds() *OrderRefundQuery {
+	return NewOrderReturnClient(_m.config).QueryRefunds(_m)
 }
 
 // QueryOrder queries the "order" edge of the OrderReturn entity.
@@ -327,6 +370,9 @@ func (_m *OrderReturn) String() string {
 	builder.WriteString("status=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Status))
 	builder.WriteString(", ")
+	builder.WriteString("kind=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Kind))
+	builder.WriteString(", ")
 	builder.WriteString("currency=")
 	builder.WriteString(_m.Currency)
 	builder.WriteString(", ")
@@ -344,6 +390,16 @@ func (_m *OrderReturn) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("total_amount=")
 	builder.WriteString(fmt.Sprintf("%v", _m.TotalAmount))
+	builder.WriteString(", ")
+	if v := _m.PrivateSealed; v != nil {
+		builder.WriteString("private_sealed=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.RefundedAt; v != nil {
+		builder.WriteString("refunded_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Version))

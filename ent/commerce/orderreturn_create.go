@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 )
@@ -133,6 +134,20 @@ func (_c *OrderReturnCreate) SetNillableStatus(v *orderreturn.Status) *OrderRetu
 	return _c
 }
 
+// SetKind sets the "kind" field.
+func (_c *OrderReturnCreate) SetKind(v orderreturn.Kind) *OrderReturnCreate {
+	_c.mutation.SetKind(v)
+	return _c
+}
+
+// SetNillableKind sets the "kind" field if the given value is not nil.
+func (_c *OrderReturnCreate) SetNillableKind(v *orderreturn.Kind) *OrderReturnCreate {
+	if v != nil {
+		_c.SetKind(*v)
+	}
+	return _c
+}
+
 // SetCurrency sets the "currency" field.
 func (_c *OrderReturnCreate) SetCurrency(v string) *OrderReturnCreate {
 	_c.mutation.SetCurrency(v)
@@ -189,6 +204,26 @@ func (_c *OrderReturnCreate) SetTotalAmount(v int64) *OrderReturnCreate {
 func (_c *OrderReturnCreate) SetNillableTotalAmount(v *int64) *OrderReturnCreate {
 	if v != nil {
 		_c.SetTotalAmount(*v)
+	}
+	return _c
+}
+
+// SetPrivateSealed sets the "private_sealed" field.
+func (_c *OrderReturnCreate) SetPrivateSealed(v []byte) *OrderReturnCreate {
+	_c.mutation.SetPrivateSealed(v)
+	return _c
+}
+
+// SetRefundedAt sets the "refunded_at" field.
+func (_c *OrderReturnCreate) SetRefundedAt(v time.Time) *OrderReturnCreate {
+	_c.mutation.SetRefundedAt(v)
+	return _c
+}
+
+// SetNillableRefundedAt sets the "refunded_at" field if the given value is not nil.
+func (_c *OrderReturnCreate) SetNillableRefundedAt(v *time.Time) *OrderReturnCreate {
+	if v != nil {
+		_c.SetRefundedAt(*v)
 	}
 	return _c
 }
@@ -256,6 +291,21 @@ func (_c *OrderReturnCreate) AddLines(v ...*OrderReturnLine) *OrderReturnCreate 
 	return _c.AddLineIDs(ids...)
 }
 
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by IDs.
+func (_c *OrderReturnCreate) AddRefundIDs(ids ...uuid.UUID) *OrderReturnCreate {
+	_c.mutation.AddRefundIDs(ids...)
+	return _c
+}
+
+// AddRefunds adds the "refunds" edges to the OrderRefund entity.
+func (_c *OrderReturnCreate) AddRefunds(v ...*OrderRefund) *OrderReturnCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddRefundIDs(ids...)
+}
+
 // SetOrder sets the "order" edge to the Order entity.
 func (_c *OrderReturnCreate) SetOrder(v *Order) *OrderReturnCreate {
 	return _c.SetOrderID(v.ID)
@@ -301,6 +351,10 @@ func (_c *OrderReturnCreate) defaults() error {
 	if _, ok := _c.mutation.Status(); !ok {
 		v := orderreturn.DefaultStatus
 		_c.mutation.SetStatus(v)
+	}
+	if _, ok := _c.mutation.Kind(); !ok {
+		v := orderreturn.DefaultKind
+		_c.mutation.SetKind(v)
 	}
 	if _, ok := _c.mutation.LineCount(); !ok {
 		v := orderreturn.DefaultLineCount
@@ -364,6 +418,14 @@ func (_c *OrderReturnCreate) check() error {
 	if v, ok := _c.mutation.Status(); ok {
 		if err := orderreturn.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "OrderReturn.status": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Kind(); !ok {
+		return &ValidationError{Name: "kind", err: errors.New(`commerce: missing required field "OrderReturn.kind"`)}
+	}
+	if v, ok := _c.mutation.Kind(); ok {
+		if err := orderreturn.KindValidator(v); err != nil {
+			return &ValidationError{Name: "kind", err: fmt.Errorf(`commerce: validator failed for field "OrderReturn.kind": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.Currency(); !ok {
@@ -465,6 +527,10 @@ func (_c *OrderReturnCreate) createSpec() (*OrderReturn, *sqlgraph.CreateSpec) {
 		_spec.SetField(orderreturn.FieldStatus, field.TypeEnum, value)
 		_node.Status = value
 	}
+	if value, ok := _c.mutation.Kind(); ok {
+		_spec.SetField(orderreturn.FieldKind, field.TypeEnum, value)
+		_node.Kind = value
+	}
 	if value, ok := _c.mutation.Currency(); ok {
 		_spec.SetField(orderreturn.FieldCurrency, field.TypeString, value)
 		_node.Currency = value
@@ -489,6 +555,14 @@ func (_c *OrderReturnCreate) createSpec() (*OrderReturn, *sqlgraph.CreateSpec) {
 		_spec.SetField(orderreturn.FieldTotalAmount, field.TypeInt64, value)
 		_node.TotalAmount = value
 	}
+	if value, ok := _c.mutation.PrivateSealed(); ok {
+		_spec.SetField(orderreturn.FieldPrivateSealed, field.TypeBytes, value)
+		_node.PrivateSealed = &value
+	}
+	if value, ok := _c.mutation.RefundedAt(); ok {
+		_spec.SetField(orderreturn.FieldRefundedAt, field.TypeTime, value)
+		_node.RefundedAt = &value
+	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(orderreturn.FieldVersion, field.TypeInt64, value)
 		_node.Version = value
@@ -510,6 +584,22 @@ func (_c *OrderReturnCreate) createSpec() (*OrderReturn, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderreturnline.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderreturn.RefundsTable,
+			Columns: []string{orderreturn.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
@@ -24,13 +25,14 @@ import (
 // OrderReturnQuery is the builder for querying OrderReturn entities.
 type OrderReturnQuery struct {
 	config
-	ctx        *QueryContext
-	order      []orderreturn.OrderOption
-	inters     []Interceptor
-	predicates []predicate.OrderReturn
-	withLines  *OrderReturnLineQuery
-	withOrder  *OrderQuery
-	modifiers  []func(*sql.Selector)
+	ctx         *QueryContext
+	order       []orderreturn.OrderOption
+	inters      []Interceptor
+	predicates  []predicate.OrderReturn
+	withLines   *OrderReturnLineQuery
+	withRefunds *OrderRefundQuery
+	withOrder   *OrderQuery
+	modifiers   []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -82,6 +84,28 @@ func (_q *OrderReturnQuery) QueryLines() *OrderReturnLineQuery {
 			sqlgraph.From(orderreturn.Table, orderreturn.FieldID, selector),
 			sqlgraph.To(orderreturnline.Table, orderreturnline.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, orderreturn.LinesTable, orderreturn.LinesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRefunds chains the current query on the "refunds" edge.
+func (_q *OrderReturnQuery) QueryRefunds() *OrderRefundQuery {
+	query := (&OrderRefundClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderreturn.Table, orderreturn.FieldID, selector),
+			sqlgraph.To(orderrefund.Table, orderrefund.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, orderreturn.RefundsTable, orderreturn.RefundsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -298,13 +322,14 @@ func (_q *OrderReturnQuery) Clone() *OrderReturnQuery {
 		return nil
 	}
 	return &OrderReturnQuery{
-		config:     _q.config,
-		ctx:        _q.ctx.Clone(),
-		order:      append([]orderreturn.OrderOption{}, _q.order...),
-		inters:     append([]Interceptor{}, _q.inters...),
-		predicates: append([]predicate.OrderReturn{}, _q.predicates...),
-		withLines:  _q.withLines.Clone(),
-		withOrder:  _q.withOrder.Clone(),
+		config:      _q.config,
+		ctx:         _q.ctx.Clone(),
+		order:       append([]orderreturn.OrderOption{}, _q.order...),
+		inters:      append([]Interceptor{}, _q.inters...),
+		predicates:  append([]predicate.OrderReturn{}, _q.predicates...),
+		withLines:   _q.withLines.Clone(),
+		withRefunds: _q.withRefunds.Clone(),
+		withOrder:   _q.withOrder.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -320,6 +345,17 @@ func (_q *OrderReturnQuery) WithLines(opts ...func(*OrderReturnLineQuery)) *Orde
 		opt(query)
 	}
 	_q.withLines = query
+	return _q
+}
+
+// WithRefunds tells the query-builder to eager-load the nodes that are connected to
+// the "refunds" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *OrderReturnQuery) WithRefunds(opts ...func(*OrderRefundQuery)) *OrderReturnQuery {
+	query := (&OrderRefundClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRefunds = query
 	return _q
 }
 
@@ -418,8 +454,9 @@ func (_q *OrderReturnQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 	var (
 		nodes       = []*OrderReturn{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [3]bool{
 			_q.withLines != nil,
+			_q.withRefunds != nil,
 			_q.withOrder != nil,
 		}
 	)
@@ -448,6 +485,13 @@ func (_q *OrderReturnQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*
 		if err := _q.loadLines(ctx, query, nodes,
 			func(n *OrderReturn) { n.Edges.Lines = []*OrderReturnLine{} },
 			func(n *OrderReturn, e *OrderReturnLine) { n.Edges.Lines = append(n.Edges.Lines, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withRefunds; query != nil {
+		if err := _q.loadRefunds(ctx, query, nodes,
+			func(n *OrderReturn) { n.Edges.Refunds = []*OrderRefund{} },
+			func(n *OrderReturn, e *OrderRefund) { n.Edges.Refunds = append(n.Edges.Refunds, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -485,6 +529,39 @@ func (_q *OrderReturnQuery) loadLines(ctx context.Context, query *OrderReturnLin
 		node, ok := nodeids[fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "order_return_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *OrderReturnQuery) loadRefunds(ctx context.Context, query *OrderRefundQuery, nodes []*OrderReturn, init func(*OrderReturn), assign func(*OrderReturn, *OrderRefund)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*OrderReturn)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(orderrefund.FieldOrderReturnID)
+	}
+	query.Where(predicate.OrderRefund(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(orderreturn.RefundsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.OrderReturnID
+		if fk == nil {
+			return fmt.Errorf(`foreign-key "order_return_id" is nil for node %v`, n.ID)
+		}
+		node, ok := nodeids[*fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "order_return_id" returned %v for node %v`, *fk, n.ID)
 		}
 		assign(node, n)
 	}

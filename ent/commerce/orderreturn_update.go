@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
@@ -166,6 +167,20 @@ func (_u *OrderReturnUpdate) SetNillableStatus(v *orderreturn.Status) *OrderRetu
 	return _u
 }
 
+// SetKind sets the "kind" field.
+func (_u *OrderReturnUpdate) SetKind(v orderreturn.Kind) *OrderReturnUpdate {
+	_u.mutation.SetKind(v)
+	return _u
+}
+
+// SetNillableKind sets the "kind" field if the given value is not nil.
+func (_u *OrderReturnUpdate) SetNillableKind(v *orderreturn.Kind) *OrderReturnUpdate {
+	if v != nil {
+		_u.SetKind(*v)
+	}
+	return _u
+}
+
 // SetCurrency sets the "currency" field.
 func (_u *OrderReturnUpdate) SetCurrency(v string) *OrderReturnUpdate {
 	_u.mutation.SetCurrency(v)
@@ -271,6 +286,38 @@ func (_u *OrderReturnUpdate) AddTotalAmount(v int64) *OrderReturnUpdate {
 	return _u
 }
 
+// SetPrivateSealed sets the "private_sealed" field.
+func (_u *OrderReturnUpdate) SetPrivateSealed(v []byte) *OrderReturnUpdate {
+	_u.mutation.SetPrivateSealed(v)
+	return _u
+}
+
+// ClearPrivateSealed clears the value of the "private_sealed" field.
+func (_u *OrderReturnUpdate) ClearPrivateSealed() *OrderReturnUpdate {
+	_u.mutation.ClearPrivateSealed()
+	return _u
+}
+
+// SetRefundedAt sets the "refunded_at" field.
+func (_u *OrderReturnUpdate) SetRefundedAt(v time.Time) *OrderReturnUpdate {
+	_u.mutation.SetRefundedAt(v)
+	return _u
+}
+
+// SetNillableRefundedAt sets the "refunded_at" field if the given value is not nil.
+func (_u *OrderReturnUpdate) SetNillableRefundedAt(v *time.Time) *OrderReturnUpdate {
+	if v != nil {
+		_u.SetRefundedAt(*v)
+	}
+	return _u
+}
+
+// ClearRefundedAt clears the value of the "refunded_at" field.
+func (_u *OrderReturnUpdate) ClearRefundedAt() *OrderReturnUpdate {
+	_u.mutation.ClearRefundedAt()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *OrderReturnUpdate) SetVersion(v int64) *OrderReturnUpdate {
 	_u.mutation.ResetVersion()
@@ -321,6 +368,21 @@ func (_u *OrderReturnUpdate) AddLines(v ...*OrderReturnLine) *OrderReturnUpdate 
 	return _u.AddLineIDs(ids...)
 }
 
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by IDs.
+func (_u *OrderReturnUpdate) AddRefundIDs(ids ...uuid.UUID) *OrderReturnUpdate {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the OrderRefund entity.
+func (_u *OrderReturnUpdate) AddRefunds(v ...*OrderRefund) *OrderReturnUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
 // SetOrder sets the "order" edge to the Order entity.
 func (_u *OrderReturnUpdate) SetOrder(v *Order) *OrderReturnUpdate {
 	return _u.SetOrderID(v.ID)
@@ -350,6 +412,27 @@ func (_u *OrderReturnUpdate) RemoveLines(v ...*OrderReturnLine) *OrderReturnUpda
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveLineIDs(ids...)
+}
+
+// ClearRefunds clears all "refunds" edges to the OrderRefund entity.
+func (_u *OrderReturnUpdate) ClearRefunds() *OrderReturnUpdate {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to OrderRefund entities by IDs.
+func (_u *OrderReturnUpdate) RemoveRefundIDs(ids ...uuid.UUID) *OrderReturnUpdate {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to OrderRefund entities.
+func (_u *OrderReturnUpdate) RemoveRefunds(v ...*OrderRefund) *OrderReturnUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
 }
 
 // ClearOrder clears the "order" edge to the Order entity.
@@ -400,6 +483,11 @@ func (_u *OrderReturnUpdate) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := orderreturn.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "OrderReturn.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Kind(); ok {
+		if err := orderreturn.KindValidator(v); err != nil {
+			return &ValidationError{Name: "kind", err: fmt.Errorf(`commerce: validator failed for field "OrderReturn.kind": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Currency(); ok {
@@ -461,6 +549,9 @@ func (_u *OrderReturnUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(orderreturn.FieldStatus, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.Kind(); ok {
+		_spec.SetField(orderreturn.FieldKind, field.TypeEnum, value)
+	}
 	if value, ok := _u.mutation.Currency(); ok {
 		_spec.SetField(orderreturn.FieldCurrency, field.TypeString, value)
 	}
@@ -487,6 +578,18 @@ func (_u *OrderReturnUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if value, ok := _u.mutation.AddedTotalAmount(); ok {
 		_spec.AddField(orderreturn.FieldTotalAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PrivateSealed(); ok {
+		_spec.SetField(orderreturn.FieldPrivateSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.PrivateSealedCleared() {
+		_spec.ClearField(orderreturn.FieldPrivateSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.RefundedAt(); ok {
+		_spec.SetField(orderreturn.FieldRefundedAt, field.TypeTime, value)
+	}
+	if _u.mutation.RefundedAtCleared() {
+		_spec.ClearField(orderreturn.FieldRefundedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(orderreturn.FieldVersion, field.TypeInt64, value)
@@ -535,6 +638,51 @@ func (_u *OrderReturnUpdate) sqlSave(ctx context.Context) (_node int, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderreturnline.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderreturn.RefundsTable,
+			Columns: []string{orderreturn.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderreturn.RefundsTable,
+			Columns: []string{orderreturn.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderreturn.RefundsTable,
+			Columns: []string{orderreturn.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {
@@ -727,6 +875,20 @@ func (_u *OrderReturnUpdateOne) SetNillableStatus(v *orderreturn.Status) *OrderR
 	return _u
 }
 
+// SetKind sets the "kind" field.
+func (_u *OrderReturnUpdateOne) SetKind(v orderreturn.Kind) *OrderReturnUpdateOne {
+	_u.mutation.SetKind(v)
+	return _u
+}
+
+// SetNillableKind sets the "kind" field if the given value is not nil.
+func (_u *OrderReturnUpdateOne) SetNillableKind(v *orderreturn.Kind) *OrderReturnUpdateOne {
+	if v != nil {
+		_u.SetKind(*v)
+	}
+	return _u
+}
+
 // SetCurrency sets the "currency" field.
 func (_u *OrderReturnUpdateOne) SetCurrency(v string) *OrderReturnUpdateOne {
 	_u.mutation.SetCurrency(v)
@@ -832,6 +994,38 @@ func (_u *OrderReturnUpdateOne) AddTotalAmount(v int64) *OrderReturnUpdateOne {
 	return _u
 }
 
+// SetPrivateSealed sets the "private_sealed" field.
+func (_u *OrderReturnUpdateOne) SetPrivateSealed(v []byte) *OrderReturnUpdateOne {
+	_u.mutation.SetPrivateSealed(v)
+	return _u
+}
+
+// ClearPrivateSealed clears the value of the "private_sealed" field.
+func (_u *OrderReturnUpdateOne) ClearPrivateSealed() *OrderReturnUpdateOne {
+	_u.mutation.ClearPrivateSealed()
+	return _u
+}
+
+// SetRefundedAt sets the "refunded_at" field.
+func (_u *OrderReturnUpdateOne) SetRefundedAt(v time.Time) *OrderReturnUpdateOne {
+	_u.mutation.SetRefundedAt(v)
+	return _u
+}
+
+// SetNillableRefundedAt sets the "refunded_at" field if the given value is not nil.
+func (_u *OrderReturnUpdateOne) SetNillableRefundedAt(v *time.Time) *OrderReturnUpdateOne {
+	if v != nil {
+		_u.SetRefundedAt(*v)
+	}
+	return _u
+}
+
+// ClearRefundedAt clears the value of the "refunded_at" field.
+func (_u *OrderReturnUpdateOne) ClearRefundedAt() *OrderReturnUpdateOne {
+	_u.mutation.ClearRefundedAt()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *OrderReturnUpdateOne) SetVersion(v int64) *OrderReturnUpdateOne {
 	_u.mutation.ResetVersion()
@@ -882,6 +1076,21 @@ func (_u *OrderReturnUpdateOne) AddLines(v ...*OrderReturnLine) *OrderReturnUpda
 	return _u.AddLineIDs(ids...)
 }
 
+// AddRefundIDs adds the "refunds" edge to the OrderRefund entity by IDs.
+func (_u *OrderReturnUpdateOne) AddRefundIDs(ids ...uuid.UUID) *OrderReturnUpdateOne {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the OrderRefund entity.
+func (_u *OrderReturnUpdateOne) AddRefunds(v ...*OrderRefund) *OrderReturnUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
 // SetOrder sets the "order" edge to the Order entity.
 func (_u *OrderReturnUpdateOne) SetOrder(v *Order) *OrderReturnUpdateOne {
 	return _u.SetOrderID(v.ID)
@@ -911,6 +1120,27 @@ func (_u *OrderReturnUpdateOne) RemoveLines(v ...*OrderReturnLine) *OrderReturnU
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveLineIDs(ids...)
+}
+
+// ClearRefunds clears all "refunds" edges to the OrderRefund entity.
+func (_u *OrderReturnUpdateOne) ClearRefunds() *OrderReturnUpdateOne {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to OrderRefund entities by IDs.
+func (_u *OrderReturnUpdateOne) RemoveRefundIDs(ids ...uuid.UUID) *OrderReturnUpdateOne {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to OrderRefund entities.
+func (_u *OrderReturnUpdateOne) RemoveRefunds(v ...*OrderRefund) *OrderReturnUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
 }
 
 // ClearOrder clears the "order" edge to the Order entity.
@@ -974,6 +1204,11 @@ func (_u *OrderReturnUpdateOne) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := orderreturn.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "OrderReturn.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Kind(); ok {
+		if err := orderreturn.KindValidator(v); err != nil {
+			return &ValidationError{Name: "kind", err: fmt.Errorf(`commerce: validator failed for field "OrderReturn.kind": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Currency(); ok {
@@ -1052,6 +1287,9 @@ func (_u *OrderReturnUpdateOne) sqlSave(ctx context.Context) (_node *OrderReturn
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(orderreturn.FieldStatus, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.Kind(); ok {
+		_spec.SetField(orderreturn.FieldKind, field.TypeEnum, value)
+	}
 	if value, ok := _u.mutation.Currency(); ok {
 		_spec.SetField(orderreturn.FieldCurrency, field.TypeString, value)
 	}
@@ -1078,6 +1316,18 @@ func (_u *OrderReturnUpdateOne) sqlSave(ctx context.Context) (_node *OrderReturn
 	}
 	if value, ok := _u.mutation.AddedTotalAmount(); ok {
 		_spec.AddField(orderreturn.FieldTotalAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.PrivateSealed(); ok {
+		_spec.SetField(orderreturn.FieldPrivateSealed, field.TypeBytes, value)
+	}
+	if _u.mutation.PrivateSealedCleared() {
+		_spec.ClearField(orderreturn.FieldPrivateSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.RefundedAt(); ok {
+		_spec.SetField(orderreturn.FieldRefundedAt, field.TypeTime, value)
+	}
+	if _u.mutation.RefundedAtCleared() {
+		_spec.ClearField(orderreturn.FieldRefundedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(orderreturn.FieldVersion, field.TypeInt64, value)
@@ -1126,6 +1376,51 @@ func (_u *OrderReturnUpdateOne) sqlSave(ctx context.Context) (_node *OrderReturn
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderreturnline.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderreturn.RefundsTable,
+			Columns: []string{orderreturn.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderreturn.RefundsTable,
+			Columns: []string{orderreturn.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderreturn.RefundsTable,
+			Columns: []string{orderreturn.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(orderrefund.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

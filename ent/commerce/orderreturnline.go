@@ -30,11 +30,19 @@ type OrderReturnLine struct {
 	Sku string `json:"sku,omitempty"`
 	// Title holds the value of the "title" field.
 	Title string `json:"title,omitempty"`
+	// null on tickets of tills, which name SKUs
+	OrderLineID *uuid.UUID `json:"order_line_id,omitempty"`
+	// ReasonCode holds the value of the "reason_code" field.
+	ReasonCode *string `json:"reason_code,omitempty"`
 	// positive
 	Quantity int64 `json:"quantity,omitempty"`
+	// put back on the shelf
+	RestockedQuantity int64 `json:"restocked_quantity,omitempty"`
+	// DamagedQuantity holds the value of the "damaged_quantity" field.
+	DamagedQuantity int64 `json:"damaged_quantity,omitempty"`
 	// UnitPriceAmount holds the value of the "unit_price_amount" field.
 	UnitPriceAmount int64 `json:"unit_price_amount,omitempty"`
-	// TotalAmount holds the value of the "total_amount" field.
+	// its part of what was really paid for the line
 	TotalAmount int64 `json:"total_amount,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the OrderReturnLineQuery when eager-loading is set.
@@ -67,11 +75,11 @@ func (*OrderReturnLine) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case orderreturnline.FieldCategoryID:
+		case orderreturnline.FieldCategoryID, orderreturnline.FieldOrderLineID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case orderreturnline.FieldLineNumber, orderreturnline.FieldQuantity, orderreturnline.FieldUnitPriceAmount, orderreturnline.FieldTotalAmount:
+		case orderreturnline.FieldLineNumber, orderreturnline.FieldQuantity, orderreturnline.FieldRestockedQuantity, orderreturnline.FieldDamagedQuantity, orderreturnline.FieldUnitPriceAmount, orderreturnline.FieldTotalAmount:
 			values[i] = new(sql.NullInt64)
-		case orderreturnline.FieldSku, orderreturnline.FieldTitle:
+		case orderreturnline.FieldSku, orderreturnline.FieldTitle, orderreturnline.FieldReasonCode:
 			values[i] = new(sql.NullString)
 		case orderreturnline.FieldID, orderreturnline.FieldOrderReturnID, orderreturnline.FieldVariantID:
 			values[i] = new(uuid.UUID)
@@ -133,11 +141,37 @@ func (_m *OrderReturnLine) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Title = value.String
 			}
+		case orderreturnline.FieldOrderLineID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field order_line_id", values[i])
+			} else if value.Valid {
+				_m.OrderLineID = new(uuid.UUID)
+				*_m.OrderLineID = *value.S.(*uuid.UUID)
+			}
+		case orderreturnline.FieldReasonCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field reason_code", values[i])
+			} else if value.Valid {
+				_m.ReasonCode = new(string)
+				*_m.ReasonCode = value.String
+			}
 		case orderreturnline.FieldQuantity:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field quantity", values[i])
 			} else if value.Valid {
 				_m.Quantity = value.Int64
+			}
+		case orderreturnline.FieldRestockedQuantity:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field restocked_quantity", values[i])
+			} else if value.Valid {
+				_m.RestockedQuantity = value.Int64
+			}
+		case orderreturnline.FieldDamagedQuantity:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field damaged_quantity", values[i])
+			} else if value.Valid {
+				_m.DamagedQuantity = value.Int64
 			}
 		case orderreturnline.FieldUnitPriceAmount:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -212,8 +246,24 @@ func (_m *OrderReturnLine) String() string {
 	builder.WriteString("title=")
 	builder.WriteString(_m.Title)
 	builder.WriteString(", ")
+	if v := _m.OrderLineID; v != nil {
+		builder.WriteString("order_line_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.ReasonCode; v != nil {
+		builder.WriteString("reason_code=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
 	builder.WriteString("quantity=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Quantity))
+	builder.WriteString(", ")
+	builder.WriteString("restocked_quantity=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RestockedQuantity))
+	builder.WriteString(", ")
+	builder.WriteString("damaged_quantity=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DamagedQuantity))
 	builder.WriteString(", ")
 	builder.WriteString("unit_price_amount=")
 	builder.WriteString(fmt.Sprintf("%v", _m.UnitPriceAmount))

@@ -65,9 +65,65 @@ func (_c *OrderReturnLineCreate) SetTitle(v string) *OrderReturnLineCreate {
 	return _c
 }
 
+// SetOrderLineID sets the "order_line_id" field.
+func (_c *OrderReturnLineCreate) SetOrderLineID(v uuid.UUID) *OrderReturnLineCreate {
+	_c.mutation.SetOrderLineID(v)
+	return _c
+}
+
+// SetNillableOrderLineID sets the "order_line_id" field if the given value is not nil.
+func (_c *OrderReturnLineCreate) SetNillableOrderLineID(v *uuid.UUID) *OrderReturnLineCreate {
+	if v != nil {
+		_c.SetOrderLineID(*v)
+	}
+	return _c
+}
+
+// SetReasonCode sets the "reason_code" field.
+func (_c *OrderReturnLineCreate) SetReasonCode(v string) *OrderReturnLineCreate {
+	_c.mutation.SetReasonCode(v)
+	return _c
+}
+
+// SetNillableReasonCode sets the "reason_code" field if the given value is not nil.
+func (_c *OrderReturnLineCreate) SetNillableReasonCode(v *string) *OrderReturnLineCreate {
+	if v != nil {
+		_c.SetReasonCode(*v)
+	}
+	return _c
+}
+
 // SetQuantity sets the "quantity" field.
 func (_c *OrderReturnLineCreate) SetQuantity(v int64) *OrderReturnLineCreate {
 	_c.mutation.SetQuantity(v)
+	return _c
+}
+
+// SetRestockedQuantity sets the "restocked_quantity" field.
+func (_c *OrderReturnLineCreate) SetRestockedQuantity(v int64) *OrderReturnLineCreate {
+	_c.mutation.SetRestockedQuantity(v)
+	return _c
+}
+
+// SetNillableRestockedQuantity sets the "restocked_quantity" field if the given value is not nil.
+func (_c *OrderReturnLineCreate) SetNillableRestockedQuantity(v *int64) *OrderReturnLineCreate {
+	if v != nil {
+		_c.SetRestockedQuantity(*v)
+	}
+	return _c
+}
+
+// SetDamagedQuantity sets the "damaged_quantity" field.
+func (_c *OrderReturnLineCreate) SetDamagedQuantity(v int64) *OrderReturnLineCreate {
+	_c.mutation.SetDamagedQuantity(v)
+	return _c
+}
+
+// SetNillableDamagedQuantity sets the "damaged_quantity" field if the given value is not nil.
+func (_c *OrderReturnLineCreate) SetNillableDamagedQuantity(v *int64) *OrderReturnLineCreate {
+	if v != nil {
+		_c.SetDamagedQuantity(*v)
+	}
 	return _c
 }
 
@@ -101,6 +157,9 @@ func (_c *OrderReturnLineCreate) Mutation() *OrderReturnLineMutation {
 
 // Save creates the OrderReturnLine in the database.
 func (_c *OrderReturnLineCreate) Save(ctx context.Context) (*OrderReturnLine, error) {
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -124,6 +183,19 @@ func (_c *OrderReturnLineCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
 	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *OrderReturnLineCreate) defaults() error {
+	if _, ok := _c.mutation.RestockedQuantity(); !ok {
+		v := orderreturnline.DefaultRestockedQuantity
+		_c.mutation.SetRestockedQuantity(v)
+	}
+	if _, ok := _c.mutation.DamagedQuantity(); !ok {
+		v := orderreturnline.DefaultDamagedQuantity
+		_c.mutation.SetDamagedQuantity(v)
+	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -153,8 +225,19 @@ func (_c *OrderReturnLineCreate) check() error {
 			return &ValidationError{Name: "title", err: fmt.Errorf(`commerce: validator failed for field "OrderReturnLine.title": %w`, err)}
 		}
 	}
+	if v, ok := _c.mutation.ReasonCode(); ok {
+		if err := orderreturnline.ReasonCodeValidator(v); err != nil {
+			return &ValidationError{Name: "reason_code", err: fmt.Errorf(`commerce: validator failed for field "OrderReturnLine.reason_code": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Quantity(); !ok {
 		return &ValidationError{Name: "quantity", err: errors.New(`commerce: missing required field "OrderReturnLine.quantity"`)}
+	}
+	if _, ok := _c.mutation.RestockedQuantity(); !ok {
+		return &ValidationError{Name: "restocked_quantity", err: errors.New(`commerce: missing required field "OrderReturnLine.restocked_quantity"`)}
+	}
+	if _, ok := _c.mutation.DamagedQuantity(); !ok {
+		return &ValidationError{Name: "damaged_quantity", err: errors.New(`commerce: missing required field "OrderReturnLine.damaged_quantity"`)}
 	}
 	if _, ok := _c.mutation.UnitPriceAmount(); !ok {
 		return &ValidationError{Name: "unit_price_amount", err: errors.New(`commerce: missing required field "OrderReturnLine.unit_price_amount"`)}
@@ -220,9 +303,25 @@ func (_c *OrderReturnLineCreate) createSpec() (*OrderReturnLine, *sqlgraph.Creat
 		_spec.SetField(orderreturnline.FieldTitle, field.TypeString, value)
 		_node.Title = value
 	}
+	if value, ok := _c.mutation.OrderLineID(); ok {
+		_spec.SetField(orderreturnline.FieldOrderLineID, field.TypeUUID, value)
+		_node.OrderLineID = &value
+	}
+	if value, ok := _c.mutation.ReasonCode(); ok {
+		_spec.SetField(orderreturnline.FieldReasonCode, field.TypeString, value)
+		_node.ReasonCode = &value
+	}
 	if value, ok := _c.mutation.Quantity(); ok {
 		_spec.SetField(orderreturnline.FieldQuantity, field.TypeInt64, value)
 		_node.Quantity = value
+	}
+	if value, ok := _c.mutation.RestockedQuantity(); ok {
+		_spec.SetField(orderreturnline.FieldRestockedQuantity, field.TypeInt64, value)
+		_node.RestockedQuantity = value
+	}
+	if value, ok := _c.mutation.DamagedQuantity(); ok {
+		_spec.SetField(orderreturnline.FieldDamagedQuantity, field.TypeInt64, value)
+		_node.DamagedQuantity = value
 	}
 	if value, ok := _c.mutation.UnitPriceAmount(); ok {
 		_spec.SetField(orderreturnline.FieldUnitPriceAmount, field.TypeInt64, value)
@@ -270,6 +369,7 @@ func (_c *OrderReturnLineCreateBulk) Save(ctx context.Context) ([]*OrderReturnLi
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*OrderReturnLineMutation)
 				if !ok {

@@ -63,6 +63,46 @@ func (_u *OrderReturnLineUpdate) SetNillableTitle(v *string) *OrderReturnLineUpd
 	return _u
 }
 
+// SetOrderLineID sets the "order_line_id" field.
+func (_u *OrderReturnLineUpdate) SetOrderLineID(v uuid.UUID) *OrderReturnLineUpdate {
+	_u.mutation.SetOrderLineID(v)
+	return _u
+}
+
+// SetNillableOrderLineID sets the "order_line_id" field if the given value is not nil.
+func (_u *OrderReturnLineUpdate) SetNillableOrderLineID(v *uuid.UUID) *OrderReturnLineUpdate {
+	if v != nil {
+		_u.SetOrderLineID(*v)
+	}
+	return _u
+}
+
+// ClearOrderLineID clears the value of the "order_line_id" field.
+func (_u *OrderReturnLineUpdate) ClearOrderLineID() *OrderReturnLineUpdate {
+	_u.mutation.ClearOrderLineID()
+	return _u
+}
+
+// SetReasonCode sets the "reason_code" field.
+func (_u *OrderReturnLineUpdate) SetReasonCode(v string) *OrderReturnLineUpdate {
+	_u.mutation.SetReasonCode(v)
+	return _u
+}
+
+// SetNillableReasonCode sets the "reason_code" field if the given value is not nil.
+func (_u *OrderReturnLineUpdate) SetNillableReasonCode(v *string) *OrderReturnLineUpdate {
+	if v != nil {
+		_u.SetReasonCode(*v)
+	}
+	return _u
+}
+
+// ClearReasonCode clears the value of the "reason_code" field.
+func (_u *OrderReturnLineUpdate) ClearReasonCode() *OrderReturnLineUpdate {
+	_u.mutation.ClearReasonCode()
+	return _u
+}
+
 // SetQuantity sets the "quantity" field.
 func (_u *OrderReturnLineUpdate) SetQuantity(v int64) *OrderReturnLineUpdate {
 	_u.mutation.ResetQuantity()
@@ -81,6 +121,48 @@ func (_u *OrderReturnLineUpdate) SetNillableQuantity(v *int64) *OrderReturnLineU
 // AddQuantity adds value to the "quantity" field.
 func (_u *OrderReturnLineUpdate) AddQuantity(v int64) *OrderReturnLineUpdate {
 	_u.mutation.AddQuantity(v)
+	return _u
+}
+
+// SetRestockedQuantity sets the "restocked_quantity" field.
+func (_u *OrderReturnLineUpdate) SetRestockedQuantity(v int64) *OrderReturnLineUpdate {
+	_u.mutation.ResetRestockedQuantity()
+	_u.mutation.SetRestockedQuantity(v)
+	return _u
+}
+
+// SetNillableRestockedQuantity sets the "restocked_quantity" field if the given value is not nil.
+func (_u *OrderReturnLineUpdate) SetNillableRestockedQuantity(v *int64) *OrderReturnLineUpdate {
+	if v != nil {
+		_u.SetRestockedQuantity(*v)
+	}
+	return _u
+}
+
+// AddRestockedQuantity adds value to the "restocked_quantity" field.
+func (_u *OrderReturnLineUpdate) AddRestockedQuantity(v int64) *OrderReturnLineUpdate {
+	_u.mutation.AddRestockedQuantity(v)
+	return _u
+}
+
+// SetDamagedQuantity sets the "damaged_quantity" field.
+func (_u *OrderReturnLineUpdate) SetDamagedQuantity(v int64) *OrderReturnLineUpdate {
+	_u.mutation.ResetDamagedQuantity()
+	_u.mutation.SetDamagedQuantity(v)
+	return _u
+}
+
+// SetNillableDamagedQuantity sets the "damaged_quantity" field if the given value is not nil.
+func (_u *OrderReturnLineUpdate) SetNillableDamagedQuantity(v *int64) *OrderReturnLineUpdate {
+	if v != nil {
+		_u.SetDamagedQuantity(*v)
+	}
+	return _u
+}
+
+// AddDamagedQuantity adds value to the "damaged_quantity" field.
+func (_u *OrderReturnLineUpdate) AddDamagedQuantity(v int64) *OrderReturnLineUpdate {
+	_u.mutation.AddDamagedQuantity(v)
 	return _u
 }
 
@@ -165,6 +247,11 @@ func (_u *OrderReturnLineUpdate) check() error {
 			return &ValidationError{Name: "title", err: fmt.Errorf(`commerce: validator failed for field "OrderReturnLine.title": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.ReasonCode(); ok {
+		if err := orderreturnline.ReasonCodeValidator(v); err != nil {
+			return &ValidationError{Name: "reason_code", err: fmt.Errorf(`commerce: validator failed for field "OrderReturnLine.reason_code": %w`, err)}
+		}
+	}
 	if _u.mutation.OrderReturnCleared() && len(_u.mutation.OrderReturnIDs()) > 0 {
 		return errors.New(`commerce: clearing a required unique edge "OrderReturnLine.order_return"`)
 	}
@@ -198,11 +285,35 @@ func (_u *OrderReturnLineUpdate) sqlSave(ctx context.Context) (_node int, err er
 	if value, ok := _u.mutation.Title(); ok {
 		_spec.SetField(orderreturnline.FieldTitle, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.OrderLineID(); ok {
+		_spec.SetField(orderreturnline.FieldOrderLineID, field.TypeUUID, value)
+	}
+	if _u.mutation.OrderLineIDCleared() {
+		_spec.ClearField(orderreturnline.FieldOrderLineID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.ReasonCode(); ok {
+		_spec.SetField(orderreturnline.FieldReasonCode, field.TypeString, value)
+	}
+	if _u.mutation.ReasonCodeCleared() {
+		_spec.ClearField(orderreturnline.FieldReasonCode, field.TypeString)
+	}
 	if value, ok := _u.mutation.Quantity(); ok {
 		_spec.SetField(orderreturnline.FieldQuantity, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedQuantity(); ok {
 		_spec.AddField(orderreturnline.FieldQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.RestockedQuantity(); ok {
+		_spec.SetField(orderreturnline.FieldRestockedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRestockedQuantity(); ok {
+		_spec.AddField(orderreturnline.FieldRestockedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.DamagedQuantity(); ok {
+		_spec.SetField(orderreturnline.FieldDamagedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDamagedQuantity(); ok {
+		_spec.AddField(orderreturnline.FieldDamagedQuantity, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.UnitPriceAmount(); ok {
 		_spec.SetField(orderreturnline.FieldUnitPriceAmount, field.TypeInt64, value)
@@ -272,6 +383,46 @@ func (_u *OrderReturnLineUpdateOne) SetNillableTitle(v *string) *OrderReturnLine
 	return _u
 }
 
+// SetOrderLineID sets the "order_line_id" field.
+func (_u *OrderReturnLineUpdateOne) SetOrderLineID(v uuid.UUID) *OrderReturnLineUpdateOne {
+	_u.mutation.SetOrderLineID(v)
+	return _u
+}
+
+// SetNillableOrderLineID sets the "order_line_id" field if the given value is not nil.
+func (_u *OrderReturnLineUpdateOne) SetNillableOrderLineID(v *uuid.UUID) *OrderReturnLineUpdateOne {
+	if v != nil {
+		_u.SetOrderLineID(*v)
+	}
+	return _u
+}
+
+// ClearOrderLineID clears the value of the "order_line_id" field.
+func (_u *OrderReturnLineUpdateOne) ClearOrderLineID() *OrderReturnLineUpdateOne {
+	_u.mutation.ClearOrderLineID()
+	return _u
+}
+
+// SetReasonCode sets the "reason_code" field.
+func (_u *OrderReturnLineUpdateOne) SetReasonCode(v string) *OrderReturnLineUpdateOne {
+	_u.mutation.SetReasonCode(v)
+	return _u
+}
+
+// SetNillableReasonCode sets the "reason_code" field if the given value is not nil.
+func (_u *OrderReturnLineUpdateOne) SetNillableReasonCode(v *string) *OrderReturnLineUpdateOne {
+	if v != nil {
+		_u.SetReasonCode(*v)
+	}
+	return _u
+}
+
+// ClearReasonCode clears the value of the "reason_code" field.
+func (_u *OrderReturnLineUpdateOne) ClearReasonCode() *OrderReturnLineUpdateOne {
+	_u.mutation.ClearReasonCode()
+	return _u
+}
+
 // SetQuantity sets the "quantity" field.
 func (_u *OrderReturnLineUpdateOne) SetQuantity(v int64) *OrderReturnLineUpdateOne {
 	_u.mutation.ResetQuantity()
@@ -290,6 +441,48 @@ func (_u *OrderReturnLineUpdateOne) SetNillableQuantity(v *int64) *OrderReturnLi
 // AddQuantity adds value to the "quantity" field.
 func (_u *OrderReturnLineUpdateOne) AddQuantity(v int64) *OrderReturnLineUpdateOne {
 	_u.mutation.AddQuantity(v)
+	return _u
+}
+
+// SetRestockedQuantity sets the "restocked_quantity" field.
+func (_u *OrderReturnLineUpdateOne) SetRestockedQuantity(v int64) *OrderReturnLineUpdateOne {
+	_u.mutation.ResetRestockedQuantity()
+	_u.mutation.SetRestockedQuantity(v)
+	return _u
+}
+
+// SetNillableRestockedQuantity sets the "restocked_quantity" field if the given value is not nil.
+func (_u *OrderReturnLineUpdateOne) SetNillableRestockedQuantity(v *int64) *OrderReturnLineUpdateOne {
+	if v != nil {
+		_u.SetRestockedQuantity(*v)
+	}
+	return _u
+}
+
+// AddRestockedQuantity adds value to the "restocked_quantity" field.
+func (_u *OrderReturnLineUpdateOne) AddRestockedQuantity(v int64) *OrderReturnLineUpdateOne {
+	_u.mutation.AddRestockedQuantity(v)
+	return _u
+}
+
+// SetDamagedQuantity sets the "damaged_quantity" field.
+func (_u *OrderReturnLineUpdateOne) SetDamagedQuantity(v int64) *OrderReturnLineUpdateOne {
+	_u.mutation.ResetDamagedQuantity()
+	_u.mutation.SetDamagedQuantity(v)
+	return _u
+}
+
+// SetNillableDamagedQuantity sets the "damaged_quantity" field if the given value is not nil.
+func (_u *OrderReturnLineUpdateOne) SetNillableDamagedQuantity(v *int64) *OrderReturnLineUpdateOne {
+	if v != nil {
+		_u.SetDamagedQuantity(*v)
+	}
+	return _u
+}
+
+// AddDamagedQuantity adds value to the "damaged_quantity" field.
+func (_u *OrderReturnLineUpdateOne) AddDamagedQuantity(v int64) *OrderReturnLineUpdateOne {
+	_u.mutation.AddDamagedQuantity(v)
 	return _u
 }
 
@@ -387,6 +580,11 @@ func (_u *OrderReturnLineUpdateOne) check() error {
 			return &ValidationError{Name: "title", err: fmt.Errorf(`commerce: validator failed for field "OrderReturnLine.title": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.ReasonCode(); ok {
+		if err := orderreturnline.ReasonCodeValidator(v); err != nil {
+			return &ValidationError{Name: "reason_code", err: fmt.Errorf(`commerce: validator failed for field "OrderReturnLine.reason_code": %w`, err)}
+		}
+	}
 	if _u.mutation.OrderReturnCleared() && len(_u.mutation.OrderReturnIDs()) > 0 {
 		return errors.New(`commerce: clearing a required unique edge "OrderReturnLine.order_return"`)
 	}
@@ -437,11 +635,35 @@ func (_u *OrderReturnLineUpdateOne) sqlSave(ctx context.Context) (_node *OrderRe
 	if value, ok := _u.mutation.Title(); ok {
 		_spec.SetField(orderreturnline.FieldTitle, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.OrderLineID(); ok {
+		_spec.SetField(orderreturnline.FieldOrderLineID, field.TypeUUID, value)
+	}
+	if _u.mutation.OrderLineIDCleared() {
+		_spec.ClearField(orderreturnline.FieldOrderLineID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.ReasonCode(); ok {
+		_spec.SetField(orderreturnline.FieldReasonCode, field.TypeString, value)
+	}
+	if _u.mutation.ReasonCodeCleared() {
+		_spec.ClearField(orderreturnline.FieldReasonCode, field.TypeString)
+	}
 	if value, ok := _u.mutation.Quantity(); ok {
 		_spec.SetField(orderreturnline.FieldQuantity, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedQuantity(); ok {
 		_spec.AddField(orderreturnline.FieldQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.RestockedQuantity(); ok {
+		_spec.SetField(orderreturnline.FieldRestockedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRestockedQuantity(); ok {
+		_spec.AddField(orderreturnline.FieldRestockedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.DamagedQuantity(); ok {
+		_spec.SetField(orderreturnline.FieldDamagedQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDamagedQuantity(); ok {
+		_spec.AddField(orderreturnline.FieldDamagedQuantity, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.UnitPriceAmount(); ok {
 		_spec.SetField(orderreturnline.FieldUnitPriceAmount, field.TypeInt64, value)

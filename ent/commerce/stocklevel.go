@@ -31,6 +31,8 @@ type StockLevel struct {
 	Incoming int64 `json:"incoming,omitempty"`
 	// in the store, not fit for sale
 	Damaged int64 `json:"damaged,omitempty"`
+	// when an approved count last looked at it: late tickets from before are in the count already
+	CountedAt *time.Time `json:"counted_at,omitempty"`
 	// an alert from this many available pieces down
 	LowStockThreshold *int64 `json:"low_stock_threshold,omitempty"`
 	// Version holds the value of the "version" field.
@@ -72,7 +74,7 @@ func (*StockLevel) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case stocklevel.FieldOnHand, stocklevel.FieldReserved, stocklevel.FieldIncoming, stocklevel.FieldDamaged, stocklevel.FieldLowStockThreshold, stocklevel.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case stocklevel.FieldCreatedAt, stocklevel.FieldUpdatedAt:
+		case stocklevel.FieldCountedAt, stocklevel.FieldCreatedAt, stocklevel.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		case stocklevel.FieldID, stocklevel.FieldStoreID, stocklevel.FieldVariantID:
 			values[i] = new(uuid.UUID)
@@ -132,6 +134,13 @@ func (_m *StockLevel) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field damaged", values[i])
 			} else if value.Valid {
 				_m.Damaged = value.Int64
+			}
+		case stocklevel.FieldCountedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field counted_at", values[i])
+			} else if value.Valid {
+				_m.CountedAt = new(time.Time)
+				*_m.CountedAt = value.Time
 			}
 		case stocklevel.FieldLowStockThreshold:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -216,6 +225,11 @@ func (_m *StockLevel) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("damaged=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Damaged))
+	builder.WriteString(", ")
+	if v := _m.CountedAt; v != nil {
+		builder.WriteString("counted_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	if v := _m.LowStockThreshold; v != nil {
 		builder.WriteString("low_stock_threshold=")

@@ -90,6 +90,20 @@ func (_c *StockLevelCreate) SetNillableDamaged(v *int64) *StockLevelCreate {
 	return _c
 }
 
+// SetCountedAt sets the "counted_at" field.
+func (_c *StockLevelCreate) SetCountedAt(v time.Time) *StockLevelCreate {
+	_c.mutation.SetCountedAt(v)
+	return _c
+}
+
+// SetNillableCountedAt sets the "counted_at" field if the given value is not nil.
+func (_c *StockLevelCreate) SetNillableCountedAt(v *time.Time) *StockLevelCreate {
+	if v != nil {
+		_c.SetCountedAt(*v)
+	}
+	return _c
+}
+
 // SetLowStockThreshold sets the "low_stock_threshold" field.
 func (_c *StockLevelCreate) SetLowStockThreshold(v int64) *StockLevelCreate {
 	_c.mutation.SetLowStockThreshold(v)
@@ -317,6 +331,10 @@ func (_c *StockLevelCreate) createSpec() (*StockLevel, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Damaged(); ok {
 		_spec.SetField(stocklevel.FieldDamaged, field.TypeInt64, value)
 		_node.Damaged = value
+	}
+	if value, ok := _c.mutation.CountedAt(); ok {
+		_spec.SetField(stocklevel.FieldCountedAt, field.TypeTime, value)
+		_node.CountedAt = &value
 	}
 	if value, ok := _c.mutation.LowStockThreshold(); ok {
 		_spec.SetField(stocklevel.FieldLowStockThreshold, field.TypeInt64, value)

@@ -113,6 +113,26 @@ func (_u *StockLevelUpdate) AddDamaged(v int64) *StockLevelUpdate {
 	return _u
 }
 
+// SetCountedAt sets the "counted_at" field.
+func (_u *StockLevelUpdate) SetCountedAt(v time.Time) *StockLevelUpdate {
+	_u.mutation.SetCountedAt(v)
+	return _u
+}
+
+// SetNillableCountedAt sets the "counted_at" field if the given value is not nil.
+func (_u *StockLevelUpdate) SetNillableCountedAt(v *time.Time) *StockLevelUpdate {
+	if v != nil {
+		_u.SetCountedAt(*v)
+	}
+	return _u
+}
+
+// ClearCountedAt clears the value of the "counted_at" field.
+func (_u *StockLevelUpdate) ClearCountedAt() *StockLevelUpdate {
+	_u.mutation.ClearCountedAt()
+	return _u
+}
+
 // SetLowStockThreshold sets the "low_stock_threshold" field.
 func (_u *StockLevelUpdate) SetLowStockThreshold(v int64) *StockLevelUpdate {
 	_u.mutation.ResetLowStockThreshold()
@@ -257,6 +277,12 @@ func (_u *StockLevelUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	if value, ok := _u.mutation.AddedDamaged(); ok {
 		_spec.AddField(stocklevel.FieldDamaged, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.CountedAt(); ok {
+		_spec.SetField(stocklevel.FieldCountedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CountedAtCleared() {
+		_spec.ClearField(stocklevel.FieldCountedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.LowStockThreshold(); ok {
 		_spec.SetField(stocklevel.FieldLowStockThreshold, field.TypeInt64, value)
 	}
@@ -378,6 +404,26 @@ func (_u *StockLevelUpdateOne) SetNillableDamaged(v *int64) *StockLevelUpdateOne
 // AddDamaged adds value to the "damaged" field.
 func (_u *StockLevelUpdateOne) AddDamaged(v int64) *StockLevelUpdateOne {
 	_u.mutation.AddDamaged(v)
+	return _u
+}
+
+// SetCountedAt sets the "counted_at" field.
+func (_u *StockLevelUpdateOne) SetCountedAt(v time.Time) *StockLevelUpdateOne {
+	_u.mutation.SetCountedAt(v)
+	return _u
+}
+
+// SetNillableCountedAt sets the "counted_at" field if the given value is not nil.
+func (_u *StockLevelUpdateOne) SetNillableCountedAt(v *time.Time) *StockLevelUpdateOne {
+	if v != nil {
+		_u.SetCountedAt(*v)
+	}
+	return _u
+}
+
+// ClearCountedAt clears the value of the "counted_at" field.
+func (_u *StockLevelUpdateOne) ClearCountedAt() *StockLevelUpdateOne {
+	_u.mutation.ClearCountedAt()
 	return _u
 }
 
@@ -554,6 +600,12 @@ func (_u *StockLevelUpdateOne) sqlSave(ctx context.Context) (_node *StockLevel, 
 	}
 	if value, ok := _u.mutation.AddedDamaged(); ok {
 		_spec.AddField(stocklevel.FieldDamaged, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.CountedAt(); ok {
+		_spec.SetField(stocklevel.FieldCountedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CountedAtCleared() {
+		_spec.ClearField(stocklevel.FieldCountedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LowStockThreshold(); ok {
 		_spec.SetField(stocklevel.FieldLowStockThreshold, field.TypeInt64, value)

@@ -20,12 +20,20 @@ type Tx struct {
 	Category *CategoryClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
+	// OrderChange is the client for interacting with the OrderChange builders.
+	OrderChange *OrderChangeClient
 	// OrderLine is the client for interacting with the OrderLine builders.
 	OrderLine *OrderLineClient
+	// OrderPayment is the client for interacting with the OrderPayment builders.
+	OrderPayment *OrderPaymentClient
+	// OrderRefund is the client for interacting with the OrderRefund builders.
+	OrderRefund *OrderRefundClient
 	// OrderReturn is the client for interacting with the OrderReturn builders.
 	OrderReturn *OrderReturnClient
 	// OrderReturnLine is the client for interacting with the OrderReturnLine builders.
 	OrderReturnLine *OrderReturnLineClient
+	// PaymentCallback is the client for interacting with the PaymentCallback builders.
+	PaymentCallback *PaymentCallbackClient
 	// PriceList is the client for interacting with the PriceList builders.
 	PriceList *PriceListClient
 	// PriceListEntry is the client for interacting with the PriceListEntry builders.
@@ -34,6 +42,12 @@ type Tx struct {
 	Product *ProductClient
 	// ProductStatusChange is the client for interacting with the ProductStatusChange builders.
 	ProductStatusChange *ProductStatusChangeClient
+	// ReturnReason is the client for interacting with the ReturnReason builders.
+	ReturnReason *ReturnReasonClient
+	// Shipment is the client for interacting with the Shipment builders.
+	Shipment *ShipmentClient
+	// ShipmentLine is the client for interacting with the ShipmentLine builders.
+	ShipmentLine *ShipmentLineClient
 	// StockCount is the client for interacting with the StockCount builders.
 	StockCount *StockCountClient
 	// StockCountLine is the client for interacting with the StockCountLine builders.
@@ -192,13 +206,20 @@ func (tx *Tx) init() {
 	tx.CatalogSettings = NewCatalogSettingsClient(tx.config)
 	tx.Category = NewCategoryClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
+	tx.OrderChange = NewOrderChangeClient(tx.config)
 	tx.OrderLine = NewOrderLineClient(tx.config)
+	tx.OrderPayment = NewOrderPaymentClient(tx.config)
+	tx.OrderRefund = NewOrderRefundClient(tx.config)
 	tx.OrderReturn = NewOrderReturnClient(tx.config)
 	tx.OrderReturnLine = NewOrderReturnLineClient(tx.config)
+	tx.PaymentCallback = NewPaymentCallbackClient(tx.config)
 	tx.PriceList = NewPriceListClient(tx.config)
 	tx.PriceListEntry = NewPriceListEntryClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
 	tx.ProductStatusChange = NewProductStatusChangeClient(tx.config)
+	tx.ReturnReason = NewReturnReasonClient(tx.config)
+	tx.Shipment = NewShipmentClient(tx.config)
+	tx.ShipmentLine = NewShipmentLineClient(tx.config)
 	tx.StockCount = NewStockCountClient(tx.config)
 	tx.StockCountLine = NewStockCountLineClient(tx.config)
 	tx.StockDocument = NewStockDocumentClient(tx.config)

@@ -29,9 +29,30 @@ func (q *OrderQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *OrderChangeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.OrderChange(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *OrderLineQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.OrderLine(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *OrderPaymentQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.OrderPayment(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *OrderRefundQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.OrderRefund(p))
 	}
 }
 
@@ -46,6 +67,13 @@ func (q *OrderReturnQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *OrderReturnLineQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.OrderReturnLine(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *PaymentCallbackQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PaymentCallback(p))
 	}
 }
 
@@ -74,6 +102,27 @@ func (q *ProductQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *ProductStatusChangeQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.ProductStatusChange(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *ReturnReasonQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.ReturnReason(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *ShipmentQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Shipment(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *ShipmentLineQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.ShipmentLine(p))
 	}
 }
 

@@ -15,7 +15,7 @@ CREATE VIEW bi.dim_sku AS
 CREATE VIEW bi.fact_order_line AS
     SELECT o.id AS order_id, o.store_id, o.customer_id, o.channel, o.business_day, o.placed_at, o.currency,
            l.line_number, l.variant_id, l.quantity, l.total_amount
-    FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.status = 'completed';
+    FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.status NOT IN ('draft', 'placed', 'cancelled');
 CREATE VIEW bi.fact_return_line AS
     SELECT r.id AS order_return_id, r.order_id, r.store_id, r.customer_id, r.business_day, r.returned_at, r.currency,
            l.line_number, l.variant_id, l.quantity, l.total_amount

@@ -104,6 +104,13 @@ var owners = map[string]string{
 	"order_returns":      "internal/orders",
 	"order_return_lines": "internal/orders",
 	"pos_tickets":        "internal/orders",
+	"order_changes":      "internal/orders",
+	"order_payments":     "internal/orders",
+	"order_refunds":      "internal/orders",
+	"payment_callbacks":  "internal/orders",
+	"return_reasons":     "internal/orders",
+	"shipments":          "internal/orders",
+	"shipment_lines":     "internal/orders",
 
 	"jobs":             "internal/platform/jobs",
 	"audit_logs":       "internal/platform/audit",
@@ -123,6 +130,8 @@ var exceptions = map[string]string{
 // entityTables maps an entity's Go name to its table.
 var entityTables = map[string]string{
 	"Store": "stores", "Region": "regions", "Merchant": "merchants", "Staff": "staff", "Role": "roles", "RoleGrant": "role_grants", "Delegation": "delegations",
+	"OrderChange": "order_changes", "OrderPayment": "order_payments", "OrderRefund": "order_refunds", "PaymentCallback": "payment_callbacks",
+	"ReturnReason": "return_reasons", "Shipment": "shipments", "ShipmentLine": "shipment_lines",
 	"Session": "sessions", "StaffFactor": "staff_factors", "APIKey": "api_keys", "Setting": "settings", "Job": "jobs",
 	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members",
 	"Form": "forms", "FormVersion": "form_versions", "FormSubmission": "form_submissions", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",

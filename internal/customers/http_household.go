@@ -122,7 +122,7 @@ func (a API) DeleteFamilyMember(ctx context.Context, r customersapi.DeleteFamily
 }
 
 func (a CustomerAddress) masked() CustomerAddress {
-	a.Address, a.AddressAbout = a.Address.masked(), a.AddressAbout.masked()
+	a.Address, a.AddressAbout = a.Address.Masked(), a.AddressAbout.masked()
 	return a
 }
 

@@ -37,14 +37,15 @@ func (p Person) masked() Person {
 		p.Email = pii.MaskEmail(p.Email)
 	}
 	if p.Address != nil {
-		a := p.Address.masked()
+		a := p.Address.Masked()
 		p.Address = &a
 	}
 	p.About = p.About.masked()
 	return p
 }
 
-func (a Address) masked() Address {
+// Masked is the address as everybody sees it without revealing.
+func (a Address) Masked() Address {
 	if a.Line1 != "" {
 		a.Line1 = pii.MaskAddressLine(a.Line1)
 	}

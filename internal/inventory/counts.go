@@ -118,6 +118,11 @@ func (s *Service) Approve(ctx context.Context, id uuid.UUID) (*Count, error) {
 				return nil, err
 			}
 		}
+		// Tickets of tills that come later, but are from before, are in the count.
+		if _, err := tx.Exec(ctx, `UPDATE stock_levels v SET counted_at = greatest(v.counted_at, l.counted_at) FROM stock_count_lines l
+WHERE l.count_id = $1 AND v.store_id = $2 AND v.variant_id = l.variant_id`, c.ID, c.StoreID); err != nil {
+			return nil, err
+		}
 		return c.Update().SetStatus(stockcount.StatusApproved).SetApprovedBy(actor.Name).SetApprovedAt(now), nil
 	})
 }

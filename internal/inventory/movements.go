@@ -127,7 +127,7 @@ func (s *Service) changes(ctx context.Context, tx *db.Tx, kind string, lines []L
 		out[i] = change{variant: variants[i], onHand: onHand, damaged: damaged, unitCost: l.UnitCost, pointer: pointer + "/quantity"}
 	}
 	if len(wrong.Fields) > 0 {
-		return nil, asOne(wrong)
+		return nil, wrong.OfFirst()
 	}
 	return out, nil
 }
@@ -174,7 +174,7 @@ func (s *Service) variants(ctx context.Context, tx *db.Tx, lines []Line) ([]uuid
 		}
 	}
 	if len(wrong.Fields) > 0 {
-		return nil, asOne(wrong)
+		return nil, wrong.OfFirst()
 	}
 	return out, nil
 }

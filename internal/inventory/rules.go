@@ -41,9 +41,3 @@ func effect(kind string, quantity int64) (onHand, damaged int64, wrong *apperr.D
 		return quantity, 0, nil
 	}
 }
-
-// asOne makes an error with several fields one of the first field's kind.
-func asOne(e *apperr.Error) error {
-	e.Def = apperr.Lookup(e.Fields[0].Code)
-	return e
-}

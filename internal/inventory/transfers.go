@@ -147,7 +147,7 @@ func (s *Service) Receive(ctx context.Context, id uuid.UUID, arrivals []Arrival)
 			}
 		}
 		if len(wrong.Fields) > 0 {
-			return nil, asOne(wrong)
+			return nil, wrong.OfFirst()
 		}
 		changes := make([]change, len(t.Edges.Lines))
 		for i, l := range t.Edges.Lines {

@@ -27,6 +27,8 @@ WITH moved AS (
         SELECT r.store_id, l.variant_id, l.quantity FROM stock_reservations r JOIN stock_reservation_lines l ON l.reservation_id = r.id WHERE r.status = 'open'
         UNION ALL
         SELECT t.from_store_id, l.variant_id, l.quantity FROM stock_transfers t JOIN stock_transfer_lines l ON l.transfer_id = t.id WHERE t.status = 'draft'
+        UNION ALL
+        SELECT o.store_id, l.variant_id, l.reserved_quantity FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE l.reserved_quantity > 0
     ) p GROUP BY store_id, variant_id
 ), held AS (
     SELECT coalesce(v.store_id, m.store_id, p.store_id) AS store_id, coalesce(v.variant_id, m.variant_id, p.variant_id) AS variant_id, v.id,

@@ -53,14 +53,14 @@ type MetricsReport struct {
 const shownDifferences = 20
 
 // VerifyMetrics compares every customer's metrics with the sum of their
-// completed orders and refunded returns. One statement sees one moment, and an
+// paid orders and refunded returns. One statement sees one moment, and an
 // order commits together with its metrics: a difference is a defect, also while
 // the service is busy.
 func (s *Service) VerifyMetrics(ctx context.Context) (MetricsReport, error) {
 	var out MetricsReport
 	err := s.db.QueryRow(ctx, `
 		SELECT (SELECT count(*) FROM customer_metrics), o.n, o.amount, r.n, r.amount
-		FROM (SELECT count(*) AS n, coalesce(sum(total_amount), 0) AS amount FROM orders WHERE customer_id IS NOT NULL AND status = 'completed') o,
+		FROM (SELECT count(*) AS n, coalesce(sum(total_amount - shipping_amount), 0) AS amount FROM orders WHERE customer_id IS NOT NULL AND status NOT IN ('draft', 'placed', 'cancelled')) o,
 		     (SELECT count(*) AS n, coalesce(sum(total_amount), 0) AS amount FROM order_returns WHERE customer_id IS NOT NULL AND status = 'refunded') r`,
 	).Scan(&out.Customers, &out.Orders, &out.Spent, &out.Returns, &out.Returned)
 	if err != nil {
@@ -68,9 +68,9 @@ func (s *Service) VerifyMetrics(ctx context.Context) (MetricsReport, error) {
 	}
 	rows, err := s.db.Query(ctx, `
 		WITH o AS (
-		    SELECT customer_id AS id, count(*) AS orders, count(DISTINCT business_day) AS days, sum(unit_count) AS units, sum(total_amount) AS spent,
+		    SELECT customer_id AS id, count(*) AS orders, count(DISTINCT business_day) AS days, sum(unit_count) AS units, sum(total_amount - shipping_amount) AS spent,
 		           min(business_day)::text AS first, max(business_day)::text AS last
-		    FROM orders WHERE customer_id IS NOT NULL AND status = 'completed' GROUP BY customer_id
+		    FROM orders WHERE customer_id IS NOT NULL AND status NOT IN ('draft', 'placed', 'cancelled') GROUP BY customer_id
 		), r AS (
 		    SELECT customer_id AS id, count(*) AS returns, sum(total_amount) AS returned
 		    FROM order_returns WHERE customer_id IS NOT NULL AND status = 'refunded' GROUP BY customer_id

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
@@ -21,11 +22,31 @@ import (
 
 // Domain events. Their payload is OrderEvent.
 var (
+	EventPlaced    = events.Define("order.placed", "订单已下单", "An order was placed.")
+	EventPaid      = events.Define("order.paid", "订单已付清", "An order was paid in full.")
+	EventChanged   = events.Define("order.changed", "订单商品已变更", "The lines of an order were changed.")
+	EventShipped   = events.Define("order.shipped", "订单已发货", "Pieces of an order were sent.")
+	EventReady     = events.Define("order.ready", "订单可自提", "An order can be picked up.")
 	EventCompleted = events.Define("order.completed", "订单已完成", "An order was completed.")
-	EventReturned  = events.Define("order.returned", "商品已退回", "Goods were brought back.")
+	EventCancelled = events.Define("order.cancelled", "订单已取消", "An order was cancelled.")
+
+	EventReturnRequested = events.Define("return.requested", "申请退货", "Goods are to be returned.")
+	EventReturnApproved  = events.Define("return.approved", "退货已批准", "A return was approved.")
+	EventReturnRejected  = events.Define("return.rejected", "退货被拒绝", "A return was rejected.")
+	EventReturnReceived  = events.Define("return.received", "退货已收到", "Returned goods have arrived.")
+	EventReturned        = events.Define("order.returned", "商品已退回", "Goods were brought back, and their worth given back or credited.")
 )
 
-// OrderEvent is the payload of both events: ids and amounts in minor units.
+// eventOf is what it is called when an order comes into a state.
+var eventOf = map[order.Status]string{order.StatusPlaced: EventPlaced, order.StatusPaid: EventPaid, order.StatusReady: EventReady, order.StatusCompleted: EventCompleted,
+	order.StatusCancelled: EventCancelled}
+
+// liveEvents are those that streams carry.
+var liveEvents = []string{EventPlaced, EventPaid, EventChanged, EventShipped, EventReady, EventCompleted, EventCancelled, EventReturnRequested, EventReturnApproved,
+	EventReturnRejected, EventReturnReceived, EventReturned}
+
+// OrderEvent is the payload of all of them: ids, state and amounts in minor units. Where a
+// return is concerned, state, amount and pieces are its.
 type OrderEvent struct {
 	OrderID         *uuid.UUID `json:"order_id,omitempty"`
 	OrderReturnID   *uuid.UUID `json:"order_return_id,omitempty"`
@@ -33,6 +54,7 @@ type OrderEvent struct {
 	CustomerID      *uuid.UUID `json:"customer_id,omitempty"`
 	StaffID         *uuid.UUID `json:"staff_id,omitempty"`
 	AssignedStaffID *uuid.UUID `json:"assigned_staff_id,omitempty"`
+	Status          string     `json:"status"`
 	Currency        string     `json:"currency"`
 	TotalAmount     int64      `json:"total_amount"`
 	UnitCount       int64      `json:"unit_count"`
@@ -84,6 +106,9 @@ func (s *Service) chunk(ctx context.Context, tx *db.Tx, rows []*row, create bool
 		return err
 	}
 	if err := s.segments.ApplyDays(ctx, tx, w.days); err != nil {
+		return err
+	}
+	if err := s.inventory.TakeTickets(ctx, tx, w.stock); err != nil {
 		return err
 	}
 	s.note(ctx, tx, fresh, w)
@@ -378,11 +403,11 @@ func (s *Service) note(ctx context.Context, tx *db.Tx, rows []*row, w *writer) {
 	for _, r := range rows {
 		e := OrderEvent{
 			StoreID: r.ticket.StoreID, CustomerID: orNil(r.customer.ID), StaffID: orNil(r.ticket.StaffID),
-			AssignedStaffID: orNil(r.customer.AssignedStaffID), Currency: r.ticket.Currency, PlacedAt: r.ticket.PlacedAt.Format("2006-01-02T15:04:05.999999Z07:00"),
+			AssignedStaffID: orNil(r.customer.AssignedStaffID), Status: "completed", Currency: r.ticket.Currency, PlacedAt: r.ticket.PlacedAt.Format("2006-01-02T15:04:05.999999Z07:00"),
 		}
 		for _, l := range r.ticket.Lines {
 			if back, pieces := r.ticket.back(&l); !back {
-				e.TotalAmount += pieces * l.UnitPrice
+				e.TotalAmount += pieces*l.UnitPrice - l.Discount
 				e.UnitCount += pieces
 			}
 		}
@@ -391,10 +416,10 @@ func (s *Service) note(ctx context.Context, tx *db.Tx, rows []*row, w *writer) {
 			s.record(ctx, tx, r, EventCompleted, "order", r.orderID, e)
 		}
 		if r.returnID != uuid.Nil {
-			e.OrderID, e.OrderReturnID, e.TotalAmount, e.UnitCount = nil, &r.returnID, 0, 0
+			e.OrderID, e.OrderReturnID, e.Status, e.TotalAmount, e.UnitCount = nil, &r.returnID, "refunded", 0, 0
 			for _, l := range r.ticket.Lines {
 				if back, pieces := r.ticket.back(&l); back {
-					e.TotalAmount += pieces * l.UnitPrice
+					e.TotalAmount += pieces*l.UnitPrice - l.Discount
 					e.UnitCount += pieces
 				}
 			}

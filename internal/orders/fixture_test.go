@@ -13,6 +13,7 @@ import (
 
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/inventory"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
@@ -63,6 +64,7 @@ func open(t testing.TB, now time.Time) *shop {
 	s.segments = segments.New(segments.Deps{DB: s.db, Clock: s.clock, Customers: people})
 	s.Service = New(Deps{
 		DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages, Currency: "CNY", Customers: people, Catalog: products, Segments: s.segments,
+		Inventory: inventory.New(inventory.Deps{DB: s.db, Clock: s.clock, Pages: pages}),
 	})
 	return s
 }

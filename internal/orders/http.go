@@ -73,19 +73,10 @@ func (a API) GetOrder(ctx context.Context, r ordersapi.GetOrderRequestObject) (o
 	if err != nil {
 		return nil, err
 	}
-	body := toAPIOrder(o, shown)
-	lines := make([]ordersapi.OrderLine, len(o.Edges.Lines))
-	for i, l := range o.Edges.Lines {
-		lines[i] = ordersapi.OrderLine{
-			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: opt.OrNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
-			Quantity: l.Quantity, UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount, ReturnedQuantity: l.ReturnedQuantity,
-		}
+	body, err := a.whole(ctx, o, shown)
+	if err != nil {
+		return nil, err
 	}
-	returns := make([]ordersapi.OrderReturn, len(o.Edges.Returns))
-	for i, b := range o.Edges.Returns {
-		returns[i] = toAPIReturn(b)
-	}
-	body.Lines, body.Returns = &lines, &returns
 	return ordersapi.GetOrder200JSONResponse{Body: body, Headers: ordersapi.GetOrder200ResponseHeaders{ETag: tag(o.Version)}}, nil
 }
 
@@ -115,15 +106,10 @@ func (a API) GetReturn(ctx context.Context, r ordersapi.GetReturnRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	body := toAPIReturn(b)
-	lines := make([]ordersapi.OrderReturnLine, len(b.Edges.Lines))
-	for i, l := range b.Edges.Lines {
-		lines[i] = ordersapi.OrderReturnLine{
-			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: opt.OrNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
-			Quantity: l.Quantity, UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount,
-		}
+	body, err := a.wholeReturn(ctx, b)
+	if err != nil {
+		return nil, err
 	}
-	body.Lines = &lines
 	return ordersapi.GetReturn200JSONResponse{Body: body, Headers: ordersapi.GetReturn200ResponseHeaders{ETag: tag(b.Version)}}, nil
 }
 
@@ -152,15 +138,17 @@ func toAPIResult(i int, r *Result, lang string) ordersapi.POSResult {
 
 // toAPIOrder writes an order; shown leaves the custom fields that the caller may see.
 func toAPIOrder(o *commerce.Order, shown func(map[string]any) map[string]any) ordersapi.Order {
-	payments := make([]ordersapi.OrderPayment, len(o.Payments))
-	for i, p := range o.Payments {
-		payments[i] = ordersapi.OrderPayment{Method: p.Method, Amount: p.Amount}
+	coupons := o.CouponCodes
+	if coupons == nil {
+		coupons = []string{}
 	}
 	return ordersapi.Order{
 		Id: o.ID, OrderNumber: o.OrderNumber, ExternalNumber: opt.OrNull(o.ExternalNumber), StoreId: o.StoreID, AssignedStaffId: opt.OrNull(o.AssignedStaffID),
 		StaffId: opt.OrNull(o.StaffID), CustomerId: opt.OrNull(o.CustomerID), Channel: ordersapi.OrderChannel(o.Channel), Status: ordersapi.OrderStatus(o.Status),
-		Currency: o.Currency, PlacedAt: o.PlacedAt.UTC(), BusinessOn: openapi_types.Date{Time: o.BusinessDay}, LineCount: int32(o.LineCount),
-		UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, ReturnedAmount: o.ReturnedAmount, Payments: payments, CustomFields: shown(o.CustomFields),
+		Fulfilment: ordersapi.OrderFulfilment(o.Fulfilment), Currency: o.Currency, PlacedAt: o.PlacedAt.UTC(), BusinessOn: openapi_types.Date{Time: o.BusinessDay},
+		LineCount: int32(o.LineCount), UnitCount: o.UnitCount, DiscountAmount: o.DiscountAmount, ShippingAmount: o.ShippingAmount, TotalAmount: o.TotalAmount,
+		PaidAmount: o.PaidAmount, RefundedAmount: o.RefundedAmount, ReturnedAmount: o.ReturnedAmount, CouponCodes: coupons, PayBy: utcOrNull(o.PayBy), PaidAt: utcOrNull(o.PaidAt),
+		CompletedAt: utcOrNull(o.CompletedAt), CancelledAt: utcOrNull(o.CancelledAt), ExchangeOfId: opt.OrNull(o.ExchangeOfID), CustomFields: shown(o.CustomFields),
 		Version: o.Version, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(),
 	}
 }
@@ -169,7 +157,7 @@ func toAPIReturn(b *commerce.OrderReturn) ordersapi.OrderReturn {
 	return ordersapi.OrderReturn{
 		Id: b.ID, ReturnNumber: b.ReturnNumber, OrderId: opt.OrNull(b.OrderID), ExternalNumber: opt.OrNull(b.ExternalNumber),
 		OriginalExternalNumber: opt.OrNull(b.OriginalExternalNumber), StoreId: b.StoreID, AssignedStaffId: opt.OrNull(b.AssignedStaffID), StaffId: opt.OrNull(b.StaffID),
-		CustomerId: opt.OrNull(b.CustomerID), Status: ordersapi.OrderReturnStatus(b.Status), Currency: b.Currency, ReturnedAt: b.ReturnedAt.UTC(),
+		CustomerId: opt.OrNull(b.CustomerID), Status: ordersapi.OrderReturnStatus(b.Status), Kind: ordersapi.OrderReturnKind(b.Kind), RefundedAt: utcOrNull(b.RefundedAt), Currency: b.Currency, ReturnedAt: b.ReturnedAt.UTC(),
 		BusinessOn: openapi_types.Date{Time: b.BusinessDay}, LineCount: int32(b.LineCount), UnitCount: b.UnitCount, TotalAmount: b.TotalAmount,
 		Version: b.Version, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(),
 	}

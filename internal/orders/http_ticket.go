@@ -8,7 +8,6 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
-	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
@@ -87,7 +86,10 @@ func readTicket(at string, t *ordersapi.POSTicket) Ticket {
 		if p.Amount == nil {
 			r.fail(ErrRequired, at+"/amount")
 		}
-		out.Payments = append(out.Payments, schema.Payment{Method: opt.Value(p.Method), Amount: opt.Value(p.Amount)})
+		out.Payments = append(out.Payments, Payment{Method: opt.Value(p.Method), Amount: opt.Value(p.Amount)})
+	}
+	if out.CouponCodes = opt.Value(t.CouponCodes); len(out.CouponCodes) == 0 {
+		out.CouponCodes = nil
 	}
 	if out.Fields = opt.Value(t.CustomFields); len(out.Fields) == 0 {
 		out.Fields = nil
@@ -105,7 +107,8 @@ func (r *reading) line(l *ordersapi.POSLine, i int) TicketLine {
 	case l.UnitPriceAmount == nil:
 		r.fail(ErrRequired, "/lines/"+strconv.Itoa(i)+"/unit_price_amount")
 	}
-	return TicketLine{SKU: opt.Value(l.Sku), Title: opt.Value(l.Title), Category: opt.Value(l.Category), Quantity: opt.Value(l.Quantity), UnitPrice: opt.Value(l.UnitPriceAmount)}
+	return TicketLine{SKU: opt.Value(l.Sku), Title: opt.Value(l.Title), Category: opt.Value(l.Category), Quantity: opt.Value(l.Quantity), UnitPrice: opt.Value(l.UnitPriceAmount),
+		Discount: opt.Value(l.DiscountAmount)}
 }
 
 // customer reads whom a ticket names, which it may do in one way only.

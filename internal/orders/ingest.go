@@ -31,6 +31,7 @@ type row struct {
 	orderID  uuid.UUID // made before insert; zero: no order
 	returnID uuid.UUID
 	fields   map[string]any // custom fields of the order, judged
+	moves    bool           // its goods leave or reach the stock of its store
 }
 
 func (r *row) fail(err *apperr.Error) { *r.result = Result{Status: Failed, Err: err} }
@@ -63,7 +64,7 @@ func (s *Service) Ingest(ctx context.Context, tickets []Ticket, createMissing bo
 	rows := make([]*row, 0, len(tickets))
 	now := s.clock.Now()
 	for i := range tickets {
-		r := &row{at: "/orders/" + strconv.Itoa(i), ticket: &tickets[i], result: &results[i]}
+		r := &row{at: "/orders/" + strconv.Itoa(i), ticket: &tickets[i], result: &results[i], moves: true}
 		r.ticket.tidy(s.currency)
 		if err := r.ticket.check(r.at, now, s.currency); err != nil {
 			r.fail(err)

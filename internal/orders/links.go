@@ -131,23 +131,29 @@ RETURNING o.id, o.store_id, o.external_number`, stores, pq.Array(numbers), now)
 	}
 	if _, err := tx.Exec(ctx, `
 UPDATE orders o SET returned_amount = b.total, version = o.version + 1, updated_at = $2
-FROM (SELECT order_id, sum(total_amount) AS total FROM order_returns WHERE order_id = ANY($1::uuid[]) GROUP BY order_id) b
+FROM (SELECT order_id, sum(total_amount) AS total FROM order_returns WHERE order_id = ANY($1::uuid[]) AND status = 'refunded' GROUP BY order_id) b
 WHERE o.id = b.order_id`, orders, now); err != nil {
 		return err
 	}
-	// Pieces brought back fill the order's lines of the same SKU from the first on.
+	// Pieces brought back to a till fill what is left of the order's lines of the same
+	// SKU, from the first on; other returns name their lines.
 	if _, err = tx.Exec(ctx, `
 UPDATE order_lines l SET returned_quantity = d.returned
 FROM (
-    SELECT l.id, least(l.quantity, greatest(0, coalesce(b.pieces, 0)
-               - (sum(l.quantity) OVER (PARTITION BY l.order_id, l.sku ORDER BY l.line_number) - l.quantity))) AS returned
-    FROM order_lines l
+    SELECT l.id, l.direct + least(l.free, greatest(0, coalesce(b.pieces, 0)
+               - (sum(l.free) OVER (PARTITION BY l.order_id, l.sku ORDER BY l.line_number) - l.free))) AS returned
+    FROM (
+        SELECT l.id, l.order_id, l.sku, l.line_number, n.direct, greatest(0, l.quantity - n.direct) AS free
+        FROM order_lines l, LATERAL (
+            SELECT coalesce(sum(rl.quantity), 0) AS direct FROM order_returns r JOIN order_return_lines rl ON rl.order_return_id = r.id
+            WHERE r.order_id = l.order_id AND rl.order_line_id = l.id AND r.status <> 'rejected') n
+        WHERE l.order_id = ANY($1::uuid[])
+    ) l
     LEFT JOIN (
         SELECT r.order_id, rl.sku, sum(rl.quantity) AS pieces
         FROM order_returns r JOIN order_return_lines rl ON rl.order_return_id = r.id
-        WHERE r.order_id = ANY($1::uuid[]) GROUP BY r.order_id, rl.sku
+        WHERE r.order_id = ANY($1::uuid[]) AND rl.order_line_id IS NULL GROUP BY r.order_id, rl.sku
     ) b ON b.order_id = l.order_id AND b.sku = l.sku
-    WHERE l.order_id = ANY($1::uuid[])
 ) d WHERE l.id = d.id AND l.returned_quantity <> d.returned`, orders); err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ func (s *Service) Follower() customers.Follower {
 	return customers.Follower{
 		Name: "orders",
 		Belongings: []customers.Belonging{
-			{Table: "orders", Kind: "orders", Staff: true, Versioned: true},
-			{Table: "order_returns", Kind: "returns", Staff: true, Versioned: true},
+			{Table: "orders", Kind: "orders", Sealed: []string{"private"}, Staff: true, Versioned: true},
+			{Table: "order_returns", Kind: "returns", Sealed: []string{"private"}, Staff: true, Versioned: true},
 		},
 		Undone: returnsFollow,
 	}

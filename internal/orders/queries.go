@@ -9,10 +9,15 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderchange"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderpayment"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
+	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
+	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
@@ -226,13 +231,17 @@ func before(field string, at position) func(*sql.Selector) {
 
 func timeParam(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// Order reads one order with its lines and the returns linked to it. A return
-// to a store beyond the caller's scope is not among them.
+// Order reads one order whole: lines, payments, refunds, shipments, and the
+// returns linked to it. A return to a store beyond the caller's scope is not
+// among them.
 //
 // Errors: ErrOrderNotFound.
 func (s *Service) Order(ctx context.Context, id uuid.UUID) (*commerce.Order, error) {
 	o, err := s.db.From(ctx).Commerce.Order.Query().Where(order.ID(id)).
 		WithLines(func(q *commerce.OrderLineQuery) { q.Order(orderline.ByLineNumber()) }).
+		WithPayments(func(q *commerce.OrderPaymentQuery) { q.Order(orderpayment.ByID()) }).
+		WithRefunds(func(q *commerce.OrderRefundQuery) { q.Order(orderrefund.ByID()) }).
+		WithShipments(func(q *commerce.ShipmentQuery) { q.Order(shipment.ByID()).WithLines() }).
 		WithReturns(func(q *commerce.OrderReturnQuery) { q.Order(orderreturn.ByReturnedAt(), orderreturn.ByID()) }).Only(ctx)
 	if commerce.IsNotFound(err) {
 		return nil, ErrOrderNotFound.New()
@@ -240,14 +249,88 @@ func (s *Service) Order(ctx context.Context, id uuid.UUID) (*commerce.Order, err
 	return o, err
 }
 
-// Return reads one return with its lines.
+// Return reads one return with its lines and refunds.
 //
 // Errors: ErrReturnNotFound.
 func (s *Service) Return(ctx context.Context, id uuid.UUID) (*commerce.OrderReturn, error) {
 	r, err := s.db.From(ctx).Commerce.OrderReturn.Query().Where(orderreturn.ID(id)).
+		WithRefunds(func(q *commerce.OrderRefundQuery) { q.Order(orderrefund.ByID()) }).
 		WithLines(func(q *commerce.OrderReturnLineQuery) { q.Order(orderreturnline.ByLineNumber()) }).Only(ctx)
 	if commerce.IsNotFound(err) {
 		return nil, ErrReturnNotFound.New()
 	}
 	return r, err
+}
+
+// History lists the steps of an order, the newest first.
+// Plan: order_changes_order_idx backwards.
+//
+// Errors: ErrOrderNotFound, apperr.ErrBadCursor.
+func (s *Service) History(ctx context.Context, id uuid.UUID, limit *int32, cursor *string, count bool) (*page.Of[*commerce.OrderChange], error) {
+	if ok, err := s.db.From(ctx).Commerce.Order.Query().Where(order.ID(id)).Exist(ctx); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, ErrOrderNotFound.New()
+	}
+	l := page.NewList("/v1/orders/"+id.String()+"/history", limit)
+	q := s.db.From(ctx).Commerce.OrderChange.Query().Where(orderchange.OrderID(id))
+	out := &page.Of[*commerce.OrderChange]{}
+	if count {
+		n, err := q.Clone().Count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		total := int64(n)
+		out.Total = &total
+	}
+	var at position
+	if ok, err := s.pages.Decode(l.Name(), cursor, &at); err != nil {
+		return nil, err
+	} else if ok {
+		q.Where(orderchange.IDLT(at.ID))
+	}
+	rows, err := q.Order(orderchange.ByID(sql.OrderDesc())).Limit(l.Limit + 1).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var more bool
+	if out.Items, more = page.Cut(rows, l.Limit); more {
+		out.Next, out.Link = l.After(s.pages, position{ID: out.Items[len(out.Items)-1].ID})
+	}
+	return out, nil
+}
+
+// Reasons lists the reasons of returns by their codes.
+//
+// Errors: apperr.ErrBadCursor.
+func (s *Service) Reasons(ctx context.Context, limit *int32, cursor *string, count bool) (*page.Of[*commerce.ReturnReason], error) {
+	l := page.NewList("/v1/return-reasons", limit)
+	q := s.db.From(ctx).Commerce.ReturnReason.Query()
+	out := &page.Of[*commerce.ReturnReason]{}
+	if count {
+		n, err := q.Clone().Count(ctx)
+		if err != nil {
+			return nil, err
+		}
+		total := int64(n)
+		out.Total = &total
+	}
+	var at struct {
+		Code string `json:"c"`
+	}
+	if ok, err := s.pages.Decode(l.Name(), cursor, &at); err != nil {
+		return nil, err
+	} else if ok {
+		q.Where(returnreason.CodeGT(at.Code))
+	}
+	rows, err := q.Order(returnreason.ByCode()).Limit(l.Limit + 1).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var more bool
+	if out.Items, more = page.Cut(rows, l.Limit); more {
+		at.Code = out.Items[len(out.Items)-1].Code
+		out.Next, out.Link = l.After(s.pages, at)
+	}
+	return out, nil
 }

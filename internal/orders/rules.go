@@ -23,6 +23,7 @@ const (
 	maxTitle    = 300
 	maxCategory = 120
 	maxMethod   = 32
+	maxCoupons  = 20
 
 	// 20 payments stay below 2^53, up to which JSON readers hold numbers exactly.
 	maxPayments = 20
@@ -74,6 +75,8 @@ func (t *Ticket) check(at string, now time.Time, currency string) *apperr.Error 
 		return ErrCurrency.At(at+"/currency").Arg("currency", currency)
 	case !slices.Contains(channels, t.Channel):
 		return ErrChannel.At(at+"/channel").Arg("allowed", strings.Join(channels, ", "))
+	case len(t.CouponCodes) > maxCoupons || slices.ContainsFunc(t.CouponCodes, func(c string) bool { return !visible(c, maxNumber) }):
+		return ErrCoupons.At(at+"/coupon_codes").Arg("max", maxCoupons)
 	case len(t.Payments) > maxPayments:
 		return ErrPayments.At(at+"/payments").Arg("max", maxPayments)
 	case len(t.Lines) == 0 || len(t.Lines) > maxLines:
@@ -105,6 +108,8 @@ func (l *TicketLine) check(at string) *apperr.Error {
 		return ErrQuantity.At(at+"/quantity").Arg("max", maxQuantity)
 	case l.UnitPrice < 0 || l.UnitPrice > maxPrice:
 		return ErrPrice.At(at+"/unit_price_amount").Arg("max", maxPrice)
+	case l.Discount < 0 || l.Discount > max(l.Quantity, -l.Quantity)*l.UnitPrice:
+		return ErrDiscount.At(at + "/discount_amount")
 	case !storable(l.Title, maxTitle):
 		return ErrText.At(at+"/title").Arg("max", maxTitle)
 	case !storable(l.Category, maxCategory):
@@ -179,8 +184,16 @@ func (t *Ticket) content() string {
 		text(l.SKU)
 		b = binary.AppendVarint(b, l.Quantity)
 		b = binary.AppendVarint(b, l.UnitPrice)
+		if l.Discount != 0 {
+			b = append(b, 'd')
+			b = binary.AppendVarint(b, l.Discount)
+		}
 	}
 	b = append(b, '|')
+	for _, c := range t.CouponCodes {
+		b = append(b, 'c')
+		text(c)
+	}
 	for _, p := range t.Payments {
 		text(p.Method)
 		b = binary.AppendVarint(b, p.Amount)

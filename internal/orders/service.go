@@ -1,12 +1,17 @@
 package orders
 
 import (
+	"context"
+	"time"
+
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/inventory"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
@@ -22,6 +27,10 @@ type Deps struct {
 	Customers *customers.Service
 	Catalog   *catalog.Service
 	Segments  *segments.Service
+	Inventory *inventory.Service
+	Queue     *jobs.Queue // nil: nothing happens by the clock
+
+	ReturnWindow time.Duration // after completion; zero: 30 days
 }
 
 // Service owns orders and returns. It is safe for concurrent use.
@@ -35,13 +44,23 @@ type Service struct {
 	customers *customers.Service
 	catalog   *catalog.Service
 	segments  *segments.Service
+	inventory *inventory.Service
+
+	returnWindow time.Duration
 }
 
 // New makes the service.
 func New(d Deps) *Service {
 	d.Customers.HoldFields(customers.OfOrder, "orders")
-	return &Service{
+	s := &Service{
 		db: d.DB, clock: d.Clock, keys: d.Keys, cache: d.Cache, pages: d.Pages, currency: d.Currency,
-		customers: d.Customers, catalog: d.Catalog, segments: d.Segments,
+		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, returnWindow: d.ReturnWindow,
 	}
+	if s.returnWindow == 0 {
+		s.returnWindow = 30 * 24 * time.Hour
+	}
+	if d.Queue != nil {
+		d.Queue.Every("orders.cancel_unpaid", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.CancelUnpaid(ctx); return err })
+	}
+	return s
 }

@@ -37,7 +37,7 @@ func liveChannel(storeID uuid.UUID) string { return "orders:live:" + storeID.Str
 // replicas, through Redis. Without Redis live events are lost, which streams
 // say openly by refusing to open.
 func (s *Service) Subscribe(d *events.Dispatcher) {
-	d.Subscribe("orders.live", []string{EventCompleted, EventReturned}, func(ctx context.Context, all []events.Stored) error {
+	d.Subscribe("orders.live", liveEvents, func(ctx context.Context, all []events.Stored) error {
 		if s.cache == nil || s.cache.Down() {
 			return nil
 		}

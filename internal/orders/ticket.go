@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 )
@@ -22,7 +21,9 @@ type Ticket struct {
 	Channel  string         // empty: pos
 	StaffID  uuid.UUID      // who sold; zero when not known
 	Lines    []TicketLine
-	Payments []schema.Payment
+	Payments []Payment
+	// CouponCodes are those the till has taken; it judged them itself.
+	CouponCodes []string
 	Fields   map[string]any // custom fields of the order
 
 	unread *apperr.Error // the first part that could not be read; nil when all could
@@ -35,6 +36,13 @@ type TicketLine struct {
 	Category  string // of a product that has to be made
 	Quantity  int64  // not zero; below zero is brought back
 	UnitPrice int64
+	Discount  int64 // off the line, not more than it costs
+}
+
+// Payment is one means a ticket was paid with, as the till reports it.
+type Payment struct {
+	Method string // cash, card, wechat_pay, alipay, stored_value, points, other, or the till's own word
+	Amount int64
 }
 
 // Status is what became of a ticket.

@@ -39,8 +39,8 @@ func (s *Service) resum(ctx context.Context, tx *db.Tx, m *customers.Merging) er
 		"DELETE FROM customer_days WHERE customer_id = ANY($1::uuid[])",
 		`INSERT INTO customer_days (customer_id, day, order_count, unit_count, spent_amount, return_count, returned_amount)
 SELECT customer_id, day, sum(orders), sum(units), sum(spent), sum(returns), sum(returned) FROM (
-    SELECT customer_id, business_day AS day, count(*) AS orders, sum(unit_count) AS units, sum(total_amount) AS spent, 0 AS returns, 0 AS returned
-    FROM orders WHERE customer_id = ANY($1::uuid[]) AND status = 'completed' GROUP BY 1, 2
+    SELECT customer_id, business_day AS day, count(*) AS orders, sum(unit_count) AS units, sum(total_amount - shipping_amount) AS spent, 0 AS returns, 0 AS returned
+    FROM orders WHERE customer_id = ANY($1::uuid[]) AND status NOT IN ('draft', 'placed', 'cancelled') GROUP BY 1, 2
     UNION ALL
     SELECT customer_id, business_day, 0, 0, 0, count(*), sum(total_amount)
     FROM order_returns WHERE customer_id = ANY($1::uuid[]) AND status = 'refunded' GROUP BY 1, 2

@@ -207,7 +207,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
-		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments,
+		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Queue: s.Jobs,
 	})
 	s.Orders.Subscribe(s.Events)
 	s.Imports = imports.New(imports.Deps{

@@ -45,6 +45,18 @@ func (f OrderFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Va
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.OrderMutation", m)
 }
 
+// The OrderChangeFunc type is an adapter to allow the use of ordinary
+// function as OrderChange mutator.
+type OrderChangeFunc func(context.Context, *commerce.OrderChangeMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f OrderChangeFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.OrderChangeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.OrderChangeMutation", m)
+}
+
 // The OrderLineFunc type is an adapter to allow the use of ordinary
 // function as OrderLine mutator.
 type OrderLineFunc func(context.Context, *commerce.OrderLineMutation) (commerce.Value, error)
@@ -55,6 +67,30 @@ func (f OrderLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerc
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.OrderLineMutation", m)
+}
+
+// The OrderPaymentFunc type is an adapter to allow the use of ordinary
+// function as OrderPayment mutator.
+type OrderPaymentFunc func(context.Context, *commerce.OrderPaymentMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f OrderPaymentFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.OrderPaymentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.OrderPaymentMutation", m)
+}
+
+// The OrderRefundFunc type is an adapter to allow the use of ordinary
+// function as OrderRefund mutator.
+type OrderRefundFunc func(context.Context, *commerce.OrderRefundMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f OrderRefundFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.OrderRefundMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.OrderRefundMutation", m)
 }
 
 // The OrderReturnFunc type is an adapter to allow the use of ordinary
@@ -79,6 +115,18 @@ func (f OrderReturnLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (c
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.OrderReturnLineMutation", m)
+}
+
+// The PaymentCallbackFunc type is an adapter to allow the use of ordinary
+// function as PaymentCallback mutator.
+type PaymentCallbackFunc func(context.Context, *commerce.PaymentCallbackMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PaymentCallbackFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.PaymentCallbackMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.PaymentCallbackMutation", m)
 }
 
 // The PriceListFunc type is an adapter to allow the use of ordinary
@@ -127,6 +175,42 @@ func (f ProductStatusChangeFunc) Mutate(ctx context.Context, m commerce.Mutation
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ProductStatusChangeMutation", m)
+}
+
+// The ReturnReasonFunc type is an adapter to allow the use of ordinary
+// function as ReturnReason mutator.
+type ReturnReasonFunc func(context.Context, *commerce.ReturnReasonMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ReturnReasonFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.ReturnReasonMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ReturnReasonMutation", m)
+}
+
+// The ShipmentFunc type is an adapter to allow the use of ordinary
+// function as Shipment mutator.
+type ShipmentFunc func(context.Context, *commerce.ShipmentMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ShipmentFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.ShipmentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ShipmentMutation", m)
+}
+
+// The ShipmentLineFunc type is an adapter to allow the use of ordinary
+// function as ShipmentLine mutator.
+type ShipmentLineFunc func(context.Context, *commerce.ShipmentLineMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ShipmentLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.ShipmentLineMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ShipmentLineMutation", m)
 }
 
 // The StockCountFunc type is an adapter to allow the use of ordinary

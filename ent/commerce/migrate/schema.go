@@ -65,15 +65,26 @@ var (
 		{Name: "customer_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "channel", Type: field.TypeEnum, Enums: []string{"pos", "web", "mini_program", "marketplace", "live"}, Default: "pos"},
 		{Name: "external_number", Type: field.TypeString, Nullable: true, Size: 64},
-		{Name: "status", Type: field.TypeEnum, Enums: []string{"draft", "placed", "paid", "shipped", "ready", "completed", "cancelled"}, Default: "completed"},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"draft", "placed", "paid", "partly_shipped", "shipped", "ready", "completed", "cancelled"}, Default: "completed"},
+		{Name: "fulfilment", Type: field.TypeEnum, Enums: []string{"taken", "pickup", "delivery"}, Default: "taken"},
 		{Name: "currency", Type: field.TypeString, Size: 3},
 		{Name: "placed_at", Type: field.TypeTime},
 		{Name: "business_day", Type: field.TypeTime, SchemaType: map[string]string{"postgres": "date"}},
 		{Name: "line_count", Type: field.TypeInt, Default: 0},
 		{Name: "unit_count", Type: field.TypeInt64, Default: 0},
+		{Name: "discount_amount", Type: field.TypeInt64, Default: 0},
+		{Name: "shipping_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "total_amount", Type: field.TypeInt64, Default: 0},
+		{Name: "paid_amount", Type: field.TypeInt64, Default: 0},
+		{Name: "refunded_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "returned_amount", Type: field.TypeInt64, Default: 0},
-		{Name: "payments", Type: field.TypeJSON, Nullable: true},
+		{Name: "coupon_codes", Type: field.TypeJSON, Nullable: true},
+		{Name: "private_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "pay_by", Type: field.TypeTime, Nullable: true},
+		{Name: "paid_at", Type: field.TypeTime, Nullable: true},
+		{Name: "completed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "cancelled_at", Type: field.TypeTime, Nullable: true},
+		{Name: "exchange_of_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "custom_fields", Type: field.TypeJSON, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
@@ -98,31 +109,90 @@ var (
 			{
 				Name:    "orders_customer_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[5], OrdersColumns[10], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[5], OrdersColumns[11], OrdersColumns[0]},
 			},
 			{
 				Name:    "orders_store_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[10], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[11], OrdersColumns[0]},
 			},
 			{
 				Name:    "orders_staff_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[3], OrdersColumns[10], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[3], OrdersColumns[11], OrdersColumns[0]},
 			},
 			{
 				Name:    "orders_placed_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[10], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[11], OrdersColumns[0]},
+			},
+			{
+				Name:    "orders_open_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[11], OrdersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "completed_at IS NULL AND cancelled_at IS NULL",
+				},
+			},
+			{
+				Name:    "orders_unpaid_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[23], OrdersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "pay_by IS NOT NULL",
+				},
+			},
+			{
+				Name:    "orders_exchange_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[27]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "exchange_of_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "orders_custom_fields_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[17]},
+				Columns: []*schema.Column{OrdersColumns[28]},
 				Annotation: &entsql.IndexAnnotation{
 					Type:  "GIN",
 					Where: "custom_fields IS NOT NULL",
 				},
+			},
+		},
+	}
+	// OrderChangesColumns holds the columns for the "order_changes" table.
+	OrderChangesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "order_return_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "action", Type: field.TypeString, Size: 32},
+		{Name: "from_status", Type: field.TypeString, Nullable: true, Size: 16},
+		{Name: "to_status", Type: field.TypeString, Size: 16},
+		{Name: "actor_kind", Type: field.TypeString, Size: 16},
+		{Name: "actor_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "details", Type: field.TypeJSON, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "order_id", Type: field.TypeUUID},
+	}
+	// OrderChangesTable holds the schema information for the "order_changes" table.
+	OrderChangesTable = &schema.Table{
+		Name:       "order_changes",
+		Columns:    OrderChangesColumns,
+		PrimaryKey: []*schema.Column{OrderChangesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "order_changes_orders_changes",
+				Columns:    []*schema.Column{OrderChangesColumns[10]},
+				RefColumns: []*schema.Column{OrdersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "order_changes_order_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderChangesColumns[10], OrderChangesColumns[0]},
 			},
 		},
 	}
@@ -136,7 +206,12 @@ var (
 		{Name: "title", Type: field.TypeString, Size: 300},
 		{Name: "quantity", Type: field.TypeInt64},
 		{Name: "unit_price_amount", Type: field.TypeInt64},
+		{Name: "discount_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "total_amount", Type: field.TypeInt64},
+		{Name: "tax_rate", Type: field.TypeInt, Default: 0},
+		{Name: "price_list_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "reserved_quantity", Type: field.TypeInt64, Default: 0},
+		{Name: "shipped_quantity", Type: field.TypeInt64, Default: 0},
 		{Name: "returned_quantity", Type: field.TypeInt64, Default: 0},
 		{Name: "order_id", Type: field.TypeUUID},
 	}
@@ -148,7 +223,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_lines_orders_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[10]},
+				Columns:    []*schema.Column{OrderLinesColumns[15]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -157,12 +232,161 @@ var (
 			{
 				Name:    "order_lines_order_key",
 				Unique:  true,
-				Columns: []*schema.Column{OrderLinesColumns[10], OrderLinesColumns[1]},
+				Columns: []*schema.Column{OrderLinesColumns[15], OrderLinesColumns[1]},
 			},
 			{
 				Name:    "order_lines_variant_idx",
 				Unique:  false,
 				Columns: []*schema.Column{OrderLinesColumns[2]},
+			},
+			{
+				Name:    "order_lines_reserved_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderLinesColumns[2], OrderLinesColumns[15]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "reserved_quantity > 0",
+				},
+			},
+		},
+	}
+	// OrderPaymentsColumns holds the columns for the "order_payments" table.
+	OrderPaymentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "method", Type: field.TypeString, Size: 32},
+		{Name: "provider", Type: field.TypeEnum, Nullable: true, Enums: []string{"wechat_pay", "alipay"}},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"pending", "succeeded", "failed", "closed"}, Default: "pending"},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "refunded_amount", Type: field.TypeInt64, Default: 0},
+		{Name: "reference", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "number", Type: field.TypeString, Nullable: true, Size: 32},
+		{Name: "provider_transaction_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "client", Type: field.TypeJSON, Nullable: true},
+		{Name: "error_code", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "paid_at", Type: field.TypeTime, Nullable: true},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "order_id", Type: field.TypeUUID},
+	}
+	// OrderPaymentsTable holds the schema information for the "order_payments" table.
+	OrderPaymentsTable = &schema.Table{
+		Name:       "order_payments",
+		Columns:    OrderPaymentsColumns,
+		PrimaryKey: []*schema.Column{OrderPaymentsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "order_payments_orders_payments",
+				Columns:    []*schema.Column{OrderPaymentsColumns[19]},
+				RefColumns: []*schema.Column{OrdersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "order_payments_order_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderPaymentsColumns[19], OrderPaymentsColumns[0]},
+			},
+			{
+				Name:    "order_payments_number_key",
+				Unique:  true,
+				Columns: []*schema.Column{OrderPaymentsColumns[8]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "number IS NOT NULL",
+				},
+			},
+			{
+				Name:    "order_payments_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderPaymentsColumns[15], OrderPaymentsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
+			},
+		},
+	}
+	// OrderRefundsColumns holds the columns for the "order_refunds" table.
+	OrderRefundsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "method", Type: field.TypeString, Size: 32},
+		{Name: "provider", Type: field.TypeEnum, Nullable: true, Enums: []string{"wechat_pay", "alipay"}},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"pending", "processing", "succeeded", "failed"}, Default: "pending"},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "number", Type: field.TypeString, Nullable: true, Size: 32},
+		{Name: "provider_refund_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "error_code", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "refunded_at", Type: field.TypeTime, Nullable: true},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "order_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "order_payment_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "order_return_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// OrderRefundsTable holds the schema information for the "order_refunds" table.
+	OrderRefundsTable = &schema.Table{
+		Name:       "order_refunds",
+		Columns:    OrderRefundsColumns,
+		PrimaryKey: []*schema.Column{OrderRefundsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "order_refunds_orders_refunds",
+				Columns:    []*schema.Column{OrderRefundsColumns[16]},
+				RefColumns: []*schema.Column{OrdersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "order_refunds_order_payments_refunds",
+				Columns:    []*schema.Column{OrderRefundsColumns[17]},
+				RefColumns: []*schema.Column{OrderPaymentsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "order_refunds_order_returns_refunds",
+				Columns:    []*schema.Column{OrderRefundsColumns[18]},
+				RefColumns: []*schema.Column{OrderReturnsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "order_refunds_order_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderRefundsColumns[16], OrderRefundsColumns[0]},
+			},
+			{
+				Name:    "order_refunds_return_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderRefundsColumns[18], OrderRefundsColumns[0]},
+			},
+			{
+				Name:    "order_refunds_payment_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderRefundsColumns[17], OrderRefundsColumns[0]},
+			},
+			{
+				Name:    "order_refunds_number_key",
+				Unique:  true,
+				Columns: []*schema.Column{OrderRefundsColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "number IS NOT NULL",
+				},
+			},
+			{
+				Name:    "order_refunds_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderRefundsColumns[12], OrderRefundsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_attempt_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -177,12 +401,15 @@ var (
 		{Name: "external_number", Type: field.TypeString, Nullable: true, Size: 64},
 		{Name: "original_external_number", Type: field.TypeString, Nullable: true, Size: 64},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"requested", "approved", "received", "refunded", "rejected"}, Default: "refunded"},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"refund", "exchange"}, Default: "refund"},
 		{Name: "currency", Type: field.TypeString, Size: 3},
 		{Name: "returned_at", Type: field.TypeTime},
 		{Name: "business_day", Type: field.TypeTime, SchemaType: map[string]string{"postgres": "date"}},
 		{Name: "line_count", Type: field.TypeInt, Default: 0},
 		{Name: "unit_count", Type: field.TypeInt64, Default: 0},
 		{Name: "total_amount", Type: field.TypeInt64, Default: 0},
+		{Name: "private_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "refunded_at", Type: field.TypeTime, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
@@ -196,7 +423,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_returns_orders_returns",
-				Columns:    []*schema.Column{OrderReturnsColumns[18]},
+				Columns:    []*schema.Column{OrderReturnsColumns[21]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -220,27 +447,27 @@ var (
 			{
 				Name:    "order_returns_order_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrderReturnsColumns[18]},
+				Columns: []*schema.Column{OrderReturnsColumns[21]},
 			},
 			{
 				Name:    "order_returns_customer_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrderReturnsColumns[5], OrderReturnsColumns[10], OrderReturnsColumns[0]},
+				Columns: []*schema.Column{OrderReturnsColumns[5], OrderReturnsColumns[11], OrderReturnsColumns[0]},
 			},
 			{
 				Name:    "order_returns_store_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrderReturnsColumns[2], OrderReturnsColumns[10], OrderReturnsColumns[0]},
+				Columns: []*schema.Column{OrderReturnsColumns[2], OrderReturnsColumns[11], OrderReturnsColumns[0]},
 			},
 			{
 				Name:    "order_returns_staff_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrderReturnsColumns[3], OrderReturnsColumns[10], OrderReturnsColumns[0]},
+				Columns: []*schema.Column{OrderReturnsColumns[3], OrderReturnsColumns[11], OrderReturnsColumns[0]},
 			},
 			{
 				Name:    "order_returns_returned_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrderReturnsColumns[10], OrderReturnsColumns[0]},
+				Columns: []*schema.Column{OrderReturnsColumns[11], OrderReturnsColumns[0]},
 			},
 		},
 	}
@@ -252,7 +479,11 @@ var (
 		{Name: "category_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "sku", Type: field.TypeString, Size: 64},
 		{Name: "title", Type: field.TypeString, Size: 300},
+		{Name: "order_line_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "reason_code", Type: field.TypeString, Nullable: true, Size: 32},
 		{Name: "quantity", Type: field.TypeInt64},
+		{Name: "restocked_quantity", Type: field.TypeInt64, Default: 0},
+		{Name: "damaged_quantity", Type: field.TypeInt64, Default: 0},
 		{Name: "unit_price_amount", Type: field.TypeInt64},
 		{Name: "total_amount", Type: field.TypeInt64},
 		{Name: "order_return_id", Type: field.TypeUUID},
@@ -265,7 +496,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_return_lines_order_returns_lines",
-				Columns:    []*schema.Column{OrderReturnLinesColumns[9]},
+				Columns:    []*schema.Column{OrderReturnLinesColumns[13]},
 				RefColumns: []*schema.Column{OrderReturnsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -274,12 +505,41 @@ var (
 			{
 				Name:    "order_return_lines_return_key",
 				Unique:  true,
-				Columns: []*schema.Column{OrderReturnLinesColumns[9], OrderReturnLinesColumns[1]},
+				Columns: []*schema.Column{OrderReturnLinesColumns[13], OrderReturnLinesColumns[1]},
 			},
 			{
 				Name:    "order_return_lines_variant_idx",
 				Unique:  false,
 				Columns: []*schema.Column{OrderReturnLinesColumns[2]},
+			},
+		},
+	}
+	// PaymentCallbacksColumns holds the columns for the "payment_callbacks" table.
+	PaymentCallbacksColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "provider", Type: field.TypeString, Size: 16},
+		{Name: "notice_id", Type: field.TypeString, Size: 128},
+		{Name: "kind", Type: field.TypeString, Size: 32},
+		{Name: "number", Type: field.TypeString, Size: 64},
+		{Name: "raw_sealed", Type: field.TypeBytes},
+		{Name: "outcome", Type: field.TypeString, Size: 32},
+		{Name: "received_at", Type: field.TypeTime},
+	}
+	// PaymentCallbacksTable holds the schema information for the "payment_callbacks" table.
+	PaymentCallbacksTable = &schema.Table{
+		Name:       "payment_callbacks",
+		Columns:    PaymentCallbacksColumns,
+		PrimaryKey: []*schema.Column{PaymentCallbacksColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "payment_callbacks_notice_key",
+				Unique:  true,
+				Columns: []*schema.Column{PaymentCallbacksColumns[1], PaymentCallbacksColumns[2]},
+			},
+			{
+				Name:    "payment_callbacks_number_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentCallbacksColumns[4]},
 			},
 		},
 	}
@@ -457,6 +717,102 @@ var (
 			},
 		},
 	}
+	// ReturnReasonsColumns holds the columns for the "return_reasons" table.
+	ReturnReasonsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 32},
+		{Name: "name", Type: field.TypeString, Size: 120},
+		{Name: "customer_fault", Type: field.TypeBool, Default: false},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "archived"}, Default: "active"},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// ReturnReasonsTable holds the schema information for the "return_reasons" table.
+	ReturnReasonsTable = &schema.Table{
+		Name:       "return_reasons",
+		Columns:    ReturnReasonsColumns,
+		PrimaryKey: []*schema.Column{ReturnReasonsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "return_reasons_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{ReturnReasonsColumns[1]},
+			},
+		},
+	}
+	// ShipmentsColumns holds the columns for the "shipments" table.
+	ShipmentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "carrier", Type: field.TypeString, Nullable: true, Size: 32},
+		{Name: "tracking_number", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"sent", "in_transit", "delivering", "delivered", "problem", "returned"}, Default: "sent"},
+		{Name: "sent_at", Type: field.TypeTime},
+		{Name: "delivered_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "order_id", Type: field.TypeUUID},
+	}
+	// ShipmentsTable holds the schema information for the "shipments" table.
+	ShipmentsTable = &schema.Table{
+		Name:       "shipments",
+		Columns:    ShipmentsColumns,
+		PrimaryKey: []*schema.Column{ShipmentsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "shipments_orders_shipments",
+				Columns:    []*schema.Column{ShipmentsColumns[9]},
+				RefColumns: []*schema.Column{OrdersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "shipments_order_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ShipmentsColumns[9], ShipmentsColumns[0]},
+			},
+			{
+				Name:    "shipments_tracking_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ShipmentsColumns[2], ShipmentsColumns[1]},
+			},
+		},
+	}
+	// ShipmentLinesColumns holds the columns for the "shipment_lines" table.
+	ShipmentLinesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "order_line_id", Type: field.TypeUUID},
+		{Name: "quantity", Type: field.TypeInt64},
+		{Name: "shipment_id", Type: field.TypeUUID},
+	}
+	// ShipmentLinesTable holds the schema information for the "shipment_lines" table.
+	ShipmentLinesTable = &schema.Table{
+		Name:       "shipment_lines",
+		Columns:    ShipmentLinesColumns,
+		PrimaryKey: []*schema.Column{ShipmentLinesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "shipment_lines_shipments_lines",
+				Columns:    []*schema.Column{ShipmentLinesColumns[3]},
+				RefColumns: []*schema.Column{ShipmentsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "shipment_lines_shipment_key",
+				Unique:  true,
+				Columns: []*schema.Column{ShipmentLinesColumns[3], ShipmentLinesColumns[1]},
+			},
+			{
+				Name:    "shipment_lines_order_line_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ShipmentLinesColumns[1]},
+			},
+		},
+	}
 	// StockCountsColumns holds the columns for the "stock_counts" table.
 	StockCountsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -562,6 +918,7 @@ var (
 		{Name: "reserved", Type: field.TypeInt64, Default: 0},
 		{Name: "incoming", Type: field.TypeInt64, Default: 0},
 		{Name: "damaged", Type: field.TypeInt64, Default: 0},
+		{Name: "counted_at", Type: field.TypeTime, Nullable: true},
 		{Name: "low_stock_threshold", Type: field.TypeInt64, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
@@ -576,7 +933,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "stock_levels_variants_variant",
-				Columns:    []*schema.Column{StockLevelsColumns[10]},
+				Columns:    []*schema.Column{StockLevelsColumns[11]},
 				RefColumns: []*schema.Column{VariantsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -585,7 +942,7 @@ var (
 			{
 				Name:    "stock_levels_store_variant_key",
 				Unique:  true,
-				Columns: []*schema.Column{StockLevelsColumns[1], StockLevelsColumns[10]},
+				Columns: []*schema.Column{StockLevelsColumns[1], StockLevelsColumns[11]},
 			},
 			{
 				Name:    "stock_levels_store_idx",
@@ -595,7 +952,7 @@ var (
 			{
 				Name:    "stock_levels_variant_idx",
 				Unique:  false,
-				Columns: []*schema.Column{StockLevelsColumns[10], StockLevelsColumns[0]},
+				Columns: []*schema.Column{StockLevelsColumns[11], StockLevelsColumns[0]},
 			},
 			{
 				Name:    "stock_levels_watched_idx",
@@ -928,13 +1285,20 @@ var (
 		CatalogSettingsTable,
 		CategoriesTable,
 		OrdersTable,
+		OrderChangesTable,
 		OrderLinesTable,
+		OrderPaymentsTable,
+		OrderRefundsTable,
 		OrderReturnsTable,
 		OrderReturnLinesTable,
+		PaymentCallbacksTable,
 		PriceListsTable,
 		PriceListEntriesTable,
 		ProductsTable,
 		ProductStatusChangesTable,
+		ReturnReasonsTable,
+		ShipmentsTable,
+		ShipmentLinesTable,
 		StockCountsTable,
 		StockCountLinesTable,
 		StockDocumentsTable,
@@ -963,11 +1327,31 @@ func init() {
 	CategoriesTable.Annotation.Checks = map[string]string{
 		"categories_tax_rate_check": "tax_rate BETWEEN 0 AND 10000",
 	}
+	OrdersTable.Annotation = &entsql.Annotation{}
+	OrdersTable.Annotation.Checks = map[string]string{
+		"orders_amounts_check": "discount_amount >= 0 AND shipping_amount >= 0 AND total_amount >= 0 AND refunded_amount >= 0",
+	}
+	OrderChangesTable.ForeignKeys[0].RefTable = OrdersTable
 	OrderLinesTable.ForeignKeys[0].RefTable = OrdersTable
 	OrderLinesTable.Annotation = &entsql.Annotation{}
 	OrderLinesTable.Annotation.Checks = map[string]string{
-		"order_lines_price_check":    "unit_price_amount >= 0 AND total_amount >= 0",
+		"order_lines_moved_check":    "reserved_quantity >= 0 AND shipped_quantity >= 0 AND shipped_quantity <= quantity AND reserved_quantity <= quantity - shipped_quantity AND returned_quantity >= 0 AND returned_quantity <= quantity",
+		"order_lines_price_check":    "unit_price_amount >= 0 AND total_amount >= 0 AND discount_amount >= 0",
 		"order_lines_quantity_check": "quantity > 0",
+	}
+	OrderPaymentsTable.ForeignKeys[0].RefTable = OrdersTable
+	OrderPaymentsTable.Annotation = &entsql.Annotation{}
+	OrderPaymentsTable.Annotation.Checks = map[string]string{
+		"order_payments_amount_check":   "(amount >= 0 OR provider IS NULL) AND refunded_amount >= 0 AND refunded_amount <= greatest(amount, 0)",
+		"order_payments_provider_check": "(provider IS NULL) = (number IS NULL)",
+	}
+	OrderRefundsTable.ForeignKeys[0].RefTable = OrdersTable
+	OrderRefundsTable.ForeignKeys[1].RefTable = OrderPaymentsTable
+	OrderRefundsTable.ForeignKeys[2].RefTable = OrderReturnsTable
+	OrderRefundsTable.Annotation = &entsql.Annotation{}
+	OrderRefundsTable.Annotation.Checks = map[string]string{
+		"order_refunds_amount_check":   "amount > 0",
+		"order_refunds_provider_check": "(provider IS NULL) = (number IS NULL)",
 	}
 	OrderReturnsTable.ForeignKeys[0].RefTable = OrdersTable
 	OrderReturnLinesTable.ForeignKeys[0].RefTable = OrderReturnsTable
@@ -991,6 +1375,12 @@ func init() {
 	ProductsTable.Annotation = &entsql.Annotation{}
 	ProductsTable.Annotation.Checks = map[string]string{
 		"products_tax_rate_check": "tax_rate BETWEEN 0 AND 10000",
+	}
+	ShipmentsTable.ForeignKeys[0].RefTable = OrdersTable
+	ShipmentLinesTable.ForeignKeys[0].RefTable = ShipmentsTable
+	ShipmentLinesTable.Annotation = &entsql.Annotation{}
+	ShipmentLinesTable.Annotation.Checks = map[string]string{
+		"shipment_lines_quantity_check": "quantity > 0",
 	}
 	StockCountLinesTable.ForeignKeys[0].RefTable = StockCountsTable
 	StockCountLinesTable.ForeignKeys[1].RefTable = VariantsTable

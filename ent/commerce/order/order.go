@@ -32,6 +32,8 @@ const (
 	FieldExternalNumber = "external_number"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
+	// FieldFulfilment holds the string denoting the fulfilment field in the database.
+	FieldFulfilment = "fulfilment"
 	// FieldCurrency holds the string denoting the currency field in the database.
 	FieldCurrency = "currency"
 	// FieldPlacedAt holds the string denoting the placed_at field in the database.
@@ -42,12 +44,32 @@ const (
 	FieldLineCount = "line_count"
 	// FieldUnitCount holds the string denoting the unit_count field in the database.
 	FieldUnitCount = "unit_count"
+	// FieldDiscountAmount holds the string denoting the discount_amount field in the database.
+	FieldDiscountAmount = "discount_amount"
+	// FieldShippingAmount holds the string denoting the shipping_amount field in the database.
+	FieldShippingAmount = "shipping_amount"
 	// FieldTotalAmount holds the string denoting the total_amount field in the database.
 	FieldTotalAmount = "total_amount"
+	// FieldPaidAmount holds the string denoting the paid_amount field in the database.
+	FieldPaidAmount = "paid_amount"
+	// FieldRefundedAmount holds the string denoting the refunded_amount field in the database.
+	FieldRefundedAmount = "refunded_amount"
 	// FieldReturnedAmount holds the string denoting the returned_amount field in the database.
 	FieldReturnedAmount = "returned_amount"
-	// FieldPayments holds the string denoting the payments field in the database.
-	FieldPayments = "payments"
+	// FieldCouponCodes holds the string denoting the coupon_codes field in the database.
+	FieldCouponCodes = "coupon_codes"
+	// FieldPrivateSealed holds the string denoting the private_sealed field in the database.
+	FieldPrivateSealed = "private_sealed"
+	// FieldPayBy holds the string denoting the pay_by field in the database.
+	FieldPayBy = "pay_by"
+	// FieldPaidAt holds the string denoting the paid_at field in the database.
+	FieldPaidAt = "paid_at"
+	// FieldCompletedAt holds the string denoting the completed_at field in the database.
+	FieldCompletedAt = "completed_at"
+	// FieldCancelledAt holds the string denoting the cancelled_at field in the database.
+	FieldCancelledAt = "cancelled_at"
+	// FieldExchangeOfID holds the string denoting the exchange_of_id field in the database.
+	FieldExchangeOfID = "exchange_of_id"
 	// FieldCustomFields holds the string denoting the custom_fields field in the database.
 	FieldCustomFields = "custom_fields"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -60,6 +82,14 @@ const (
 	EdgeLines = "lines"
 	// EdgeReturns holds the string denoting the returns edge name in mutations.
 	EdgeReturns = "returns"
+	// EdgePayments holds the string denoting the payments edge name in mutations.
+	EdgePayments = "payments"
+	// EdgeRefunds holds the string denoting the refunds edge name in mutations.
+	EdgeRefunds = "refunds"
+	// EdgeShipments holds the string denoting the shipments edge name in mutations.
+	EdgeShipments = "shipments"
+	// EdgeChanges holds the string denoting the changes edge name in mutations.
+	EdgeChanges = "changes"
 	// Table holds the table name of the order in the database.
 	Table = "orders"
 	// LinesTable is the table that holds the lines relation/edge.
@@ -76,6 +106,34 @@ const (
 	ReturnsInverseTable = "order_returns"
 	// ReturnsColumn is the table column denoting the returns relation/edge.
 	ReturnsColumn = "order_id"
+	// PaymentsTable is the table that holds the payments relation/edge.
+	PaymentsTable = "order_payments"
+	// PaymentsInverseTable is the table name for the OrderPayment entity.
+	// It exists in this package in order to avoid circular dependency with the "orderpayment" package.
+	PaymentsInverseTable = "order_payments"
+	// PaymentsColumn is the table column denoting the payments relation/edge.
+	PaymentsColumn = "order_id"
+	// RefundsTable is the table that holds the refunds relation/edge.
+	RefundsTable = "order_refunds"
+	// RefundsInverseTable is the table name for the OrderRefund entity.
+	// It exists in this package in order to avoid circular dependency with the "orderrefund" package.
+	RefundsInverseTable = "order_refunds"
+	// RefundsColumn is the table column denoting the refunds relation/edge.
+	RefundsColumn = "order_id"
+	// ShipmentsTable is the table that holds the shipments relation/edge.
+	ShipmentsTable = "shipments"
+	// ShipmentsInverseTable is the table name for the Shipment entity.
+	// It exists in this package in order to avoid circular dependency with the "shipment" package.
+	ShipmentsInverseTable = "shipments"
+	// ShipmentsColumn is the table column denoting the shipments relation/edge.
+	ShipmentsColumn = "order_id"
+	// ChangesTable is the table that holds the changes relation/edge.
+	ChangesTable = "order_changes"
+	// ChangesInverseTable is the table name for the OrderChange entity.
+	// It exists in this package in order to avoid circular dependency with the "orderchange" package.
+	ChangesInverseTable = "order_changes"
+	// ChangesColumn is the table column denoting the changes relation/edge.
+	ChangesColumn = "order_id"
 )
 
 // Columns holds all SQL columns for order fields.
@@ -89,14 +147,25 @@ var Columns = []string{
 	FieldChannel,
 	FieldExternalNumber,
 	FieldStatus,
+	FieldFulfilment,
 	FieldCurrency,
 	FieldPlacedAt,
 	FieldBusinessDay,
 	FieldLineCount,
 	FieldUnitCount,
+	FieldDiscountAmount,
+	FieldShippingAmount,
 	FieldTotalAmount,
+	FieldPaidAmount,
+	FieldRefundedAmount,
 	FieldReturnedAmount,
-	FieldPayments,
+	FieldCouponCodes,
+	FieldPrivateSealed,
+	FieldPayBy,
+	FieldPaidAt,
+	FieldCompletedAt,
+	FieldCancelledAt,
+	FieldExchangeOfID,
 	FieldCustomFields,
 	FieldVersion,
 	FieldCreatedAt,
@@ -131,8 +200,16 @@ var (
 	DefaultLineCount int
 	// DefaultUnitCount holds the default value on creation for the "unit_count" field.
 	DefaultUnitCount int64
+	// DefaultDiscountAmount holds the default value on creation for the "discount_amount" field.
+	DefaultDiscountAmount int64
+	// DefaultShippingAmount holds the default value on creation for the "shipping_amount" field.
+	DefaultShippingAmount int64
 	// DefaultTotalAmount holds the default value on creation for the "total_amount" field.
 	DefaultTotalAmount int64
+	// DefaultPaidAmount holds the default value on creation for the "paid_amount" field.
+	DefaultPaidAmount int64
+	// DefaultRefundedAmount holds the default value on creation for the "refunded_amount" field.
+	DefaultRefundedAmount int64
 	// DefaultReturnedAmount holds the default value on creation for the "returned_amount" field.
 	DefaultReturnedAmount int64
 	// DefaultVersion holds the default value on creation for the "version" field.
@@ -180,13 +257,14 @@ const DefaultStatus = StatusCompleted
 
 // Status values.
 const (
-	StatusDraft     Status = "draft"
-	StatusPlaced    Status = "placed"
-	StatusPaid      Status = "paid"
-	StatusShipped   Status = "shipped"
-	StatusReady     Status = "ready"
-	StatusCompleted Status = "completed"
-	StatusCancelled Status = "cancelled"
+	StatusDraft         Status = "draft"
+	StatusPlaced        Status = "placed"
+	StatusPaid          Status = "paid"
+	StatusPartlyShipped Status = "partly_shipped"
+	StatusShipped       Status = "shipped"
+	StatusReady         Status = "ready"
+	StatusCompleted     Status = "completed"
+	StatusCancelled     Status = "cancelled"
 )
 
 func (s Status) String() string {
@@ -196,10 +274,37 @@ func (s Status) String() string {
 // StatusValidator is a validator for the "status" field enum values. It is called by the builders before save.
 func StatusValidator(s Status) error {
 	switch s {
-	case StatusDraft, StatusPlaced, StatusPaid, StatusShipped, StatusReady, StatusCompleted, StatusCancelled:
+	case StatusDraft, StatusPlaced, StatusPaid, StatusPartlyShipped, StatusShipped, StatusReady, StatusCompleted, StatusCancelled:
 		return nil
 	default:
 		return fmt.Errorf("order: invalid enum value for status field: %q", s)
+	}
+}
+
+// Fulfilment defines the type for the "fulfilment" enum field.
+type Fulfilment string
+
+// FulfilmentTaken is the default value of the Fulfilment enum.
+const DefaultFulfilment = FulfilmentTaken
+
+// Fulfilment values.
+const (
+	FulfilmentTaken    Fulfilment = "taken"
+	FulfilmentPickup   Fulfilment = "pickup"
+	FulfilmentDelivery Fulfilment = "delivery"
+)
+
+func (f Fulfilment) String() string {
+	return string(f)
+}
+
+// FulfilmentValidator is a validator for the "fulfilment" field enum values. It is called by the builders before save.
+func FulfilmentValidator(f Fulfilment) error {
+	switch f {
+	case FulfilmentTaken, FulfilmentPickup, FulfilmentDelivery:
+		return nil
+	default:
+		return fmt.Errorf("order: invalid enum value for fulfilment field: %q", f)
 	}
 }
 
@@ -251,6 +356,11 @@ func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
 }
 
+// ByFulfilment orders the results by the fulfilment field.
+func ByFulfilment(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFulfilment, opts...).ToFunc()
+}
+
 // ByCurrency orders the results by the currency field.
 func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrency, opts...).ToFunc()
@@ -276,14 +386,59 @@ func ByUnitCount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUnitCount, opts...).ToFunc()
 }
 
+// ByDiscountAmount orders the results by the discount_amount field.
+func ByDiscountAmount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDiscountAmount, opts...).ToFunc()
+}
+
+// ByShippingAmount orders the results by the shipping_amount field.
+func ByShippingAmount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldShippingAmount, opts...).ToFunc()
+}
+
 // ByTotalAmount orders the results by the total_amount field.
 func ByTotalAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTotalAmount, opts...).ToFunc()
 }
 
+// ByPaidAmount orders the results by the paid_amount field.
+func ByPaidAmount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPaidAmount, opts...).ToFunc()
+}
+
+// ByRefundedAmount orders the results by the refunded_amount field.
+func ByRefundedAmount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRefundedAmount, opts...).ToFunc()
+}
+
 // ByReturnedAmount orders the results by the returned_amount field.
 func ByReturnedAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReturnedAmount, opts...).ToFunc()
+}
+
+// ByPayBy orders the results by the pay_by field.
+func ByPayBy(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPayBy, opts...).ToFunc()
+}
+
+// ByPaidAt orders the results by the paid_at field.
+func ByPaidAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPaidAt, opts...).ToFunc()
+}
+
+// ByCompletedAt orders the results by the completed_at field.
+func ByCompletedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCompletedAt, opts...).ToFunc()
+}
+
+// ByCancelledAt orders the results by the cancelled_at field.
+func ByCancelledAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCancelledAt, opts...).ToFunc()
+}
+
+// ByExchangeOfID orders the results by the exchange_of_id field.
+func ByExchangeOfID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExchangeOfID, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.
@@ -328,6 +483,62 @@ func ByReturns(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newReturnsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByPaymentsCount orders the results by payments count.
+func ByPaymentsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newPaymentsStep(), opts...)
+	}
+}
+
+// ByPayments orders the results by payments terms.
+func ByPayments(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPaymentsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByRefundsCount orders the results by refunds count.
+func ByRefundsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRefundsStep(), opts...)
+	}
+}
+
+// ByRefunds orders the results by refunds terms.
+func ByRefunds(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRefundsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByShipmentsCount orders the results by shipments count.
+func ByShipmentsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newShipmentsStep(), opts...)
+	}
+}
+
+// ByShipments orders the results by shipments terms.
+func ByShipments(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newShipmentsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByChangesCount orders the results by changes count.
+func ByChangesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newChangesStep(), opts...)
+	}
+}
+
+// ByChanges orders the results by changes terms.
+func ByChanges(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newChangesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newLinesStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -340,5 +551,33 @@ func newReturnsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ReturnsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, ReturnsTable, ReturnsColumn),
+	)
+}
+func newPaymentsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PaymentsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, PaymentsTable, PaymentsColumn),
+	)
+}
+func newRefundsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RefundsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
+	)
+}
+func newShipmentsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ShipmentsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ShipmentsTable, ShipmentsColumn),
+	)
+}
+func newChangesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ChangesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ChangesTable, ChangesColumn),
 	)
 }

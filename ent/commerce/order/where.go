@@ -111,14 +111,64 @@ func UnitCount(v int64) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldUnitCount, v))
 }
 
+// DiscountAmount applies equality check predicate on the "discount_amount" field. It's identical to DiscountAmountEQ.
+func DiscountAmount(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldDiscountAmount, v))
+}
+
+// ShippingAmount applies equality check predicate on the "shipping_amount" field. It's identical to ShippingAmountEQ.
+func ShippingAmount(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldShippingAmount, v))
+}
+
 // TotalAmount applies equality check predicate on the "total_amount" field. It's identical to TotalAmountEQ.
 func TotalAmount(v int64) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldTotalAmount, v))
 }
 
+// PaidAmount applies equality check predicate on the "paid_amount" field. It's identical to PaidAmountEQ.
+func PaidAmount(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPaidAmount, v))
+}
+
+// RefundedAmount applies equality check predicate on the "refunded_amount" field. It's identical to RefundedAmountEQ.
+func RefundedAmount(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldRefundedAmount, v))
+}
+
 // ReturnedAmount applies equality check predicate on the "returned_amount" field. It's identical to ReturnedAmountEQ.
 func ReturnedAmount(v int64) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldReturnedAmount, v))
+}
+
+// PrivateSealed applies equality check predicate on the "private_sealed" field. It's identical to PrivateSealedEQ.
+func PrivateSealed(v []byte) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPrivateSealed, v))
+}
+
+// PayBy applies equality check predicate on the "pay_by" field. It's identical to PayByEQ.
+func PayBy(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPayBy, v))
+}
+
+// PaidAt applies equality check predicate on the "paid_at" field. It's identical to PaidAtEQ.
+func PaidAt(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPaidAt, v))
+}
+
+// CompletedAt applies equality check predicate on the "completed_at" field. It's identical to CompletedAtEQ.
+func CompletedAt(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldCompletedAt, v))
+}
+
+// CancelledAt applies equality check predicate on the "cancelled_at" field. It's identical to CancelledAtEQ.
+func CancelledAt(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldCancelledAt, v))
+}
+
+// ExchangeOfID applies equality check predicate on the "exchange_of_id" field. It's identical to ExchangeOfIDEQ.
+func ExchangeOfID(v uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldExchangeOfID, v))
 }
 
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
@@ -506,6 +556,26 @@ func StatusNotIn(vs ...Status) predicate.Order {
 	return predicate.Order(sql.FieldNotIn(FieldStatus, vs...))
 }
 
+// FulfilmentEQ applies the EQ predicate on the "fulfilment" field.
+func FulfilmentEQ(v Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldFulfilment, v))
+}
+
+// FulfilmentNEQ applies the NEQ predicate on the "fulfilment" field.
+func FulfilmentNEQ(v Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldFulfilment, v))
+}
+
+// FulfilmentIn applies the In predicate on the "fulfilment" field.
+func FulfilmentIn(vs ...Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldFulfilment, vs...))
+}
+
+// FulfilmentNotIn applies the NotIn predicate on the "fulfilment" field.
+func FulfilmentNotIn(vs ...Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldFulfilment, vs...))
+}
+
 // CurrencyEQ applies the EQ predicate on the "currency" field.
 func CurrencyEQ(v string) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldCurrency, v))
@@ -731,6 +801,86 @@ func UnitCountLTE(v int64) predicate.Order {
 	return predicate.Order(sql.FieldLTE(FieldUnitCount, v))
 }
 
+// DiscountAmountEQ applies the EQ predicate on the "discount_amount" field.
+func DiscountAmountEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldDiscountAmount, v))
+}
+
+// DiscountAmountNEQ applies the NEQ predicate on the "discount_amount" field.
+func DiscountAmountNEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldDiscountAmount, v))
+}
+
+// DiscountAmountIn applies the In predicate on the "discount_amount" field.
+func DiscountAmountIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldDiscountAmount, vs...))
+}
+
+// DiscountAmountNotIn applies the NotIn predicate on the "discount_amount" field.
+func DiscountAmountNotIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldDiscountAmount, vs...))
+}
+
+// DiscountAmountGT applies the GT predicate on the "discount_amount" field.
+func DiscountAmountGT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldDiscountAmount, v))
+}
+
+// DiscountAmountGTE applies the GTE predicate on the "discount_amount" field.
+func DiscountAmountGTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldDiscountAmount, v))
+}
+
+// DiscountAmountLT applies the LT predicate on the "discount_amount" field.
+func DiscountAmountLT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldDiscountAmount, v))
+}
+
+// DiscountAmountLTE applies the LTE predicate on the "discount_amount" field.
+func DiscountAmountLTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldDiscountAmount, v))
+}
+
+// ShippingAmountEQ applies the EQ predicate on the "shipping_amount" field.
+func ShippingAmountEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldShippingAmount, v))
+}
+
+// ShippingAmountNEQ applies the NEQ predicate on the "shipping_amount" field.
+func ShippingAmountNEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldShippingAmount, v))
+}
+
+// ShippingAmountIn applies the In predicate on the "shipping_amount" field.
+func ShippingAmountIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldShippingAmount, vs...))
+}
+
+// ShippingAmountNotIn applies the NotIn predicate on the "shipping_amount" field.
+func ShippingAmountNotIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldShippingAmount, vs...))
+}
+
+// ShippingAmountGT applies the GT predicate on the "shipping_amount" field.
+func ShippingAmountGT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldShippingAmount, v))
+}
+
+// ShippingAmountGTE applies the GTE predicate on the "shipping_amount" field.
+func ShippingAmountGTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldShippingAmount, v))
+}
+
+// ShippingAmountLT applies the LT predicate on the "shipping_amount" field.
+func ShippingAmountLT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldShippingAmount, v))
+}
+
+// ShippingAmountLTE applies the LTE predicate on the "shipping_amount" field.
+func ShippingAmountLTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldShippingAmount, v))
+}
+
 // TotalAmountEQ applies the EQ predicate on the "total_amount" field.
 func TotalAmountEQ(v int64) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldTotalAmount, v))
@@ -769,6 +919,86 @@ func TotalAmountLT(v int64) predicate.Order {
 // TotalAmountLTE applies the LTE predicate on the "total_amount" field.
 func TotalAmountLTE(v int64) predicate.Order {
 	return predicate.Order(sql.FieldLTE(FieldTotalAmount, v))
+}
+
+// PaidAmountEQ applies the EQ predicate on the "paid_amount" field.
+func PaidAmountEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPaidAmount, v))
+}
+
+// PaidAmountNEQ applies the NEQ predicate on the "paid_amount" field.
+func PaidAmountNEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldPaidAmount, v))
+}
+
+// PaidAmountIn applies the In predicate on the "paid_amount" field.
+func PaidAmountIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldPaidAmount, vs...))
+}
+
+// PaidAmountNotIn applies the NotIn predicate on the "paid_amount" field.
+func PaidAmountNotIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldPaidAmount, vs...))
+}
+
+// PaidAmountGT applies the GT predicate on the "paid_amount" field.
+func PaidAmountGT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldPaidAmount, v))
+}
+
+// PaidAmountGTE applies the GTE predicate on the "paid_amount" field.
+func PaidAmountGTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldPaidAmount, v))
+}
+
+// PaidAmountLT applies the LT predicate on the "paid_amount" field.
+func PaidAmountLT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldPaidAmount, v))
+}
+
+// PaidAmountLTE applies the LTE predicate on the "paid_amount" field.
+func PaidAmountLTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldPaidAmount, v))
+}
+
+// RefundedAmountEQ applies the EQ predicate on the "refunded_amount" field.
+func RefundedAmountEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldRefundedAmount, v))
+}
+
+// RefundedAmountNEQ applies the NEQ predicate on the "refunded_amount" field.
+func RefundedAmountNEQ(v int64) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldRefundedAmount, v))
+}
+
+// RefundedAmountIn applies the In predicate on the "refunded_amount" field.
+func RefundedAmountIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldRefundedAmount, vs...))
+}
+
+// RefundedAmountNotIn applies the NotIn predicate on the "refunded_amount" field.
+func RefundedAmountNotIn(vs ...int64) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldRefundedAmount, vs...))
+}
+
+// RefundedAmountGT applies the GT predicate on the "refunded_amount" field.
+func RefundedAmountGT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldRefundedAmount, v))
+}
+
+// RefundedAmountGTE applies the GTE predicate on the "refunded_amount" field.
+func RefundedAmountGTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldRefundedAmount, v))
+}
+
+// RefundedAmountLT applies the LT predicate on the "refunded_amount" field.
+func RefundedAmountLT(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldRefundedAmount, v))
+}
+
+// RefundedAmountLTE applies the LTE predicate on the "refunded_amount" field.
+func RefundedAmountLTE(v int64) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldRefundedAmount, v))
 }
 
 // ReturnedAmountEQ applies the EQ predicate on the "returned_amount" field.
@@ -811,14 +1041,314 @@ func ReturnedAmountLTE(v int64) predicate.Order {
 	return predicate.Order(sql.FieldLTE(FieldReturnedAmount, v))
 }
 
-// PaymentsIsNil applies the IsNil predicate on the "payments" field.
-func PaymentsIsNil() predicate.Order {
-	return predicate.Order(sql.FieldIsNull(FieldPayments))
+// CouponCodesIsNil applies the IsNil predicate on the "coupon_codes" field.
+func CouponCodesIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldCouponCodes))
 }
 
-// PaymentsNotNil applies the NotNil predicate on the "payments" field.
-func PaymentsNotNil() predicate.Order {
-	return predicate.Order(sql.FieldNotNull(FieldPayments))
+// CouponCodesNotNil applies the NotNil predicate on the "coupon_codes" field.
+func CouponCodesNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldCouponCodes))
+}
+
+// PrivateSealedEQ applies the EQ predicate on the "private_sealed" field.
+func PrivateSealedEQ(v []byte) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPrivateSealed, v))
+}
+
+// PrivateSealedNEQ applies the NEQ predicate on the "private_sealed" field.
+func PrivateSealedNEQ(v []byte) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldPrivateSealed, v))
+}
+
+// PrivateSealedIn applies the In predicate on the "private_sealed" field.
+func PrivateSealedIn(vs ...[]byte) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldPrivateSealed, vs...))
+}
+
+// PrivateSealedNotIn applies the NotIn predicate on the "private_sealed" field.
+func PrivateSealedNotIn(vs ...[]byte) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldPrivateSealed, vs...))
+}
+
+// PrivateSealedGT applies the GT predicate on the "private_sealed" field.
+func PrivateSealedGT(v []byte) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldPrivateSealed, v))
+}
+
+// PrivateSealedGTE applies the GTE predicate on the "private_sealed" field.
+func PrivateSealedGTE(v []byte) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldPrivateSealed, v))
+}
+
+// PrivateSealedLT applies the LT predicate on the "private_sealed" field.
+func PrivateSealedLT(v []byte) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldPrivateSealed, v))
+}
+
+// PrivateSealedLTE applies the LTE predicate on the "private_sealed" field.
+func PrivateSealedLTE(v []byte) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldPrivateSealed, v))
+}
+
+// PrivateSealedIsNil applies the IsNil predicate on the "private_sealed" field.
+func PrivateSealedIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldPrivateSealed))
+}
+
+// PrivateSealedNotNil applies the NotNil predicate on the "private_sealed" field.
+func PrivateSealedNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldPrivateSealed))
+}
+
+// PayByEQ applies the EQ predicate on the "pay_by" field.
+func PayByEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPayBy, v))
+}
+
+// PayByNEQ applies the NEQ predicate on the "pay_by" field.
+func PayByNEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldPayBy, v))
+}
+
+// PayByIn applies the In predicate on the "pay_by" field.
+func PayByIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldPayBy, vs...))
+}
+
+// PayByNotIn applies the NotIn predicate on the "pay_by" field.
+func PayByNotIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldPayBy, vs...))
+}
+
+// PayByGT applies the GT predicate on the "pay_by" field.
+func PayByGT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldPayBy, v))
+}
+
+// PayByGTE applies the GTE predicate on the "pay_by" field.
+func PayByGTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldPayBy, v))
+}
+
+// PayByLT applies the LT predicate on the "pay_by" field.
+func PayByLT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldPayBy, v))
+}
+
+// PayByLTE applies the LTE predicate on the "pay_by" field.
+func PayByLTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldPayBy, v))
+}
+
+// PayByIsNil applies the IsNil predicate on the "pay_by" field.
+func PayByIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldPayBy))
+}
+
+// PayByNotNil applies the NotNil predicate on the "pay_by" field.
+func PayByNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldPayBy))
+}
+
+// PaidAtEQ applies the EQ predicate on the "paid_at" field.
+func PaidAtEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldPaidAt, v))
+}
+
+// PaidAtNEQ applies the NEQ predicate on the "paid_at" field.
+func PaidAtNEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldPaidAt, v))
+}
+
+// PaidAtIn applies the In predicate on the "paid_at" field.
+func PaidAtIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldPaidAt, vs...))
+}
+
+// PaidAtNotIn applies the NotIn predicate on the "paid_at" field.
+func PaidAtNotIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldPaidAt, vs...))
+}
+
+// PaidAtGT applies the GT predicate on the "paid_at" field.
+func PaidAtGT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldPaidAt, v))
+}
+
+// PaidAtGTE applies the GTE predicate on the "paid_at" field.
+func PaidAtGTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldPaidAt, v))
+}
+
+// PaidAtLT applies the LT predicate on the "paid_at" field.
+func PaidAtLT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldPaidAt, v))
+}
+
+// PaidAtLTE applies the LTE predicate on the "paid_at" field.
+func PaidAtLTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldPaidAt, v))
+}
+
+// PaidAtIsNil applies the IsNil predicate on the "paid_at" field.
+func PaidAtIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldPaidAt))
+}
+
+// PaidAtNotNil applies the NotNil predicate on the "paid_at" field.
+func PaidAtNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldPaidAt))
+}
+
+// CompletedAtEQ applies the EQ predicate on the "completed_at" field.
+func CompletedAtEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldCompletedAt, v))
+}
+
+// CompletedAtNEQ applies the NEQ predicate on the "completed_at" field.
+func CompletedAtNEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldCompletedAt, v))
+}
+
+// CompletedAtIn applies the In predicate on the "completed_at" field.
+func CompletedAtIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldCompletedAt, vs...))
+}
+
+// CompletedAtNotIn applies the NotIn predicate on the "completed_at" field.
+func CompletedAtNotIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldCompletedAt, vs...))
+}
+
+// CompletedAtGT applies the GT predicate on the "completed_at" field.
+func CompletedAtGT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldCompletedAt, v))
+}
+
+// CompletedAtGTE applies the GTE predicate on the "completed_at" field.
+func CompletedAtGTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldCompletedAt, v))
+}
+
+// CompletedAtLT applies the LT predicate on the "completed_at" field.
+func CompletedAtLT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldCompletedAt, v))
+}
+
+// CompletedAtLTE applies the LTE predicate on the "completed_at" field.
+func CompletedAtLTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldCompletedAt, v))
+}
+
+// CompletedAtIsNil applies the IsNil predicate on the "completed_at" field.
+func CompletedAtIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldCompletedAt))
+}
+
+// CompletedAtNotNil applies the NotNil predicate on the "completed_at" field.
+func CompletedAtNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldCompletedAt))
+}
+
+// CancelledAtEQ applies the EQ predicate on the "cancelled_at" field.
+func CancelledAtEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldCancelledAt, v))
+}
+
+// CancelledAtNEQ applies the NEQ predicate on the "cancelled_at" field.
+func CancelledAtNEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldCancelledAt, v))
+}
+
+// CancelledAtIn applies the In predicate on the "cancelled_at" field.
+func CancelledAtIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldCancelledAt, vs...))
+}
+
+// CancelledAtNotIn applies the NotIn predicate on the "cancelled_at" field.
+func CancelledAtNotIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldCancelledAt, vs...))
+}
+
+// CancelledAtGT applies the GT predicate on the "cancelled_at" field.
+func CancelledAtGT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldCancelledAt, v))
+}
+
+// CancelledAtGTE applies the GTE predicate on the "cancelled_at" field.
+func CancelledAtGTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldCancelledAt, v))
+}
+
+// CancelledAtLT applies the LT predicate on the "cancelled_at" field.
+func CancelledAtLT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldCancelledAt, v))
+}
+
+// CancelledAtLTE applies the LTE predicate on the "cancelled_at" field.
+func CancelledAtLTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldCancelledAt, v))
+}
+
+// CancelledAtIsNil applies the IsNil predicate on the "cancelled_at" field.
+func CancelledAtIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldCancelledAt))
+}
+
+// CancelledAtNotNil applies the NotNil predicate on the "cancelled_at" field.
+func CancelledAtNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldCancelledAt))
+}
+
+// ExchangeOfIDEQ applies the EQ predicate on the "exchange_of_id" field.
+func ExchangeOfIDEQ(v uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldExchangeOfID, v))
+}
+
+// ExchangeOfIDNEQ applies the NEQ predicate on the "exchange_of_id" field.
+func ExchangeOfIDNEQ(v uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldExchangeOfID, v))
+}
+
+// ExchangeOfIDIn applies the In predicate on the "exchange_of_id" field.
+func ExchangeOfIDIn(vs ...uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldExchangeOfID, vs...))
+}
+
+// ExchangeOfIDNotIn applies the NotIn predicate on the "exchange_of_id" field.
+func ExchangeOfIDNotIn(vs ...uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldExchangeOfID, vs...))
+}
+
+// ExchangeOfIDGT applies the GT predicate on the "exchange_of_id" field.
+func ExchangeOfIDGT(v uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldExchangeOfID, v))
+}
+
+// ExchangeOfIDGTE applies the GTE predicate on the "exchange_of_id" field.
+func ExchangeOfIDGTE(v uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldExchangeOfID, v))
+}
+
+// ExchangeOfIDLT applies the LT predicate on the "exchange_of_id" field.
+func ExchangeOfIDLT(v uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldExchangeOfID, v))
+}
+
+// ExchangeOfIDLTE applies the LTE predicate on the "exchange_of_id" field.
+func ExchangeOfIDLTE(v uuid.UUID) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldExchangeOfID, v))
+}
+
+// ExchangeOfIDIsNil applies the IsNil predicate on the "exchange_of_id" field.
+func ExchangeOfIDIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldExchangeOfID))
+}
+
+// ExchangeOfIDNotNil applies the NotNil predicate on the "exchange_of_id" field.
+func ExchangeOfIDNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldExchangeOfID))
 }
 
 // CustomFieldsIsNil applies the IsNil predicate on the "custom_fields" field.
@@ -989,6 +1519,98 @@ func HasReturns() predicate.Order {
 func HasReturnsWith(preds ...predicate.OrderReturn) predicate.Order {
 	return predicate.Order(func(s *sql.Selector) {
 		step := newReturnsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasPayments applies the HasEdge predicate on the "payments" edge.
+func HasPayments() predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, PaymentsTable, PaymentsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPaymentsWith applies the HasEdge predicate on the "payments" edge with a given conditions (other predicates).
+func HasPaymentsWith(preds ...predicate.OrderPayment) predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := newPaymentsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasRefunds applies the HasEdge predicate on the "refunds" edge.
+func HasRefunds() predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRefundsWith applies the HasEdge predicate on the "refunds" edge with a given conditions (other predicates).
+func HasRefundsWith(preds ...predicate.OrderRefund) predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := newRefundsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasShipments applies the HasEdge predicate on the "shipments" edge.
+func HasShipments() predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ShipmentsTable, ShipmentsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasShipmentsWith applies the HasEdge predicate on the "shipments" edge with a given conditions (other predicates).
+func HasShipmentsWith(preds ...predicate.Shipment) predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := newShipmentsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasChanges applies the HasEdge predicate on the "changes" edge.
+func HasChanges() predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ChangesTable, ChangesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasChangesWith applies the HasEdge predicate on the "changes" edge with a given conditions (other predicates).
+func HasChangesWith(preds ...predicate.OrderChange) predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := newChangesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -29,8 +29,18 @@ const (
 	FieldQuantity = "quantity"
 	// FieldUnitPriceAmount holds the string denoting the unit_price_amount field in the database.
 	FieldUnitPriceAmount = "unit_price_amount"
+	// FieldDiscountAmount holds the string denoting the discount_amount field in the database.
+	FieldDiscountAmount = "discount_amount"
 	// FieldTotalAmount holds the string denoting the total_amount field in the database.
 	FieldTotalAmount = "total_amount"
+	// FieldTaxRate holds the string denoting the tax_rate field in the database.
+	FieldTaxRate = "tax_rate"
+	// FieldPriceListID holds the string denoting the price_list_id field in the database.
+	FieldPriceListID = "price_list_id"
+	// FieldReservedQuantity holds the string denoting the reserved_quantity field in the database.
+	FieldReservedQuantity = "reserved_quantity"
+	// FieldShippedQuantity holds the string denoting the shipped_quantity field in the database.
+	FieldShippedQuantity = "shipped_quantity"
 	// FieldReturnedQuantity holds the string denoting the returned_quantity field in the database.
 	FieldReturnedQuantity = "returned_quantity"
 	// EdgeOrder holds the string denoting the order edge name in mutations.
@@ -57,7 +67,12 @@ var Columns = []string{
 	FieldTitle,
 	FieldQuantity,
 	FieldUnitPriceAmount,
+	FieldDiscountAmount,
 	FieldTotalAmount,
+	FieldTaxRate,
+	FieldPriceListID,
+	FieldReservedQuantity,
+	FieldShippedQuantity,
 	FieldReturnedQuantity,
 }
 
@@ -83,6 +98,14 @@ var (
 	SkuValidator func(string) error
 	// TitleValidator is a validator for the "title" field. It is called by the builders before save.
 	TitleValidator func(string) error
+	// DefaultDiscountAmount holds the default value on creation for the "discount_amount" field.
+	DefaultDiscountAmount int64
+	// DefaultTaxRate holds the default value on creation for the "tax_rate" field.
+	DefaultTaxRate int
+	// DefaultReservedQuantity holds the default value on creation for the "reserved_quantity" field.
+	DefaultReservedQuantity int64
+	// DefaultShippedQuantity holds the default value on creation for the "shipped_quantity" field.
+	DefaultShippedQuantity int64
 	// DefaultReturnedQuantity holds the default value on creation for the "returned_quantity" field.
 	DefaultReturnedQuantity int64
 )
@@ -135,9 +158,34 @@ func ByUnitPriceAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUnitPriceAmount, opts...).ToFunc()
 }
 
+// ByDiscountAmount orders the results by the discount_amount field.
+func ByDiscountAmount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDiscountAmount, opts...).ToFunc()
+}
+
 // ByTotalAmount orders the results by the total_amount field.
 func ByTotalAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTotalAmount, opts...).ToFunc()
+}
+
+// ByTaxRate orders the results by the tax_rate field.
+func ByTaxRate(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTaxRate, opts...).ToFunc()
+}
+
+// ByPriceListID orders the results by the price_list_id field.
+func ByPriceListID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPriceListID, opts...).ToFunc()
+}
+
+// ByReservedQuantity orders the results by the reserved_quantity field.
+func ByReservedQuantity(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReservedQuantity, opts...).ToFunc()
+}
+
+// ByShippedQuantity orders the results by the shipped_quantity field.
+func ByShippedQuantity(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldShippedQuantity, opts...).ToFunc()
 }
 
 // ByReturnedQuantity orders the results by the returned_quantity field.

@@ -94,9 +94,34 @@ func UnitPriceAmount(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldUnitPriceAmount, v))
 }
 
+// DiscountAmount applies equality check predicate on the "discount_amount" field. It's identical to DiscountAmountEQ.
+func DiscountAmount(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldDiscountAmount, v))
+}
+
 // TotalAmount applies equality check predicate on the "total_amount" field. It's identical to TotalAmountEQ.
 func TotalAmount(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldTotalAmount, v))
+}
+
+// TaxRate applies equality check predicate on the "tax_rate" field. It's identical to TaxRateEQ.
+func TaxRate(v int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldTaxRate, v))
+}
+
+// PriceListID applies equality check predicate on the "price_list_id" field. It's identical to PriceListIDEQ.
+func PriceListID(v uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldPriceListID, v))
+}
+
+// ReservedQuantity applies equality check predicate on the "reserved_quantity" field. It's identical to ReservedQuantityEQ.
+func ReservedQuantity(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldReservedQuantity, v))
+}
+
+// ShippedQuantity applies equality check predicate on the "shipped_quantity" field. It's identical to ShippedQuantityEQ.
+func ShippedQuantity(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldShippedQuantity, v))
 }
 
 // ReturnedQuantity applies equality check predicate on the "returned_quantity" field. It's identical to ReturnedQuantityEQ.
@@ -464,6 +489,46 @@ func UnitPriceAmountLTE(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldLTE(FieldUnitPriceAmount, v))
 }
 
+// DiscountAmountEQ applies the EQ predicate on the "discount_amount" field.
+func DiscountAmountEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldDiscountAmount, v))
+}
+
+// DiscountAmountNEQ applies the NEQ predicate on the "discount_amount" field.
+func DiscountAmountNEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldDiscountAmount, v))
+}
+
+// DiscountAmountIn applies the In predicate on the "discount_amount" field.
+func DiscountAmountIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldDiscountAmount, vs...))
+}
+
+// DiscountAmountNotIn applies the NotIn predicate on the "discount_amount" field.
+func DiscountAmountNotIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldDiscountAmount, vs...))
+}
+
+// DiscountAmountGT applies the GT predicate on the "discount_amount" field.
+func DiscountAmountGT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldDiscountAmount, v))
+}
+
+// DiscountAmountGTE applies the GTE predicate on the "discount_amount" field.
+func DiscountAmountGTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldDiscountAmount, v))
+}
+
+// DiscountAmountLT applies the LT predicate on the "discount_amount" field.
+func DiscountAmountLT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldDiscountAmount, v))
+}
+
+// DiscountAmountLTE applies the LTE predicate on the "discount_amount" field.
+func DiscountAmountLTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldDiscountAmount, v))
+}
+
 // TotalAmountEQ applies the EQ predicate on the "total_amount" field.
 func TotalAmountEQ(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldTotalAmount, v))
@@ -502,6 +567,176 @@ func TotalAmountLT(v int64) predicate.OrderLine {
 // TotalAmountLTE applies the LTE predicate on the "total_amount" field.
 func TotalAmountLTE(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldLTE(FieldTotalAmount, v))
+}
+
+// TaxRateEQ applies the EQ predicate on the "tax_rate" field.
+func TaxRateEQ(v int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldTaxRate, v))
+}
+
+// TaxRateNEQ applies the NEQ predicate on the "tax_rate" field.
+func TaxRateNEQ(v int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldTaxRate, v))
+}
+
+// TaxRateIn applies the In predicate on the "tax_rate" field.
+func TaxRateIn(vs ...int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldTaxRate, vs...))
+}
+
+// TaxRateNotIn applies the NotIn predicate on the "tax_rate" field.
+func TaxRateNotIn(vs ...int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldTaxRate, vs...))
+}
+
+// TaxRateGT applies the GT predicate on the "tax_rate" field.
+func TaxRateGT(v int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldTaxRate, v))
+}
+
+// TaxRateGTE applies the GTE predicate on the "tax_rate" field.
+func TaxRateGTE(v int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldTaxRate, v))
+}
+
+// TaxRateLT applies the LT predicate on the "tax_rate" field.
+func TaxRateLT(v int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldTaxRate, v))
+}
+
+// TaxRateLTE applies the LTE predicate on the "tax_rate" field.
+func TaxRateLTE(v int) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldTaxRate, v))
+}
+
+// PriceListIDEQ applies the EQ predicate on the "price_list_id" field.
+func PriceListIDEQ(v uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldPriceListID, v))
+}
+
+// PriceListIDNEQ applies the NEQ predicate on the "price_list_id" field.
+func PriceListIDNEQ(v uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldPriceListID, v))
+}
+
+// PriceListIDIn applies the In predicate on the "price_list_id" field.
+func PriceListIDIn(vs ...uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldPriceListID, vs...))
+}
+
+// PriceListIDNotIn applies the NotIn predicate on the "price_list_id" field.
+func PriceListIDNotIn(vs ...uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldPriceListID, vs...))
+}
+
+// PriceListIDGT applies the GT predicate on the "price_list_id" field.
+func PriceListIDGT(v uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldPriceListID, v))
+}
+
+// PriceListIDGTE applies the GTE predicate on the "price_list_id" field.
+func PriceListIDGTE(v uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldPriceListID, v))
+}
+
+// PriceListIDLT applies the LT predicate on the "price_list_id" field.
+func PriceListIDLT(v uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldPriceListID, v))
+}
+
+// PriceListIDLTE applies the LTE predicate on the "price_list_id" field.
+func PriceListIDLTE(v uuid.UUID) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldPriceListID, v))
+}
+
+// PriceListIDIsNil applies the IsNil predicate on the "price_list_id" field.
+func PriceListIDIsNil() predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIsNull(FieldPriceListID))
+}
+
+// PriceListIDNotNil applies the NotNil predicate on the "price_list_id" field.
+func PriceListIDNotNil() predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotNull(FieldPriceListID))
+}
+
+// ReservedQuantityEQ applies the EQ predicate on the "reserved_quantity" field.
+func ReservedQuantityEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldReservedQuantity, v))
+}
+
+// ReservedQuantityNEQ applies the NEQ predicate on the "reserved_quantity" field.
+func ReservedQuantityNEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldReservedQuantity, v))
+}
+
+// ReservedQuantityIn applies the In predicate on the "reserved_quantity" field.
+func ReservedQuantityIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldReservedQuantity, vs...))
+}
+
+// ReservedQuantityNotIn applies the NotIn predicate on the "reserved_quantity" field.
+func ReservedQuantityNotIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldReservedQuantity, vs...))
+}
+
+// ReservedQuantityGT applies the GT predicate on the "reserved_quantity" field.
+func ReservedQuantityGT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldReservedQuantity, v))
+}
+
+// ReservedQuantityGTE applies the GTE predicate on the "reserved_quantity" field.
+func ReservedQuantityGTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldReservedQuantity, v))
+}
+
+// ReservedQuantityLT applies the LT predicate on the "reserved_quantity" field.
+func ReservedQuantityLT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldReservedQuantity, v))
+}
+
+// ReservedQuantityLTE applies the LTE predicate on the "reserved_quantity" field.
+func ReservedQuantityLTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldReservedQuantity, v))
+}
+
+// ShippedQuantityEQ applies the EQ predicate on the "shipped_quantity" field.
+func ShippedQuantityEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldShippedQuantity, v))
+}
+
+// ShippedQuantityNEQ applies the NEQ predicate on the "shipped_quantity" field.
+func ShippedQuantityNEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldShippedQuantity, v))
+}
+
+// ShippedQuantityIn applies the In predicate on the "shipped_quantity" field.
+func ShippedQuantityIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldShippedQuantity, vs...))
+}
+
+// ShippedQuantityNotIn applies the NotIn predicate on the "shipped_quantity" field.
+func ShippedQuantityNotIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldShippedQuantity, vs...))
+}
+
+// ShippedQuantityGT applies the GT predicate on the "shipped_quantity" field.
+func ShippedQuantityGT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldShippedQuantity, v))
+}
+
+// ShippedQuantityGTE applies the GTE predicate on the "shipped_quantity" field.
+func ShippedQuantityGTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldShippedQuantity, v))
+}
+
+// ShippedQuantityLT applies the LT predicate on the "shipped_quantity" field.
+func ShippedQuantityLT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldShippedQuantity, v))
+}
+
+// ShippedQuantityLTE applies the LTE predicate on the "shipped_quantity" field.
+func ShippedQuantityLTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldShippedQuantity, v))
 }
 
 // ReturnedQuantityEQ applies the EQ predicate on the "returned_quantity" field.

@@ -34,6 +34,8 @@ const (
 	FieldOriginalExternalNumber = "original_external_number"
 	// FieldStatus holds the string denoting the status field in the database.
 	FieldStatus = "status"
+	// FieldKind holds the string denoting the kind field in the database.
+	FieldKind = "kind"
 	// FieldCurrency holds the string denoting the currency field in the database.
 	FieldCurrency = "currency"
 	// FieldReturnedAt holds the string denoting the returned_at field in the database.
@@ -46,6 +48,10 @@ const (
 	FieldUnitCount = "unit_count"
 	// FieldTotalAmount holds the string denoting the total_amount field in the database.
 	FieldTotalAmount = "total_amount"
+	// FieldPrivateSealed holds the string denoting the private_sealed field in the database.
+	FieldPrivateSealed = "private_sealed"
+	// FieldRefundedAt holds the string denoting the refunded_at field in the database.
+	FieldRefundedAt = "refunded_at"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -54,6 +60,8 @@ const (
 	FieldUpdatedAt = "updated_at"
 	// EdgeLines holds the string denoting the lines edge name in mutations.
 	EdgeLines = "lines"
+	// EdgeRefunds holds the string denoting the refunds edge name in mutations.
+	EdgeRefunds = "refunds"
 	// EdgeOrder holds the string denoting the order edge name in mutations.
 	EdgeOrder = "order"
 	// Table holds the table name of the orderreturn in the database.
@@ -65,6 +73,13 @@ const (
 	LinesInverseTable = "order_return_lines"
 	// LinesColumn is the table column denoting the lines relation/edge.
 	LinesColumn = "order_return_id"
+	// RefundsTable is the table that holds the refunds relation/edge.
+	RefundsTable = "order_refunds"
+	// RefundsInverseTable is the table name for the OrderRefund entity.
+	// It exists in this package in order to avoid circular dependency with the "orderrefund" package.
+	RefundsInverseTable = "order_refunds"
+	// RefundsColumn is the table column denoting the refunds relation/edge.
+	RefundsColumn = "order_return_id"
 	// OrderTable is the table that holds the order relation/edge.
 	OrderTable = "order_returns"
 	// OrderInverseTable is the table name for the Order entity.
@@ -86,12 +101,15 @@ var Columns = []string{
 	FieldExternalNumber,
 	FieldOriginalExternalNumber,
 	FieldStatus,
+	FieldKind,
 	FieldCurrency,
 	FieldReturnedAt,
 	FieldBusinessDay,
 	FieldLineCount,
 	FieldUnitCount,
 	FieldTotalAmount,
+	FieldPrivateSealed,
+	FieldRefundedAt,
 	FieldVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -166,6 +184,32 @@ func StatusValidator(s Status) error {
 	}
 }
 
+// Kind defines the type for the "kind" enum field.
+type Kind string
+
+// KindRefund is the default value of the Kind enum.
+const DefaultKind = KindRefund
+
+// Kind values.
+const (
+	KindRefund   Kind = "refund"
+	KindExchange Kind = "exchange"
+)
+
+func (k Kind) String() string {
+	return string(k)
+}
+
+// KindValidator is a validator for the "kind" field enum values. It is called by the builders before save.
+func KindValidator(k Kind) error {
+	switch k {
+	case KindRefund, KindExchange:
+		return nil
+	default:
+		return fmt.Errorf("orderreturn: invalid enum value for kind field: %q", k)
+	}
+}
+
 // OrderOption defines the ordering options for the OrderReturn queries.
 type OrderOption func(*sql.Selector)
 
@@ -219,6 +263,11 @@ func ByStatus(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStatus, opts...).ToFunc()
 }
 
+// ByKind orders the results by the kind field.
+func ByKind(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldKind, opts...).ToFunc()
+}
+
 // ByCurrency orders the results by the currency field.
 func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrency, opts...).ToFunc()
@@ -247,6 +296,11 @@ func ByUnitCount(opts ...sql.OrderTermOption) OrderOption {
 // ByTotalAmount orders the results by the total_amount field.
 func ByTotalAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTotalAmount, opts...).ToFunc()
+}
+
+// ByRefundedAt orders the results by the refunded_at field.
+func ByRefundedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRefundedAt, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.
@@ -278,6 +332,20 @@ func ByLines(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByRefundsCount orders the results by refunds count.
+func ByRefundsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRefundsStep(), opts...)
+	}
+}
+
+// ByRefunds orders the results by refunds terms.
+func ByRefunds(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRefundsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByOrderField orders the results by order field.
 func ByOrderField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -289,6 +357,13 @@ func newLinesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(LinesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, LinesTable, LinesColumn),
+	)
+}
+func newRefundsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RefundsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
 	)
 }
 func newOrderStep() *sqlgraph.Step {

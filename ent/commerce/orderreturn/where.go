@@ -126,6 +126,16 @@ func TotalAmount(v int64) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldEQ(FieldTotalAmount, v))
 }
 
+// PrivateSealed applies equality check predicate on the "private_sealed" field. It's identical to PrivateSealedEQ.
+func PrivateSealed(v []byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldEQ(FieldPrivateSealed, v))
+}
+
+// RefundedAt applies equality check predicate on the "refunded_at" field. It's identical to RefundedAtEQ.
+func RefundedAt(v time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldEQ(FieldRefundedAt, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int64) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldEQ(FieldVersion, v))
@@ -596,6 +606,26 @@ func StatusNotIn(vs ...Status) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldNotIn(FieldStatus, vs...))
 }
 
+// KindEQ applies the EQ predicate on the "kind" field.
+func KindEQ(v Kind) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldEQ(FieldKind, v))
+}
+
+// KindNEQ applies the NEQ predicate on the "kind" field.
+func KindNEQ(v Kind) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNEQ(FieldKind, v))
+}
+
+// KindIn applies the In predicate on the "kind" field.
+func KindIn(vs ...Kind) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldIn(FieldKind, vs...))
+}
+
+// KindNotIn applies the NotIn predicate on the "kind" field.
+func KindNotIn(vs ...Kind) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNotIn(FieldKind, vs...))
+}
+
 // CurrencyEQ applies the EQ predicate on the "currency" field.
 func CurrencyEQ(v string) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldEQ(FieldCurrency, v))
@@ -861,6 +891,106 @@ func TotalAmountLTE(v int64) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldLTE(FieldTotalAmount, v))
 }
 
+// PrivateSealedEQ applies the EQ predicate on the "private_sealed" field.
+func PrivateSealedEQ(v []byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldEQ(FieldPrivateSealed, v))
+}
+
+// PrivateSealedNEQ applies the NEQ predicate on the "private_sealed" field.
+func PrivateSealedNEQ(v []byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNEQ(FieldPrivateSealed, v))
+}
+
+// PrivateSealedIn applies the In predicate on the "private_sealed" field.
+func PrivateSealedIn(vs ...[]byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldIn(FieldPrivateSealed, vs...))
+}
+
+// PrivateSealedNotIn applies the NotIn predicate on the "private_sealed" field.
+func PrivateSealedNotIn(vs ...[]byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNotIn(FieldPrivateSealed, vs...))
+}
+
+// PrivateSealedGT applies the GT predicate on the "private_sealed" field.
+func PrivateSealedGT(v []byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldGT(FieldPrivateSealed, v))
+}
+
+// PrivateSealedGTE applies the GTE predicate on the "private_sealed" field.
+func PrivateSealedGTE(v []byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldGTE(FieldPrivateSealed, v))
+}
+
+// PrivateSealedLT applies the LT predicate on the "private_sealed" field.
+func PrivateSealedLT(v []byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldLT(FieldPrivateSealed, v))
+}
+
+// PrivateSealedLTE applies the LTE predicate on the "private_sealed" field.
+func PrivateSealedLTE(v []byte) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldLTE(FieldPrivateSealed, v))
+}
+
+// PrivateSealedIsNil applies the IsNil predicate on the "private_sealed" field.
+func PrivateSealedIsNil() predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldIsNull(FieldPrivateSealed))
+}
+
+// PrivateSealedNotNil applies the NotNil predicate on the "private_sealed" field.
+func PrivateSealedNotNil() predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNotNull(FieldPrivateSealed))
+}
+
+// RefundedAtEQ applies the EQ predicate on the "refunded_at" field.
+func RefundedAtEQ(v time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldEQ(FieldRefundedAt, v))
+}
+
+// RefundedAtNEQ applies the NEQ predicate on the "refunded_at" field.
+func RefundedAtNEQ(v time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNEQ(FieldRefundedAt, v))
+}
+
+// RefundedAtIn applies the In predicate on the "refunded_at" field.
+func RefundedAtIn(vs ...time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldIn(FieldRefundedAt, vs...))
+}
+
+// RefundedAtNotIn applies the NotIn predicate on the "refunded_at" field.
+func RefundedAtNotIn(vs ...time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNotIn(FieldRefundedAt, vs...))
+}
+
+// RefundedAtGT applies the GT predicate on the "refunded_at" field.
+func RefundedAtGT(v time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldGT(FieldRefundedAt, v))
+}
+
+// RefundedAtGTE applies the GTE predicate on the "refunded_at" field.
+func RefundedAtGTE(v time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldGTE(FieldRefundedAt, v))
+}
+
+// RefundedAtLT applies the LT predicate on the "refunded_at" field.
+func RefundedAtLT(v time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldLT(FieldRefundedAt, v))
+}
+
+// RefundedAtLTE applies the LTE predicate on the "refunded_at" field.
+func RefundedAtLTE(v time.Time) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldLTE(FieldRefundedAt, v))
+}
+
+// RefundedAtIsNil applies the IsNil predicate on the "refunded_at" field.
+func RefundedAtIsNil() predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldIsNull(FieldRefundedAt))
+}
+
+// RefundedAtNotNil applies the NotNil predicate on the "refunded_at" field.
+func RefundedAtNotNil() predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNotNull(FieldRefundedAt))
+}
+
 // VersionEQ applies the EQ predicate on the "version" field.
 func VersionEQ(v int64) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldEQ(FieldVersion, v))
@@ -996,6 +1126,29 @@ func HasLines() predicate.OrderReturn {
 func HasLinesWith(preds ...predicate.OrderReturnLine) predicate.OrderReturn {
 	return predicate.OrderReturn(func(s *sql.Selector) {
 		step := newLinesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasRefunds applies the HasEdge predicate on the "refunds" edge.
+func HasRefunds() predicate.OrderReturn {
+	return predicate.OrderReturn(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRefundsWith applies the HasEdge predicate on the "refunds" edge with a given conditions (other predicates).
+func HasRefundsWith(preds ...predicate.OrderRefund) predicate.OrderReturn {
+	return predicate.OrderReturn(func(s *sql.Selector) {
+		step := newRefundsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -25,8 +25,16 @@ const (
 	FieldSku = "sku"
 	// FieldTitle holds the string denoting the title field in the database.
 	FieldTitle = "title"
+	// FieldOrderLineID holds the string denoting the order_line_id field in the database.
+	FieldOrderLineID = "order_line_id"
+	// FieldReasonCode holds the string denoting the reason_code field in the database.
+	FieldReasonCode = "reason_code"
 	// FieldQuantity holds the string denoting the quantity field in the database.
 	FieldQuantity = "quantity"
+	// FieldRestockedQuantity holds the string denoting the restocked_quantity field in the database.
+	FieldRestockedQuantity = "restocked_quantity"
+	// FieldDamagedQuantity holds the string denoting the damaged_quantity field in the database.
+	FieldDamagedQuantity = "damaged_quantity"
 	// FieldUnitPriceAmount holds the string denoting the unit_price_amount field in the database.
 	FieldUnitPriceAmount = "unit_price_amount"
 	// FieldTotalAmount holds the string denoting the total_amount field in the database.
@@ -53,7 +61,11 @@ var Columns = []string{
 	FieldCategoryID,
 	FieldSku,
 	FieldTitle,
+	FieldOrderLineID,
+	FieldReasonCode,
 	FieldQuantity,
+	FieldRestockedQuantity,
+	FieldDamagedQuantity,
 	FieldUnitPriceAmount,
 	FieldTotalAmount,
 }
@@ -80,6 +92,12 @@ var (
 	SkuValidator func(string) error
 	// TitleValidator is a validator for the "title" field. It is called by the builders before save.
 	TitleValidator func(string) error
+	// ReasonCodeValidator is a validator for the "reason_code" field. It is called by the builders before save.
+	ReasonCodeValidator func(string) error
+	// DefaultRestockedQuantity holds the default value on creation for the "restocked_quantity" field.
+	DefaultRestockedQuantity int64
+	// DefaultDamagedQuantity holds the default value on creation for the "damaged_quantity" field.
+	DefaultDamagedQuantity int64
 )
 
 // OrderOption defines the ordering options for the OrderReturnLine queries.
@@ -120,9 +138,29 @@ func ByTitle(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTitle, opts...).ToFunc()
 }
 
+// ByOrderLineID orders the results by the order_line_id field.
+func ByOrderLineID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOrderLineID, opts...).ToFunc()
+}
+
+// ByReasonCode orders the results by the reason_code field.
+func ByReasonCode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReasonCode, opts...).ToFunc()
+}
+
 // ByQuantity orders the results by the quantity field.
 func ByQuantity(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldQuantity, opts...).ToFunc()
+}
+
+// ByRestockedQuantity orders the results by the restocked_quantity field.
+func ByRestockedQuantity(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRestockedQuantity, opts...).ToFunc()
+}
+
+// ByDamagedQuantity orders the results by the damaged_quantity field.
+func ByDamagedQuantity(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDamagedQuantity, opts...).ToFunc()
 }
 
 // ByUnitPriceAmount orders the results by the unit_price_amount field.

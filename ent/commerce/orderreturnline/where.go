@@ -84,9 +84,29 @@ func Title(v string) predicate.OrderReturnLine {
 	return predicate.OrderReturnLine(sql.FieldEQ(FieldTitle, v))
 }
 
+// OrderLineID applies equality check predicate on the "order_line_id" field. It's identical to OrderLineIDEQ.
+func OrderLineID(v uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldOrderLineID, v))
+}
+
+// ReasonCode applies equality check predicate on the "reason_code" field. It's identical to ReasonCodeEQ.
+func ReasonCode(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldReasonCode, v))
+}
+
 // Quantity applies equality check predicate on the "quantity" field. It's identical to QuantityEQ.
 func Quantity(v int64) predicate.OrderReturnLine {
 	return predicate.OrderReturnLine(sql.FieldEQ(FieldQuantity, v))
+}
+
+// RestockedQuantity applies equality check predicate on the "restocked_quantity" field. It's identical to RestockedQuantityEQ.
+func RestockedQuantity(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldRestockedQuantity, v))
+}
+
+// DamagedQuantity applies equality check predicate on the "damaged_quantity" field. It's identical to DamagedQuantityEQ.
+func DamagedQuantity(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldDamagedQuantity, v))
 }
 
 // UnitPriceAmount applies equality check predicate on the "unit_price_amount" field. It's identical to UnitPriceAmountEQ.
@@ -379,6 +399,131 @@ func TitleContainsFold(v string) predicate.OrderReturnLine {
 	return predicate.OrderReturnLine(sql.FieldContainsFold(FieldTitle, v))
 }
 
+// OrderLineIDEQ applies the EQ predicate on the "order_line_id" field.
+func OrderLineIDEQ(v uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldOrderLineID, v))
+}
+
+// OrderLineIDNEQ applies the NEQ predicate on the "order_line_id" field.
+func OrderLineIDNEQ(v uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNEQ(FieldOrderLineID, v))
+}
+
+// OrderLineIDIn applies the In predicate on the "order_line_id" field.
+func OrderLineIDIn(vs ...uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldIn(FieldOrderLineID, vs...))
+}
+
+// OrderLineIDNotIn applies the NotIn predicate on the "order_line_id" field.
+func OrderLineIDNotIn(vs ...uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNotIn(FieldOrderLineID, vs...))
+}
+
+// OrderLineIDGT applies the GT predicate on the "order_line_id" field.
+func OrderLineIDGT(v uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGT(FieldOrderLineID, v))
+}
+
+// OrderLineIDGTE applies the GTE predicate on the "order_line_id" field.
+func OrderLineIDGTE(v uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGTE(FieldOrderLineID, v))
+}
+
+// OrderLineIDLT applies the LT predicate on the "order_line_id" field.
+func OrderLineIDLT(v uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLT(FieldOrderLineID, v))
+}
+
+// OrderLineIDLTE applies the LTE predicate on the "order_line_id" field.
+func OrderLineIDLTE(v uuid.UUID) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLTE(FieldOrderLineID, v))
+}
+
+// OrderLineIDIsNil applies the IsNil predicate on the "order_line_id" field.
+func OrderLineIDIsNil() predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldIsNull(FieldOrderLineID))
+}
+
+// OrderLineIDNotNil applies the NotNil predicate on the "order_line_id" field.
+func OrderLineIDNotNil() predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNotNull(FieldOrderLineID))
+}
+
+// ReasonCodeEQ applies the EQ predicate on the "reason_code" field.
+func ReasonCodeEQ(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldReasonCode, v))
+}
+
+// ReasonCodeNEQ applies the NEQ predicate on the "reason_code" field.
+func ReasonCodeNEQ(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNEQ(FieldReasonCode, v))
+}
+
+// ReasonCodeIn applies the In predicate on the "reason_code" field.
+func ReasonCodeIn(vs ...string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldIn(FieldReasonCode, vs...))
+}
+
+// ReasonCodeNotIn applies the NotIn predicate on the "reason_code" field.
+func ReasonCodeNotIn(vs ...string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNotIn(FieldReasonCode, vs...))
+}
+
+// ReasonCodeGT applies the GT predicate on the "reason_code" field.
+func ReasonCodeGT(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGT(FieldReasonCode, v))
+}
+
+// ReasonCodeGTE applies the GTE predicate on the "reason_code" field.
+func ReasonCodeGTE(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGTE(FieldReasonCode, v))
+}
+
+// ReasonCodeLT applies the LT predicate on the "reason_code" field.
+func ReasonCodeLT(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLT(FieldReasonCode, v))
+}
+
+// ReasonCodeLTE applies the LTE predicate on the "reason_code" field.
+func ReasonCodeLTE(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLTE(FieldReasonCode, v))
+}
+
+// ReasonCodeContains applies the Contains predicate on the "reason_code" field.
+func ReasonCodeContains(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldContains(FieldReasonCode, v))
+}
+
+// ReasonCodeHasPrefix applies the HasPrefix predicate on the "reason_code" field.
+func ReasonCodeHasPrefix(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldHasPrefix(FieldReasonCode, v))
+}
+
+// ReasonCodeHasSuffix applies the HasSuffix predicate on the "reason_code" field.
+func ReasonCodeHasSuffix(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldHasSuffix(FieldReasonCode, v))
+}
+
+// ReasonCodeIsNil applies the IsNil predicate on the "reason_code" field.
+func ReasonCodeIsNil() predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldIsNull(FieldReasonCode))
+}
+
+// ReasonCodeNotNil applies the NotNil predicate on the "reason_code" field.
+func ReasonCodeNotNil() predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNotNull(FieldReasonCode))
+}
+
+// ReasonCodeEqualFold applies the EqualFold predicate on the "reason_code" field.
+func ReasonCodeEqualFold(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEqualFold(FieldReasonCode, v))
+}
+
+// ReasonCodeContainsFold applies the ContainsFold predicate on the "reason_code" field.
+func ReasonCodeContainsFold(v string) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldContainsFold(FieldReasonCode, v))
+}
+
 // QuantityEQ applies the EQ predicate on the "quantity" field.
 func QuantityEQ(v int64) predicate.OrderReturnLine {
 	return predicate.OrderReturnLine(sql.FieldEQ(FieldQuantity, v))
@@ -417,6 +562,86 @@ func QuantityLT(v int64) predicate.OrderReturnLine {
 // QuantityLTE applies the LTE predicate on the "quantity" field.
 func QuantityLTE(v int64) predicate.OrderReturnLine {
 	return predicate.OrderReturnLine(sql.FieldLTE(FieldQuantity, v))
+}
+
+// RestockedQuantityEQ applies the EQ predicate on the "restocked_quantity" field.
+func RestockedQuantityEQ(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldRestockedQuantity, v))
+}
+
+// RestockedQuantityNEQ applies the NEQ predicate on the "restocked_quantity" field.
+func RestockedQuantityNEQ(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNEQ(FieldRestockedQuantity, v))
+}
+
+// RestockedQuantityIn applies the In predicate on the "restocked_quantity" field.
+func RestockedQuantityIn(vs ...int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldIn(FieldRestockedQuantity, vs...))
+}
+
+// RestockedQuantityNotIn applies the NotIn predicate on the "restocked_quantity" field.
+func RestockedQuantityNotIn(vs ...int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNotIn(FieldRestockedQuantity, vs...))
+}
+
+// RestockedQuantityGT applies the GT predicate on the "restocked_quantity" field.
+func RestockedQuantityGT(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGT(FieldRestockedQuantity, v))
+}
+
+// RestockedQuantityGTE applies the GTE predicate on the "restocked_quantity" field.
+func RestockedQuantityGTE(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGTE(FieldRestockedQuantity, v))
+}
+
+// RestockedQuantityLT applies the LT predicate on the "restocked_quantity" field.
+func RestockedQuantityLT(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLT(FieldRestockedQuantity, v))
+}
+
+// RestockedQuantityLTE applies the LTE predicate on the "restocked_quantity" field.
+func RestockedQuantityLTE(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLTE(FieldRestockedQuantity, v))
+}
+
+// DamagedQuantityEQ applies the EQ predicate on the "damaged_quantity" field.
+func DamagedQuantityEQ(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldEQ(FieldDamagedQuantity, v))
+}
+
+// DamagedQuantityNEQ applies the NEQ predicate on the "damaged_quantity" field.
+func DamagedQuantityNEQ(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNEQ(FieldDamagedQuantity, v))
+}
+
+// DamagedQuantityIn applies the In predicate on the "damaged_quantity" field.
+func DamagedQuantityIn(vs ...int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldIn(FieldDamagedQuantity, vs...))
+}
+
+// DamagedQuantityNotIn applies the NotIn predicate on the "damaged_quantity" field.
+func DamagedQuantityNotIn(vs ...int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldNotIn(FieldDamagedQuantity, vs...))
+}
+
+// DamagedQuantityGT applies the GT predicate on the "damaged_quantity" field.
+func DamagedQuantityGT(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGT(FieldDamagedQuantity, v))
+}
+
+// DamagedQuantityGTE applies the GTE predicate on the "damaged_quantity" field.
+func DamagedQuantityGTE(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldGTE(FieldDamagedQuantity, v))
+}
+
+// DamagedQuantityLT applies the LT predicate on the "damaged_quantity" field.
+func DamagedQuantityLT(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLT(FieldDamagedQuantity, v))
+}
+
+// DamagedQuantityLTE applies the LTE predicate on the "damaged_quantity" field.
+func DamagedQuantityLTE(v int64) predicate.OrderReturnLine {
+	return predicate.OrderReturnLine(sql.FieldLTE(FieldDamagedQuantity, v))
 }
 
 // UnitPriceAmountEQ applies the EQ predicate on the "unit_price_amount" field.

@@ -15,14 +15,26 @@ type Category func(*sql.Selector)
 // Order is the predicate function for order builders.
 type Order func(*sql.Selector)
 
+// OrderChange is the predicate function for orderchange builders.
+type OrderChange func(*sql.Selector)
+
 // OrderLine is the predicate function for orderline builders.
 type OrderLine func(*sql.Selector)
+
+// OrderPayment is the predicate function for orderpayment builders.
+type OrderPayment func(*sql.Selector)
+
+// OrderRefund is the predicate function for orderrefund builders.
+type OrderRefund func(*sql.Selector)
 
 // OrderReturn is the predicate function for orderreturn builders.
 type OrderReturn func(*sql.Selector)
 
 // OrderReturnLine is the predicate function for orderreturnline builders.
 type OrderReturnLine func(*sql.Selector)
+
+// PaymentCallback is the predicate function for paymentcallback builders.
+type PaymentCallback func(*sql.Selector)
 
 // PriceList is the predicate function for pricelist builders.
 type PriceList func(*sql.Selector)
@@ -35,6 +47,15 @@ type Product func(*sql.Selector)
 
 // ProductStatusChange is the predicate function for productstatuschange builders.
 type ProductStatusChange func(*sql.Selector)
+
+// ReturnReason is the predicate function for returnreason builders.
+type ReturnReason func(*sql.Selector)
+
+// Shipment is the predicate function for shipment builders.
+type Shipment func(*sql.Selector)
+
+// ShipmentLine is the predicate function for shipmentline builders.
+type ShipmentLine func(*sql.Selector)
 
 // StockCount is the predicate function for stockcount builders.
 type StockCount func(*sql.Selector)

@@ -182,6 +182,30 @@ func (f OrderMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Muta
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.OrderMutation", m)
 }
 
+// The OrderChangeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type OrderChangeQueryRuleFunc func(context.Context, *commerce.OrderChangeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f OrderChangeQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.OrderChangeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.OrderChangeQuery", q)
+}
+
+// The OrderChangeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type OrderChangeMutationRuleFunc func(context.Context, *commerce.OrderChangeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f OrderChangeMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.OrderChangeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.OrderChangeMutation", m)
+}
+
 // The OrderLineQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type OrderLineQueryRuleFunc func(context.Context, *commerce.OrderLineQuery) error
@@ -204,6 +228,54 @@ func (f OrderLineMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.OrderLineMutation", m)
+}
+
+// The OrderPaymentQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type OrderPaymentQueryRuleFunc func(context.Context, *commerce.OrderPaymentQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f OrderPaymentQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.OrderPaymentQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.OrderPaymentQuery", q)
+}
+
+// The OrderPaymentMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type OrderPaymentMutationRuleFunc func(context.Context, *commerce.OrderPaymentMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f OrderPaymentMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.OrderPaymentMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.OrderPaymentMutation", m)
+}
+
+// The OrderRefundQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type OrderRefundQueryRuleFunc func(context.Context, *commerce.OrderRefundQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f OrderRefundQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.OrderRefundQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.OrderRefundQuery", q)
+}
+
+// The OrderRefundMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type OrderRefundMutationRuleFunc func(context.Context, *commerce.OrderRefundMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f OrderRefundMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.OrderRefundMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.OrderRefundMutation", m)
 }
 
 // The OrderReturnQueryRuleFunc type is an adapter to allow the use of ordinary
@@ -252,6 +324,30 @@ func (f OrderReturnLineMutationRuleFunc) EvalMutation(ctx context.Context, m com
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.OrderReturnLineMutation", m)
+}
+
+// The PaymentCallbackQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PaymentCallbackQueryRuleFunc func(context.Context, *commerce.PaymentCallbackQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PaymentCallbackQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.PaymentCallbackQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.PaymentCallbackQuery", q)
+}
+
+// The PaymentCallbackMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PaymentCallbackMutationRuleFunc func(context.Context, *commerce.PaymentCallbackMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PaymentCallbackMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.PaymentCallbackMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.PaymentCallbackMutation", m)
 }
 
 // The PriceListQueryRuleFunc type is an adapter to allow the use of ordinary
@@ -348,6 +444,78 @@ func (f ProductStatusChangeMutationRuleFunc) EvalMutation(ctx context.Context, m
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ProductStatusChangeMutation", m)
+}
+
+// The ReturnReasonQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ReturnReasonQueryRuleFunc func(context.Context, *commerce.ReturnReasonQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ReturnReasonQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.ReturnReasonQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.ReturnReasonQuery", q)
+}
+
+// The ReturnReasonMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ReturnReasonMutationRuleFunc func(context.Context, *commerce.ReturnReasonMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ReturnReasonMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.ReturnReasonMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ReturnReasonMutation", m)
+}
+
+// The ShipmentQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ShipmentQueryRuleFunc func(context.Context, *commerce.ShipmentQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ShipmentQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.ShipmentQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.ShipmentQuery", q)
+}
+
+// The ShipmentMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ShipmentMutationRuleFunc func(context.Context, *commerce.ShipmentMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ShipmentMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.ShipmentMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ShipmentMutation", m)
+}
+
+// The ShipmentLineQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ShipmentLineQueryRuleFunc func(context.Context, *commerce.ShipmentLineQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ShipmentLineQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.ShipmentLineQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.ShipmentLineQuery", q)
+}
+
+// The ShipmentLineMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ShipmentLineMutationRuleFunc func(context.Context, *commerce.ShipmentLineMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ShipmentLineMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.ShipmentLineMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ShipmentLineMutation", m)
 }
 
 // The StockCountQueryRuleFunc type is an adapter to allow the use of ordinary

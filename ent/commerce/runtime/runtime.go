@@ -9,14 +9,21 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
+	"github.com/shuke-crm/shuke/ent/commerce/orderchange"
 	"github.com/shuke-crm/shuke/ent/commerce/orderline"
+	"github.com/shuke-crm/shuke/ent/commerce/orderpayment"
+	"github.com/shuke-crm/shuke/ent/commerce/orderrefund"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturnline"
+	"github.com/shuke-crm/shuke/ent/commerce/paymentcallback"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
+	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/ent/commerce/shipment"
+	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -122,7 +129,7 @@ func init() {
 	// order.ExternalNumberValidator is a validator for the "external_number" field. It is called by the builders before save.
 	order.ExternalNumberValidator = orderDescExternalNumber.Validators[0].(func(string) error)
 	// orderDescCurrency is the schema descriptor for currency field.
-	orderDescCurrency := orderFields[9].Descriptor()
+	orderDescCurrency := orderFields[10].Descriptor()
 	// order.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	order.CurrencyValidator = func() func(string) error {
 		validators := orderDescCurrency.Validators
@@ -140,33 +147,86 @@ func init() {
 		}
 	}()
 	// orderDescLineCount is the schema descriptor for line_count field.
-	orderDescLineCount := orderFields[12].Descriptor()
+	orderDescLineCount := orderFields[13].Descriptor()
 	// order.DefaultLineCount holds the default value on creation for the line_count field.
 	order.DefaultLineCount = orderDescLineCount.Default.(int)
 	// orderDescUnitCount is the schema descriptor for unit_count field.
-	orderDescUnitCount := orderFields[13].Descriptor()
+	orderDescUnitCount := orderFields[14].Descriptor()
 	// order.DefaultUnitCount holds the default value on creation for the unit_count field.
 	order.DefaultUnitCount = orderDescUnitCount.Default.(int64)
+	// orderDescDiscountAmount is the schema descriptor for discount_amount field.
+	orderDescDiscountAmount := orderFields[15].Descriptor()
+	// order.DefaultDiscountAmount holds the default value on creation for the discount_amount field.
+	order.DefaultDiscountAmount = orderDescDiscountAmount.Default.(int64)
+	// orderDescShippingAmount is the schema descriptor for shipping_amount field.
+	orderDescShippingAmount := orderFields[16].Descriptor()
+	// order.DefaultShippingAmount holds the default value on creation for the shipping_amount field.
+	order.DefaultShippingAmount = orderDescShippingAmount.Default.(int64)
 	// orderDescTotalAmount is the schema descriptor for total_amount field.
-	orderDescTotalAmount := orderFields[14].Descriptor()
+	orderDescTotalAmount := orderFields[17].Descriptor()
 	// order.DefaultTotalAmount holds the default value on creation for the total_amount field.
 	order.DefaultTotalAmount = orderDescTotalAmount.Default.(int64)
+	// orderDescPaidAmount is the schema descriptor for paid_amount field.
+	orderDescPaidAmount := orderFields[18].Descriptor()
+	// order.DefaultPaidAmount holds the default value on creation for the paid_amount field.
+	order.DefaultPaidAmount = orderDescPaidAmount.Default.(int64)
+	// orderDescRefundedAmount is the schema descriptor for refunded_amount field.
+	orderDescRefundedAmount := orderFields[19].Descriptor()
+	// order.DefaultRefundedAmount holds the default value on creation for the refunded_amount field.
+	order.DefaultRefundedAmount = orderDescRefundedAmount.Default.(int64)
 	// orderDescReturnedAmount is the schema descriptor for returned_amount field.
-	orderDescReturnedAmount := orderFields[15].Descriptor()
+	orderDescReturnedAmount := orderFields[20].Descriptor()
 	// order.DefaultReturnedAmount holds the default value on creation for the returned_amount field.
 	order.DefaultReturnedAmount = orderDescReturnedAmount.Default.(int64)
 	// orderDescVersion is the schema descriptor for version field.
-	orderDescVersion := orderFields[18].Descriptor()
+	orderDescVersion := orderFields[29].Descriptor()
 	// order.DefaultVersion holds the default value on creation for the version field.
 	order.DefaultVersion = orderDescVersion.Default.(int64)
 	// orderDescCreatedAt is the schema descriptor for created_at field.
-	orderDescCreatedAt := orderFields[19].Descriptor()
+	orderDescCreatedAt := orderFields[30].Descriptor()
 	// order.DefaultCreatedAt holds the default value on creation for the created_at field.
 	order.DefaultCreatedAt = orderDescCreatedAt.Default.(func() time.Time)
 	// orderDescUpdatedAt is the schema descriptor for updated_at field.
-	orderDescUpdatedAt := orderFields[20].Descriptor()
+	orderDescUpdatedAt := orderFields[31].Descriptor()
 	// order.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	order.DefaultUpdatedAt = orderDescUpdatedAt.Default.(func() time.Time)
+	orderchange.Policy = privacy.NewPolicies(schema.OrderChange{})
+	orderchange.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := orderchange.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	orderchangeFields := schema.OrderChange{}.Fields()
+	_ = orderchangeFields
+	// orderchangeDescAction is the schema descriptor for action field.
+	orderchangeDescAction := orderchangeFields[3].Descriptor()
+	// orderchange.ActionValidator is a validator for the "action" field. It is called by the builders before save.
+	orderchange.ActionValidator = orderchangeDescAction.Validators[0].(func(string) error)
+	// orderchangeDescFromStatus is the schema descriptor for from_status field.
+	orderchangeDescFromStatus := orderchangeFields[4].Descriptor()
+	// orderchange.FromStatusValidator is a validator for the "from_status" field. It is called by the builders before save.
+	orderchange.FromStatusValidator = orderchangeDescFromStatus.Validators[0].(func(string) error)
+	// orderchangeDescToStatus is the schema descriptor for to_status field.
+	orderchangeDescToStatus := orderchangeFields[5].Descriptor()
+	// orderchange.ToStatusValidator is a validator for the "to_status" field. It is called by the builders before save.
+	orderchange.ToStatusValidator = orderchangeDescToStatus.Validators[0].(func(string) error)
+	// orderchangeDescActorKind is the schema descriptor for actor_kind field.
+	orderchangeDescActorKind := orderchangeFields[6].Descriptor()
+	// orderchange.ActorKindValidator is a validator for the "actor_kind" field. It is called by the builders before save.
+	orderchange.ActorKindValidator = orderchangeDescActorKind.Validators[0].(func(string) error)
+	// orderchangeDescReason is the schema descriptor for reason field.
+	orderchangeDescReason := orderchangeFields[8].Descriptor()
+	// orderchange.DefaultReason holds the default value on creation for the reason field.
+	orderchange.DefaultReason = orderchangeDescReason.Default.(string)
+	// orderchange.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	orderchange.ReasonValidator = orderchangeDescReason.Validators[0].(func(string) error)
+	// orderchangeDescCreatedAt is the schema descriptor for created_at field.
+	orderchangeDescCreatedAt := orderchangeFields[10].Descriptor()
+	// orderchange.DefaultCreatedAt holds the default value on creation for the created_at field.
+	orderchange.DefaultCreatedAt = orderchangeDescCreatedAt.Default.(func() time.Time)
 	orderline.Policy = privacy.NewPolicies(schema.OrderLine{})
 	orderline.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -186,10 +246,162 @@ func init() {
 	orderlineDescTitle := orderlineFields[6].Descriptor()
 	// orderline.TitleValidator is a validator for the "title" field. It is called by the builders before save.
 	orderline.TitleValidator = orderlineDescTitle.Validators[0].(func(string) error)
+	// orderlineDescDiscountAmount is the schema descriptor for discount_amount field.
+	orderlineDescDiscountAmount := orderlineFields[9].Descriptor()
+	// orderline.DefaultDiscountAmount holds the default value on creation for the discount_amount field.
+	orderline.DefaultDiscountAmount = orderlineDescDiscountAmount.Default.(int64)
+	// orderlineDescTaxRate is the schema descriptor for tax_rate field.
+	orderlineDescTaxRate := orderlineFields[11].Descriptor()
+	// orderline.DefaultTaxRate holds the default value on creation for the tax_rate field.
+	orderline.DefaultTaxRate = orderlineDescTaxRate.Default.(int)
+	// orderlineDescReservedQuantity is the schema descriptor for reserved_quantity field.
+	orderlineDescReservedQuantity := orderlineFields[13].Descriptor()
+	// orderline.DefaultReservedQuantity holds the default value on creation for the reserved_quantity field.
+	orderline.DefaultReservedQuantity = orderlineDescReservedQuantity.Default.(int64)
+	// orderlineDescShippedQuantity is the schema descriptor for shipped_quantity field.
+	orderlineDescShippedQuantity := orderlineFields[14].Descriptor()
+	// orderline.DefaultShippedQuantity holds the default value on creation for the shipped_quantity field.
+	orderline.DefaultShippedQuantity = orderlineDescShippedQuantity.Default.(int64)
 	// orderlineDescReturnedQuantity is the schema descriptor for returned_quantity field.
-	orderlineDescReturnedQuantity := orderlineFields[10].Descriptor()
+	orderlineDescReturnedQuantity := orderlineFields[15].Descriptor()
 	// orderline.DefaultReturnedQuantity holds the default value on creation for the returned_quantity field.
 	orderline.DefaultReturnedQuantity = orderlineDescReturnedQuantity.Default.(int64)
+	orderpayment.Policy = privacy.NewPolicies(schema.OrderPayment{})
+	orderpayment.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := orderpayment.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	orderpaymentFields := schema.OrderPayment{}.Fields()
+	_ = orderpaymentFields
+	// orderpaymentDescMethod is the schema descriptor for method field.
+	orderpaymentDescMethod := orderpaymentFields[2].Descriptor()
+	// orderpayment.MethodValidator is a validator for the "method" field. It is called by the builders before save.
+	orderpayment.MethodValidator = orderpaymentDescMethod.Validators[0].(func(string) error)
+	// orderpaymentDescCurrency is the schema descriptor for currency field.
+	orderpaymentDescCurrency := orderpaymentFields[6].Descriptor()
+	// orderpayment.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
+	orderpayment.CurrencyValidator = func() func(string) error {
+		validators := orderpaymentDescCurrency.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(currency string) error {
+			for _, fn := range fns {
+				if err := fn(currency); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// orderpaymentDescRefundedAmount is the schema descriptor for refunded_amount field.
+	orderpaymentDescRefundedAmount := orderpaymentFields[7].Descriptor()
+	// orderpayment.DefaultRefundedAmount holds the default value on creation for the refunded_amount field.
+	orderpayment.DefaultRefundedAmount = orderpaymentDescRefundedAmount.Default.(int64)
+	// orderpaymentDescReference is the schema descriptor for reference field.
+	orderpaymentDescReference := orderpaymentFields[8].Descriptor()
+	// orderpayment.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
+	orderpayment.ReferenceValidator = orderpaymentDescReference.Validators[0].(func(string) error)
+	// orderpaymentDescNumber is the schema descriptor for number field.
+	orderpaymentDescNumber := orderpaymentFields[9].Descriptor()
+	// orderpayment.NumberValidator is a validator for the "number" field. It is called by the builders before save.
+	orderpayment.NumberValidator = orderpaymentDescNumber.Validators[0].(func(string) error)
+	// orderpaymentDescProviderTransactionID is the schema descriptor for provider_transaction_id field.
+	orderpaymentDescProviderTransactionID := orderpaymentFields[10].Descriptor()
+	// orderpayment.ProviderTransactionIDValidator is a validator for the "provider_transaction_id" field. It is called by the builders before save.
+	orderpayment.ProviderTransactionIDValidator = orderpaymentDescProviderTransactionID.Validators[0].(func(string) error)
+	// orderpaymentDescErrorCode is the schema descriptor for error_code field.
+	orderpaymentDescErrorCode := orderpaymentFields[12].Descriptor()
+	// orderpayment.ErrorCodeValidator is a validator for the "error_code" field. It is called by the builders before save.
+	orderpayment.ErrorCodeValidator = orderpaymentDescErrorCode.Validators[0].(func(string) error)
+	// orderpaymentDescAttempts is the schema descriptor for attempts field.
+	orderpaymentDescAttempts := orderpaymentFields[15].Descriptor()
+	// orderpayment.DefaultAttempts holds the default value on creation for the attempts field.
+	orderpayment.DefaultAttempts = orderpaymentDescAttempts.Default.(int)
+	// orderpaymentDescVersion is the schema descriptor for version field.
+	orderpaymentDescVersion := orderpaymentFields[17].Descriptor()
+	// orderpayment.DefaultVersion holds the default value on creation for the version field.
+	orderpayment.DefaultVersion = orderpaymentDescVersion.Default.(int64)
+	// orderpaymentDescCreatedAt is the schema descriptor for created_at field.
+	orderpaymentDescCreatedAt := orderpaymentFields[18].Descriptor()
+	// orderpayment.DefaultCreatedAt holds the default value on creation for the created_at field.
+	orderpayment.DefaultCreatedAt = orderpaymentDescCreatedAt.Default.(func() time.Time)
+	// orderpaymentDescUpdatedAt is the schema descriptor for updated_at field.
+	orderpaymentDescUpdatedAt := orderpaymentFields[19].Descriptor()
+	// orderpayment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	orderpayment.DefaultUpdatedAt = orderpaymentDescUpdatedAt.Default.(func() time.Time)
+	orderrefund.Policy = privacy.NewPolicies(schema.OrderRefund{})
+	orderrefund.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := orderrefund.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	orderrefundFields := schema.OrderRefund{}.Fields()
+	_ = orderrefundFields
+	// orderrefundDescMethod is the schema descriptor for method field.
+	orderrefundDescMethod := orderrefundFields[4].Descriptor()
+	// orderrefund.MethodValidator is a validator for the "method" field. It is called by the builders before save.
+	orderrefund.MethodValidator = orderrefundDescMethod.Validators[0].(func(string) error)
+	// orderrefundDescCurrency is the schema descriptor for currency field.
+	orderrefundDescCurrency := orderrefundFields[8].Descriptor()
+	// orderrefund.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
+	orderrefund.CurrencyValidator = func() func(string) error {
+		validators := orderrefundDescCurrency.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(currency string) error {
+			for _, fn := range fns {
+				if err := fn(currency); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// orderrefundDescReason is the schema descriptor for reason field.
+	orderrefundDescReason := orderrefundFields[9].Descriptor()
+	// orderrefund.DefaultReason holds the default value on creation for the reason field.
+	orderrefund.DefaultReason = orderrefundDescReason.Default.(string)
+	// orderrefund.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	orderrefund.ReasonValidator = orderrefundDescReason.Validators[0].(func(string) error)
+	// orderrefundDescNumber is the schema descriptor for number field.
+	orderrefundDescNumber := orderrefundFields[10].Descriptor()
+	// orderrefund.NumberValidator is a validator for the "number" field. It is called by the builders before save.
+	orderrefund.NumberValidator = orderrefundDescNumber.Validators[0].(func(string) error)
+	// orderrefundDescProviderRefundID is the schema descriptor for provider_refund_id field.
+	orderrefundDescProviderRefundID := orderrefundFields[11].Descriptor()
+	// orderrefund.ProviderRefundIDValidator is a validator for the "provider_refund_id" field. It is called by the builders before save.
+	orderrefund.ProviderRefundIDValidator = orderrefundDescProviderRefundID.Validators[0].(func(string) error)
+	// orderrefundDescErrorCode is the schema descriptor for error_code field.
+	orderrefundDescErrorCode := orderrefundFields[12].Descriptor()
+	// orderrefund.ErrorCodeValidator is a validator for the "error_code" field. It is called by the builders before save.
+	orderrefund.ErrorCodeValidator = orderrefundDescErrorCode.Validators[0].(func(string) error)
+	// orderrefundDescAttempts is the schema descriptor for attempts field.
+	orderrefundDescAttempts := orderrefundFields[14].Descriptor()
+	// orderrefund.DefaultAttempts holds the default value on creation for the attempts field.
+	orderrefund.DefaultAttempts = orderrefundDescAttempts.Default.(int)
+	// orderrefundDescVersion is the schema descriptor for version field.
+	orderrefundDescVersion := orderrefundFields[16].Descriptor()
+	// orderrefund.DefaultVersion holds the default value on creation for the version field.
+	orderrefund.DefaultVersion = orderrefundDescVersion.Default.(int64)
+	// orderrefundDescCreatedAt is the schema descriptor for created_at field.
+	orderrefundDescCreatedAt := orderrefundFields[17].Descriptor()
+	// orderrefund.DefaultCreatedAt holds the default value on creation for the created_at field.
+	orderrefund.DefaultCreatedAt = orderrefundDescCreatedAt.Default.(func() time.Time)
+	// orderrefundDescUpdatedAt is the schema descriptor for updated_at field.
+	orderrefundDescUpdatedAt := orderrefundFields[18].Descriptor()
+	// orderrefund.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	orderrefund.DefaultUpdatedAt = orderrefundDescUpdatedAt.Default.(func() time.Time)
 	orderreturn.Policy = privacy.NewPolicies(schema.OrderReturn{})
 	orderreturn.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -214,7 +426,7 @@ func init() {
 	// orderreturn.OriginalExternalNumberValidator is a validator for the "original_external_number" field. It is called by the builders before save.
 	orderreturn.OriginalExternalNumberValidator = orderreturnDescOriginalExternalNumber.Validators[0].(func(string) error)
 	// orderreturnDescCurrency is the schema descriptor for currency field.
-	orderreturnDescCurrency := orderreturnFields[10].Descriptor()
+	orderreturnDescCurrency := orderreturnFields[11].Descriptor()
 	// orderreturn.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	orderreturn.CurrencyValidator = func() func(string) error {
 		validators := orderreturnDescCurrency.Validators
@@ -232,27 +444,27 @@ func init() {
 		}
 	}()
 	// orderreturnDescLineCount is the schema descriptor for line_count field.
-	orderreturnDescLineCount := orderreturnFields[13].Descriptor()
+	orderreturnDescLineCount := orderreturnFields[14].Descriptor()
 	// orderreturn.DefaultLineCount holds the default value on creation for the line_count field.
 	orderreturn.DefaultLineCount = orderreturnDescLineCount.Default.(int)
 	// orderreturnDescUnitCount is the schema descriptor for unit_count field.
-	orderreturnDescUnitCount := orderreturnFields[14].Descriptor()
+	orderreturnDescUnitCount := orderreturnFields[15].Descriptor()
 	// orderreturn.DefaultUnitCount holds the default value on creation for the unit_count field.
 	orderreturn.DefaultUnitCount = orderreturnDescUnitCount.Default.(int64)
 	// orderreturnDescTotalAmount is the schema descriptor for total_amount field.
-	orderreturnDescTotalAmount := orderreturnFields[15].Descriptor()
+	orderreturnDescTotalAmount := orderreturnFields[16].Descriptor()
 	// orderreturn.DefaultTotalAmount holds the default value on creation for the total_amount field.
 	orderreturn.DefaultTotalAmount = orderreturnDescTotalAmount.Default.(int64)
 	// orderreturnDescVersion is the schema descriptor for version field.
-	orderreturnDescVersion := orderreturnFields[16].Descriptor()
+	orderreturnDescVersion := orderreturnFields[19].Descriptor()
 	// orderreturn.DefaultVersion holds the default value on creation for the version field.
 	orderreturn.DefaultVersion = orderreturnDescVersion.Default.(int64)
 	// orderreturnDescCreatedAt is the schema descriptor for created_at field.
-	orderreturnDescCreatedAt := orderreturnFields[17].Descriptor()
+	orderreturnDescCreatedAt := orderreturnFields[20].Descriptor()
 	// orderreturn.DefaultCreatedAt holds the default value on creation for the created_at field.
 	orderreturn.DefaultCreatedAt = orderreturnDescCreatedAt.Default.(func() time.Time)
 	// orderreturnDescUpdatedAt is the schema descriptor for updated_at field.
-	orderreturnDescUpdatedAt := orderreturnFields[18].Descriptor()
+	orderreturnDescUpdatedAt := orderreturnFields[21].Descriptor()
 	// orderreturn.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	orderreturn.DefaultUpdatedAt = orderreturnDescUpdatedAt.Default.(func() time.Time)
 	orderreturnline.Policy = privacy.NewPolicies(schema.OrderReturnLine{})
@@ -274,6 +486,53 @@ func init() {
 	orderreturnlineDescTitle := orderreturnlineFields[6].Descriptor()
 	// orderreturnline.TitleValidator is a validator for the "title" field. It is called by the builders before save.
 	orderreturnline.TitleValidator = orderreturnlineDescTitle.Validators[0].(func(string) error)
+	// orderreturnlineDescReasonCode is the schema descriptor for reason_code field.
+	orderreturnlineDescReasonCode := orderreturnlineFields[8].Descriptor()
+	// orderreturnline.ReasonCodeValidator is a validator for the "reason_code" field. It is called by the builders before save.
+	orderreturnline.ReasonCodeValidator = orderreturnlineDescReasonCode.Validators[0].(func(string) error)
+	// orderreturnlineDescRestockedQuantity is the schema descriptor for restocked_quantity field.
+	orderreturnlineDescRestockedQuantity := orderreturnlineFields[10].Descriptor()
+	// orderreturnline.DefaultRestockedQuantity holds the default value on creation for the restocked_quantity field.
+	orderreturnline.DefaultRestockedQuantity = orderreturnlineDescRestockedQuantity.Default.(int64)
+	// orderreturnlineDescDamagedQuantity is the schema descriptor for damaged_quantity field.
+	orderreturnlineDescDamagedQuantity := orderreturnlineFields[11].Descriptor()
+	// orderreturnline.DefaultDamagedQuantity holds the default value on creation for the damaged_quantity field.
+	orderreturnline.DefaultDamagedQuantity = orderreturnlineDescDamagedQuantity.Default.(int64)
+	paymentcallback.Policy = privacy.NewPolicies(schema.PaymentCallback{})
+	paymentcallback.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := paymentcallback.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	paymentcallbackFields := schema.PaymentCallback{}.Fields()
+	_ = paymentcallbackFields
+	// paymentcallbackDescProvider is the schema descriptor for provider field.
+	paymentcallbackDescProvider := paymentcallbackFields[1].Descriptor()
+	// paymentcallback.ProviderValidator is a validator for the "provider" field. It is called by the builders before save.
+	paymentcallback.ProviderValidator = paymentcallbackDescProvider.Validators[0].(func(string) error)
+	// paymentcallbackDescNoticeID is the schema descriptor for notice_id field.
+	paymentcallbackDescNoticeID := paymentcallbackFields[2].Descriptor()
+	// paymentcallback.NoticeIDValidator is a validator for the "notice_id" field. It is called by the builders before save.
+	paymentcallback.NoticeIDValidator = paymentcallbackDescNoticeID.Validators[0].(func(string) error)
+	// paymentcallbackDescKind is the schema descriptor for kind field.
+	paymentcallbackDescKind := paymentcallbackFields[3].Descriptor()
+	// paymentcallback.KindValidator is a validator for the "kind" field. It is called by the builders before save.
+	paymentcallback.KindValidator = paymentcallbackDescKind.Validators[0].(func(string) error)
+	// paymentcallbackDescNumber is the schema descriptor for number field.
+	paymentcallbackDescNumber := paymentcallbackFields[4].Descriptor()
+	// paymentcallback.NumberValidator is a validator for the "number" field. It is called by the builders before save.
+	paymentcallback.NumberValidator = paymentcallbackDescNumber.Validators[0].(func(string) error)
+	// paymentcallbackDescOutcome is the schema descriptor for outcome field.
+	paymentcallbackDescOutcome := paymentcallbackFields[6].Descriptor()
+	// paymentcallback.OutcomeValidator is a validator for the "outcome" field. It is called by the builders before save.
+	paymentcallback.OutcomeValidator = paymentcallbackDescOutcome.Validators[0].(func(string) error)
+	// paymentcallbackDescReceivedAt is the schema descriptor for received_at field.
+	paymentcallbackDescReceivedAt := paymentcallbackFields[7].Descriptor()
+	// paymentcallback.DefaultReceivedAt holds the default value on creation for the received_at field.
+	paymentcallback.DefaultReceivedAt = paymentcallbackDescReceivedAt.Default.(func() time.Time)
 	pricelist.Policy = privacy.NewPolicies(schema.PriceList{})
 	pricelist.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -468,6 +727,109 @@ func init() {
 	productstatuschange.DefaultReason = productstatuschangeDescReason.Default.(string)
 	// productstatuschange.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	productstatuschange.ReasonValidator = productstatuschangeDescReason.Validators[0].(func(string) error)
+	returnreason.Policy = privacy.NewPolicies(schema.ReturnReason{})
+	returnreason.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := returnreason.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	returnreasonFields := schema.ReturnReason{}.Fields()
+	_ = returnreasonFields
+	// returnreasonDescCode is the schema descriptor for code field.
+	returnreasonDescCode := returnreasonFields[1].Descriptor()
+	// returnreason.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	returnreason.CodeValidator = func() func(string) error {
+		validators := returnreasonDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// returnreasonDescName is the schema descriptor for name field.
+	returnreasonDescName := returnreasonFields[2].Descriptor()
+	// returnreason.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	returnreason.NameValidator = func() func(string) error {
+		validators := returnreasonDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// returnreasonDescCustomerFault is the schema descriptor for customer_fault field.
+	returnreasonDescCustomerFault := returnreasonFields[3].Descriptor()
+	// returnreason.DefaultCustomerFault holds the default value on creation for the customer_fault field.
+	returnreason.DefaultCustomerFault = returnreasonDescCustomerFault.Default.(bool)
+	// returnreasonDescVersion is the schema descriptor for version field.
+	returnreasonDescVersion := returnreasonFields[5].Descriptor()
+	// returnreason.DefaultVersion holds the default value on creation for the version field.
+	returnreason.DefaultVersion = returnreasonDescVersion.Default.(int64)
+	// returnreasonDescCreatedAt is the schema descriptor for created_at field.
+	returnreasonDescCreatedAt := returnreasonFields[6].Descriptor()
+	// returnreason.DefaultCreatedAt holds the default value on creation for the created_at field.
+	returnreason.DefaultCreatedAt = returnreasonDescCreatedAt.Default.(func() time.Time)
+	// returnreasonDescUpdatedAt is the schema descriptor for updated_at field.
+	returnreasonDescUpdatedAt := returnreasonFields[7].Descriptor()
+	// returnreason.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	returnreason.DefaultUpdatedAt = returnreasonDescUpdatedAt.Default.(func() time.Time)
+	shipment.Policy = privacy.NewPolicies(schema.Shipment{})
+	shipment.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := shipment.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	shipmentFields := schema.Shipment{}.Fields()
+	_ = shipmentFields
+	// shipmentDescCarrier is the schema descriptor for carrier field.
+	shipmentDescCarrier := shipmentFields[2].Descriptor()
+	// shipment.CarrierValidator is a validator for the "carrier" field. It is called by the builders before save.
+	shipment.CarrierValidator = shipmentDescCarrier.Validators[0].(func(string) error)
+	// shipmentDescTrackingNumber is the schema descriptor for tracking_number field.
+	shipmentDescTrackingNumber := shipmentFields[3].Descriptor()
+	// shipment.TrackingNumberValidator is a validator for the "tracking_number" field. It is called by the builders before save.
+	shipment.TrackingNumberValidator = shipmentDescTrackingNumber.Validators[0].(func(string) error)
+	// shipmentDescVersion is the schema descriptor for version field.
+	shipmentDescVersion := shipmentFields[7].Descriptor()
+	// shipment.DefaultVersion holds the default value on creation for the version field.
+	shipment.DefaultVersion = shipmentDescVersion.Default.(int64)
+	// shipmentDescCreatedAt is the schema descriptor for created_at field.
+	shipmentDescCreatedAt := shipmentFields[8].Descriptor()
+	// shipment.DefaultCreatedAt holds the default value on creation for the created_at field.
+	shipment.DefaultCreatedAt = shipmentDescCreatedAt.Default.(func() time.Time)
+	// shipmentDescUpdatedAt is the schema descriptor for updated_at field.
+	shipmentDescUpdatedAt := shipmentFields[9].Descriptor()
+	// shipment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	shipment.DefaultUpdatedAt = shipmentDescUpdatedAt.Default.(func() time.Time)
+	shipmentline.Policy = privacy.NewPolicies(schema.ShipmentLine{})
+	shipmentline.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := shipmentline.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
 	stockcount.Policy = privacy.NewPolicies(schema.StockCount{})
 	stockcount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -565,15 +927,15 @@ func init() {
 	// stocklevel.DefaultDamaged holds the default value on creation for the damaged field.
 	stocklevel.DefaultDamaged = stocklevelDescDamaged.Default.(int64)
 	// stocklevelDescVersion is the schema descriptor for version field.
-	stocklevelDescVersion := stocklevelFields[8].Descriptor()
+	stocklevelDescVersion := stocklevelFields[9].Descriptor()
 	// stocklevel.DefaultVersion holds the default value on creation for the version field.
 	stocklevel.DefaultVersion = stocklevelDescVersion.Default.(int64)
 	// stocklevelDescCreatedAt is the schema descriptor for created_at field.
-	stocklevelDescCreatedAt := stocklevelFields[9].Descriptor()
+	stocklevelDescCreatedAt := stocklevelFields[10].Descriptor()
 	// stocklevel.DefaultCreatedAt holds the default value on creation for the created_at field.
 	stocklevel.DefaultCreatedAt = stocklevelDescCreatedAt.Default.(func() time.Time)
 	// stocklevelDescUpdatedAt is the schema descriptor for updated_at field.
-	stocklevelDescUpdatedAt := stocklevelFields[10].Descriptor()
+	stocklevelDescUpdatedAt := stocklevelFields[11].Descriptor()
 	// stocklevel.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	stocklevel.DefaultUpdatedAt = stocklevelDescUpdatedAt.Default.(func() time.Time)
 	stockmovement.Policy = privacy.NewPolicies(schema.StockMovement{})

@@ -31,6 +31,7 @@ func (StockLevel) Fields() []ent.Field {
 		field.Int64("reserved").Default(0).Comment("of them promised"),
 		field.Int64("incoming").Default(0).Comment("sent by another store and not arrived"),
 		field.Int64("damaged").Default(0).Comment("in the store, not fit for sale"),
+		field.Time("counted_at").Optional().Nillable().Comment("when an approved count last looked at it: late tickets from before are in the count already"),
 		field.Int64("low_stock_threshold").Optional().Nillable().Comment("an alert from this many available pieces down"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),

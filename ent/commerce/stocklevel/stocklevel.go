@@ -27,6 +27,8 @@ const (
 	FieldIncoming = "incoming"
 	// FieldDamaged holds the string denoting the damaged field in the database.
 	FieldDamaged = "damaged"
+	// FieldCountedAt holds the string denoting the counted_at field in the database.
+	FieldCountedAt = "counted_at"
 	// FieldLowStockThreshold holds the string denoting the low_stock_threshold field in the database.
 	FieldLowStockThreshold = "low_stock_threshold"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -57,6 +59,7 @@ var Columns = []string{
 	FieldReserved,
 	FieldIncoming,
 	FieldDamaged,
+	FieldCountedAt,
 	FieldLowStockThreshold,
 	FieldVersion,
 	FieldCreatedAt,
@@ -133,6 +136,11 @@ func ByIncoming(opts ...sql.OrderTermOption) OrderOption {
 // ByDamaged orders the results by the damaged field.
 func ByDamaged(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDamaged, opts...).ToFunc()
+}
+
+// ByCountedAt orders the results by the counted_at field.
+func ByCountedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCountedAt, opts...).ToFunc()
 }
 
 // ByLowStockThreshold orders the results by the low_stock_threshold field.

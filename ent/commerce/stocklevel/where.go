@@ -86,6 +86,11 @@ func Damaged(v int64) predicate.StockLevel {
 	return predicate.StockLevel(sql.FieldEQ(FieldDamaged, v))
 }
 
+// CountedAt applies equality check predicate on the "counted_at" field. It's identical to CountedAtEQ.
+func CountedAt(v time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldEQ(FieldCountedAt, v))
+}
+
 // LowStockThreshold applies equality check predicate on the "low_stock_threshold" field. It's identical to LowStockThresholdEQ.
 func LowStockThreshold(v int64) predicate.StockLevel {
 	return predicate.StockLevel(sql.FieldEQ(FieldLowStockThreshold, v))
@@ -324,6 +329,56 @@ func DamagedLT(v int64) predicate.StockLevel {
 // DamagedLTE applies the LTE predicate on the "damaged" field.
 func DamagedLTE(v int64) predicate.StockLevel {
 	return predicate.StockLevel(sql.FieldLTE(FieldDamaged, v))
+}
+
+// CountedAtEQ applies the EQ predicate on the "counted_at" field.
+func CountedAtEQ(v time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldEQ(FieldCountedAt, v))
+}
+
+// CountedAtNEQ applies the NEQ predicate on the "counted_at" field.
+func CountedAtNEQ(v time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldNEQ(FieldCountedAt, v))
+}
+
+// CountedAtIn applies the In predicate on the "counted_at" field.
+func CountedAtIn(vs ...time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldIn(FieldCountedAt, vs...))
+}
+
+// CountedAtNotIn applies the NotIn predicate on the "counted_at" field.
+func CountedAtNotIn(vs ...time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldNotIn(FieldCountedAt, vs...))
+}
+
+// CountedAtGT applies the GT predicate on the "counted_at" field.
+func CountedAtGT(v time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldGT(FieldCountedAt, v))
+}
+
+// CountedAtGTE applies the GTE predicate on the "counted_at" field.
+func CountedAtGTE(v time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldGTE(FieldCountedAt, v))
+}
+
+// CountedAtLT applies the LT predicate on the "counted_at" field.
+func CountedAtLT(v time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldLT(FieldCountedAt, v))
+}
+
+// CountedAtLTE applies the LTE predicate on the "counted_at" field.
+func CountedAtLTE(v time.Time) predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldLTE(FieldCountedAt, v))
+}
+
+// CountedAtIsNil applies the IsNil predicate on the "counted_at" field.
+func CountedAtIsNil() predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldIsNull(FieldCountedAt))
+}
+
+// CountedAtNotNil applies the NotNil predicate on the "counted_at" field.
+func CountedAtNotNil() predicate.StockLevel {
+	return predicate.StockLevel(sql.FieldNotNull(FieldCountedAt))
 }
 
 // LowStockThresholdEQ applies the EQ predicate on the "low_stock_threshold" field.

@@ -146,6 +146,12 @@ func (e *Error) Field(pointer string, d *Definition, args ...map[string]any) *Er
 	return e
 }
 
+// OfFirst makes an error with several fields one of the first field's definition.
+func (e *Error) OfFirst() *Error {
+	e.Def = Lookup(e.Fields[0].Code)
+	return e
+}
+
 // Error is for logs: code and cause, no request values.
 func (e *Error) Error() string {
 	if e.cause != nil {

@@ -33,6 +33,10 @@ const (
 	FormsSubmit          Permission = "forms.submit"
 	OrdersRead           Permission = "orders.read"
 	OrdersIngest         Permission = "orders.ingest"
+	OrdersPlace          Permission = "orders.place"
+	OrdersFulfil         Permission = "orders.fulfil"
+	OrdersRefund         Permission = "orders.refund"
+	OrdersConfigure      Permission = "orders.configure"
 	OrdersOverridePrice  Permission = "orders.override_price"
 	CatalogRead          Permission = "catalog.read"
 	CatalogManage        Permission = "catalog.manage"
@@ -72,7 +76,7 @@ const (
 // Lendable are the permissions that somebody who stands in for a colleague on
 // leave may use on that colleague's customers, if both of them hold it. What
 // concerns accounts, rights or the whole business is not lent.
-var Lendable = NewPermissionSet(CustomersRead, CustomersUpdate, CustomersArchive, CustomersReveal, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersOverridePrice, SegmentsRead)
+var Lendable = NewPermissionSet(CustomersRead, CustomersUpdate, CustomersArchive, CustomersReveal, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, SegmentsRead)
 
 // Explained is one line of the permission catalogue.
 type Explained struct {
@@ -107,6 +111,10 @@ var Catalogue = []Explained{
 	{FormsSubmit, "Hand in forms, which create and change customers as the form says.", "提交表单，并按表单规则新建或修改顾客。"},
 	{OrdersRead, "Read orders and returns within the scope.", "查看权限范围内的订单和退货。"},
 	{OrdersIngest, "Send tickets from tills.", "上传收银小票。"},
+	{OrdersPlace, "Place, change, pay and cancel orders.", "下单、修改、收款与取消订单。"},
+	{OrdersFulfil, "Send orders, hand them over and take returned goods in.", "订单发货、交付及退货收货。"},
+	{OrdersRefund, "Decide on returns, refund and exchange.", "审批退货、退款与换货。"},
+	{OrdersConfigure, "Keep the reasons of returns.", "维护退货原因。"},
 	{OrdersOverridePrice, "Set prices on order lines.", "在订单行上改价。"},
 	{CatalogRead, "Read the catalogue.", "查看商品目录。"},
 	{CatalogManage, "Change the catalogue.", "管理商品目录。"},
@@ -144,8 +152,8 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{InventoryApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{InventoryApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
 	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
 	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
 	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
