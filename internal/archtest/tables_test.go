@@ -209,6 +209,7 @@ var rawSQL = map[string]string{
 	"internal/inventory/counts.go":    "lines and sums of counts that were read through the policy",
 	"internal/inventory/ledger.go":    "levels and ledger of one store, which the caller's scope has been checked for, set-based",
 	"internal/inventory/movements.go": "an advisory lock",
+	"internal/inventory/steps.go":     "stock of the orders and tickets of a caller who was judged there, set-based",
 	"internal/inventory/verify.go":    "sums over all stock, as the system",
 
 	"internal/segments/jobs.go":      "recomputes everybody, as the system",
@@ -218,11 +219,15 @@ var rawSQL = map[string]string{
 	"internal/segments/settings.go":  "settings have no scope",
 	"internal/segments/steps.go":     "set-based metrics of the customers of an order",
 
-	"internal/orders/chunk.go":   "tickets by their natural key, for tills",
-	"internal/orders/ingest.go":  "stores, variants and staff that tickets name",
-	"internal/orders/links.go":   "returns find their orders, for tills",
-	"internal/orders/merging.go": "returns of orders that go back to their customer",
-	"internal/orders/writer.go":  "set-based inserts",
+	"internal/orders/change.go":    "lines of an order that was read and locked through the policy",
+	"internal/orders/place.go":     "a new order, its customer, and its number, set-based",
+	"internal/orders/private.go":   "the data key of the customer of an order that was read through the policy",
+	"internal/orders/returning.go": "returns of an order that was read and locked through the policy",
+	"internal/orders/chunk.go":     "tickets by their natural key, for tills",
+	"internal/orders/ingest.go":    "stores, variants and staff that tickets name",
+	"internal/orders/links.go":     "returns find their orders, for tills",
+	"internal/orders/merging.go":   "returns of orders that go back to their customer",
+	"internal/orders/writer.go":    "set-based inserts",
 
 	"internal/member/merging.go": "consents of two customers whose merge was permitted",
 	"internal/member/queries.go": "who a member is, before there is an actor; names under a lock; sessions and exchanges set-based",

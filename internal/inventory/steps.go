@@ -383,4 +383,3 @@ SELECT t.id, t.document_id, t.line_number, t.store_id, t.variant_id, t.kind, t.c
 		column("id", "uuid"), column("document_id", "uuid"), column("store_id", "uuid"), column("variant_id", "uuid"), column("line_number", "bigint"),
 		column("kind", "text"), column("change", "bigint"), column("after", "bigint"), column("reason", "text"), column("at", "timestamptz"))
 )
-

@@ -330,7 +330,13 @@ func (s *Service) ReplaceLines(ctx context.Context, id uuid.UUID, ifMatch *strin
 			return err
 		}
 		if c.o.Status != order.StatusDraft {
-			if err := s.reserve(ctx, tx, c.o, c.o.Edges.Lines); err != nil {
+			more := slices.Clone(added)
+			for _, l := range kept { // a line that was sold without stock stays so
+				if l.ReservedQuantity > 0 {
+					more = append(more, l)
+				}
+			}
+			if err := s.reserve(ctx, tx, c.o, more); err != nil {
 				return err
 			}
 		}

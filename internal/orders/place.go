@@ -87,25 +87,19 @@ type buyer struct {
 }
 
 // Place takes an order in: prices it, reserves its pieces, books what has been
-// paid. An order with an external number that its store has already is the first
+// paid. The caller gets the order whole, even if it is out of their sight from now
+// on, as those of colleagues' customers are. An order with an external number that its store has already is the first
 // one sent again.
 //
 // Errors: ErrStoreUnknown, ErrStaffUnknown, ErrOverride, ErrInFuture, ErrTooOld, ErrCustomer,
 // ErrArticle, ErrNotForSale, ErrDiscount, ErrRecipient, ErrTaken, ErrNothingDue,
 // ErrNumberReused, inventory.ErrInsufficient, those of customers.JudgeFields.
-func (s *Service) Place(ctx context.Context, in Input) (*commerce.Order, error) {
-	var id uuid.UUID
-	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		made, err := s.place(ctx, tx, in)
-		if err == nil {
-			id = made.ID
-		}
+func (s *Service) Place(ctx context.Context, in Input) (out *commerce.Order, err error) {
+	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		out, err = s.place(ctx, tx, in)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.Order(ctx, id)
+	return out, err
 }
 
 // place is Place within a transaction.
@@ -276,7 +270,11 @@ ON CONFLICT (store_id, external_number) DO NOTHING`, t.StoreID, number, r.print,
 	if r.result.Err != nil {
 		return nil, r.result.Err
 	}
-	return tx.Commerce.Order.Get(ctx, r.result.OrderID)
+	known, err := s.Order(ctx, r.result.OrderID)
+	if ErrOrderNotFound.Is(err) { // somebody else's, whom the caller does not see
+		return nil, ErrNumberReused.At("/external_number")
+	}
+	return known, err
 }
 
 // lockBuyer finds and locks whom the order names.
@@ -457,9 +455,9 @@ func (s *Service) stockOfNew(ctx context.Context, tx *db.Tx, o *commerce.Order) 
 // reserve promises the pieces of lines that are not reserved yet.
 func (s *Service) reserve(ctx context.Context, tx *db.Tx, o *commerce.Order, lines []*commerce.OrderLine) error {
 	pieces := make([]inventory.Piece, 0, len(lines))
-	for i, l := range lines {
+	for _, l := range lines {
 		if q := l.Quantity - l.ReservedQuantity; q > 0 {
-			pieces = append(pieces, inventory.Piece{VariantID: l.VariantID, Quantity: q, Pointer: "/lines/" + strconv.Itoa(i) + "/quantity"})
+			pieces = append(pieces, inventory.Piece{VariantID: l.VariantID, Quantity: q, Pointer: "/lines/" + strconv.Itoa(l.LineNumber-1) + "/quantity"})
 		}
 	}
 	if len(pieces) == 0 {

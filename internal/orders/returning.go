@@ -429,7 +429,7 @@ type Exchange struct {
 //
 // Errors: those of RequestReturn and Place.
 func (s *Service) ExchangeGoods(ctx context.Context, orderID uuid.UUID, in Exchange) (*commerce.Order, error) {
-	var made uuid.UUID
+	var made *commerce.Order
 	err := s.change(ctx, orderID, nil, "exchange", func(ctx context.Context, tx *db.Tx, c *changing) error {
 		b, err := s.announce(ctx, tx, c, ReturnInput{Lines: in.Return, BeyondWindow: in.BeyondWindow}, orderreturn.KindExchange)
 		if err != nil {
@@ -456,18 +456,13 @@ func (s *Service) ExchangeGoods(ctx context.Context, orderID uuid.UUID, in Excha
 		if err := s.inventory.TakeBack(ctx, tx, b.StoreID, b.ID, back); err != nil {
 			return err
 		}
-		next, err := s.replace(ctx, tx, c, in)
-		if err != nil {
+		if made, err = s.replace(ctx, tx, c, in); err != nil {
 			return err
 		}
-		made = next.ID
-		c.details["new_order_id"] = made
+		c.details["new_order_id"] = made.ID
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return s.Order(ctx, made)
+	return made, err
 }
 
 // replace places the order of an exchange.
@@ -507,4 +502,3 @@ func (s *Service) replace(ctx context.Context, tx *db.Tx, c *changing, in Exchan
 	}
 	return next, nil
 }
-

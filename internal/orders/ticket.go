@@ -24,7 +24,7 @@ type Ticket struct {
 	Payments []Payment
 	// CouponCodes are those the till has taken; it judged them itself.
 	CouponCodes []string
-	Fields   map[string]any // custom fields of the order
+	Fields      map[string]any // custom fields of the order
 
 	unread *apperr.Error // the first part that could not be read; nil when all could
 }

@@ -25,6 +25,7 @@ import (
 func TestMassAssignment(t *testing.T) {
 	w := newWorld(t)
 	admin, member := w.fresh("administrator"), w.member()
+	revealers := []*actor{w.fresh("administrator"), w.fresh("administrator"), w.fresh("administrator"), w.fresh("administrator")} // their rate is limited
 	b := w.customer(w.a, nil)
 	w.purchase(&b, w.a, nil)
 	spec, err := openapi3.NewLoader().LoadFromFile("../contract/openapi.yaml")
@@ -40,6 +41,11 @@ func TestMassAssignment(t *testing.T) {
 			continue
 		}
 		writes++
+		who := admin
+		if strings.HasPrefix(op.ID, "reveal") {
+			require.NotEmpty(t, revealers)
+			who, revealers = revealers[0], revealers[1:]
+		}
 		require.NotNil(t, schema.AdditionalProperties.Has, op.ID)
 		require.False(t, *schema.AdditionalProperties.Has, op.ID)
 		t.Run(op.ID, func(t *testing.T) {
@@ -63,7 +69,7 @@ func TestMassAssignment(t *testing.T) {
 					case op.Permission == string(auth.Member):
 						headers = append(headers, "Authorization", "Bearer "+member.token)
 					default:
-						headers = append(headers, "Authorization", "Bearer "+admin.token)
+						headers = append(headers, "Authorization", "Bearer "+who.token)
 					}
 					requests++
 					r := w.In(t).Do(op.Method, fillPath(op.Path), base, headers...)
