@@ -614,16 +614,25 @@ type OrderHistory struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// OrderHistoryDetails What belongs to the step, for example amounts and ids.
+//
+// Example: {"amount":1530,"method":"card"}
+type OrderHistoryDetails map[string]interface{}
+
 // OrderHistoryEntry One step in the life of an order or of a return of it.
 //
 // Example: {"action":"pay","actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a45","actor_kind":"staff","created_at":"2026-07-01T02:00:00Z","details":{"amount":1530,"method":"card"},"from_status":"placed","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a44","order_return_id":null,"reason":"","to_status":"paid"}
 type OrderHistoryEntry struct {
-	Action     string                                `json:"action"`
-	ActorId    nullable.Nullable[openapi_types.UUID] `json:"actor_id"`
-	ActorKind  OrderHistoryEntryActorKind            `json:"actor_kind"`
-	CreatedAt  time.Time                             `json:"created_at"`
-	Details    map[string]interface{}                `json:"details"`
-	FromStatus nullable.Nullable[string]             `json:"from_status"`
+	Action    string                                `json:"action"`
+	ActorId   nullable.Nullable[openapi_types.UUID] `json:"actor_id"`
+	ActorKind OrderHistoryEntryActorKind            `json:"actor_kind"`
+	CreatedAt time.Time                             `json:"created_at"`
+
+	// Details What belongs to the step, for example amounts and ids.
+	//
+	// Example: {"amount":1530,"method":"card"}
+	Details    OrderHistoryDetails       `json:"details"`
+	FromStatus nullable.Nullable[string] `json:"from_status"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//

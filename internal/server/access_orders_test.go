@@ -118,7 +118,7 @@ var stepProbes = map[string]probe{
 	"cancelOrder/refund": onOrder("paid", "pickup", http.MethodPost, "/cancel", always(map[string]any{"reason": "不要了"})),
 	"revealOrderRecipient": func(c *cell) byte {
 		order, _ := c.freshOrder("paid", "pickup")
-		return judge(c.do(http.MethodPost, "/v1/orders/"+order.String()+"/reveal", map[string]any{"reason": "打印面单"}))
+		return judge(c.do(http.MethodPost, "/v1/orders/"+order.String()+"/reveal", map[string]any{"reason": "打印面单"}, "X-Forwarded-For", address(c.numbers.Add(1)))) // its rate is limited by address
 	},
 	"listOrderHistory": func(c *cell) byte {
 		order, _ := c.freshOrder("paid", "pickup")
