@@ -14120,6 +14120,15 @@ type CompleteOrderParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// StreamOrderParams defines parameters for StreamOrder.
+type StreamOrderParams struct {
+	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
+	Ticket *TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
+
+	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
+	LastEventID *LastEventId `json:"Last-Event-ID,omitempty"`
+}
+
 // ExchangeOrderParams defines parameters for ExchangeOrder.
 type ExchangeOrderParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -18644,6 +18653,16 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/orders/{id}/complete (the `CompleteOrder` operationId).
 	CompleteOrder(ctx context.Context, id Id, params *CompleteOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// StreamOrder Follow an order
+	//
+	// Server-sent events, one for each step of the order and its returns: the event is its type, such as
+	// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+	// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+	// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
+	//
+	// Corresponds with GET /v1/orders/{id}/events (the `StreamOrder` operationId).
+	StreamOrder(ctx context.Context, id Id, params *StreamOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ExchangeOrderWithBody Exchange goods
 	//
 	// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
@@ -19942,9 +19961,10 @@ type ClientInterface interface {
 
 	// StreamOrderEvents Follow the orders of a store
 	//
-	// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
-	// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
-	// Events missed while not connected are not sent again; read the list for them.
+	// Server-sent events, one for each step of an order or return of the store that the caller may see: the event is its type, such as
+	// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+	// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+	// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
 	//
 	// Corresponds with GET /v1/stores/{id}/order-events (the `StreamOrderEvents` operationId).
 	StreamOrderEvents(ctx context.Context, id Id, params *StreamOrderEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -26047,6 +26067,26 @@ func (c *Client) CompleteOrder(ctx context.Context, id Id, params *CompleteOrder
 	return c.Client.Do(req)
 }
 
+// StreamOrder Follow an order
+//
+// Server-sent events, one for each step of the order and its returns: the event is its type, such as
+// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
+//
+// Corresponds with GET /v1/orders/{id}/events (the `StreamOrder` operationId).
+func (c *Client) StreamOrder(ctx context.Context, id Id, params *StreamOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamOrderRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ExchangeOrderWithBody Exchange goods
 //
 // Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
@@ -28685,9 +28725,10 @@ func (c *Client) UpdateStore(ctx context.Context, id StoreId, params *UpdateStor
 
 // StreamOrderEvents Follow the orders of a store
 //
-// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
-// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
-// Events missed while not connected are not sent again; read the list for them.
+// Server-sent events, one for each step of an order or return of the store that the caller may see: the event is its type, such as
+// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
 //
 // Corresponds with GET /v1/stores/{id}/order-events (the `StreamOrderEvents` operationId).
 func (c *Client) StreamOrderEvents(ctx context.Context, id Id, params *StreamOrderEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -41679,6 +41720,82 @@ func NewCompleteOrderRequest(server string, id Id, params *CompleteOrderParams) 
 	return req, nil
 }
 
+// NewStreamOrderRequest constructs an http.Request for the StreamOrder method
+func NewStreamOrderRequest(server string, id Id, params *StreamOrderParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Ticket != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ticket", *params.Ticket, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LastEventID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewExchangeOrderRequest calls the generic ExchangeOrder builder with application/json body
 func NewExchangeOrderRequest(server string, id Id, params *ExchangeOrderParams, body ExchangeOrderJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -52765,6 +52882,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/orders/{id}/complete (the `CompleteOrder` operationId).
 	CompleteOrderWithResponse(ctx context.Context, id Id, params *CompleteOrderParams, reqEditors ...RequestEditorFn) (*CompleteOrderReply, error)
 
+	// StreamOrderWithResponse Follow an order
+	//
+	// Server-sent events, one for each step of the order and its returns: the event is its type, such as
+	// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+	// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+	// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/orders/{id}/events (the `StreamOrder` operationId).
+	StreamOrderWithResponse(ctx context.Context, id Id, params *StreamOrderParams, reqEditors ...RequestEditorFn) (*StreamOrderReply, error)
+
 	// ExchangeOrderWithBodyWithResponse Exchange goods
 	//
 	// Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
@@ -54175,9 +54304,10 @@ type ClientWithResponsesInterface interface {
 
 	// StreamOrderEventsWithResponse Follow the orders of a store
 	//
-	// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
-	// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
-	// Events missed while not connected are not sent again; read the list for them.
+	// Server-sent events, one for each step of an order or return of the store that the caller may see: the event is its type, such as
+	// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+	// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+	// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -66824,6 +66954,55 @@ func (r CompleteOrderReply) ContentType() string {
 	return ""
 }
 
+// StreamOrderReplyDefaultHeaders the declared response headers of an HTTP default response for StreamOrder
+type StreamOrderReplyDefaultHeaders struct {
+	RetryAfter *int32
+	XRequestId *string
+}
+
+type StreamOrderReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *StreamOrderReplyDefaultHeaders
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamOrderReply) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamOrderReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamOrderReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamOrderReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamOrderReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ExchangeOrderReply201Headers the declared response headers of an HTTP 201 response for ExchangeOrder
 type ExchangeOrderReply201Headers struct {
 	ETag     *string
@@ -79000,6 +79179,24 @@ func (c *ClientWithResponses) CompleteOrderWithResponse(ctx context.Context, id 
 	return ParseCompleteOrderReply(rsp)
 }
 
+// StreamOrderWithResponse Follow an order
+//
+// Server-sent events, one for each step of the order and its returns: the event is its type, such as
+// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/orders/{id}/events (the `StreamOrder` operationId).
+func (c *ClientWithResponses) StreamOrderWithResponse(ctx context.Context, id Id, params *StreamOrderParams, reqEditors ...RequestEditorFn) (*StreamOrderReply, error) {
+	rsp, err := c.StreamOrder(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamOrderReply(rsp)
+}
+
 // ExchangeOrderWithBodyWithResponse Exchange goods
 //
 // Goods come back and others are handed over in one step: a return that is received at once, and a new order paid by its worth. What is
@@ -81214,9 +81411,10 @@ func (c *ClientWithResponses) UpdateStoreWithResponse(ctx context.Context, id St
 
 // StreamOrderEventsWithResponse Follow the orders of a store
 //
-// Server-sent events, one for each order or return taken in from now on that the caller may see: the event is `order.completed` or
-// `order.returned` and its data names the order or return by id. A comment line keeps the connection open while nothing happens.
-// Events missed while not connected are not sent again; read the list for them.
+// Server-sent events, one for each step of an order or return of the store that the caller may see: the event is its type, such as
+// `order.paid`, and its data names the order and return by id, with state and amount. A comment line keeps the connection open while
+// nothing happens. Each event comes at least once: connect again with `Last-Event-ID` and what was missed in the last ten minutes is sent,
+// from whichever replica answers; a few events may come again, with the same id. The event `gap` says that more was missed: read the list.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -94001,6 +94199,52 @@ func ParseCompleteOrderReply(rsp *http.Response) (*CompleteOrderReply, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers CompleteOrderReplyDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestId = &value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStreamOrderReply parses an HTTP response from a StreamOrderWithResponse call
+func ParseStreamOrderReply(rsp *http.Response) (*StreamOrderReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamOrderReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers StreamOrderReplyDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int32"}); err != nil {

@@ -1427,6 +1427,15 @@ type CompleteOrderParams struct {
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
+// StreamOrderParams defines parameters for StreamOrder.
+type StreamOrderParams struct {
+	// Ticket A ticket from `POST /v1/stream-tickets`, for browsers, whose EventSource sends no Authorization header. Good once, for 30 seconds.
+	Ticket *externalRef0.TicketParameter `form:"ticket,omitempty" json:"ticket,omitempty"`
+
+	// LastEventID The id of the last event received; a browser sends it by itself when it connects again.
+	LastEventID *externalRef0.LastEventId `json:"Last-Event-ID,omitempty"`
+}
+
 // ExchangeOrderParams defines parameters for ExchangeOrder.
 type ExchangeOrderParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -1687,6 +1696,9 @@ type ServerInterface interface {
 	// CompleteOrder Say that the customer has the goods
 	// (POST /v1/orders/{id}/complete)
 	CompleteOrder(ctx echo.Context, id externalRef0.Id, params CompleteOrderParams) error
+	// StreamOrder Follow an order
+	// (GET /v1/orders/{id}/events)
+	StreamOrder(ctx echo.Context, id externalRef0.Id, params StreamOrderParams) error
 	// ExchangeOrder Exchange goods
 	// (POST /v1/orders/{id}/exchanges)
 	ExchangeOrder(ctx echo.Context, id externalRef0.Id, params ExchangeOrderParams) error
@@ -2056,6 +2068,48 @@ func (w *ServerInterfaceWrapper) CompleteOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CompleteOrder(ctx, id, params)
+	return err
+}
+
+// StreamOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) StreamOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamOrderParams
+	// ------------- Optional query parameter "ticket" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ticket", ctx.QueryParams(), &params.Ticket, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ticket: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID externalRef0.LastEventId
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StreamOrder(ctx, id, params)
 	return err
 }
 
@@ -2966,6 +3020,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/return-reasons", wrapper.CreateReturnReason, options.OperationMiddlewares["createReturnReason"]...)
 	router.PATCH(options.BaseURL+"/v1/return-reasons/:id", wrapper.UpdateReturnReason, options.OperationMiddlewares["updateReturnReason"]...)
 	router.GET(options.BaseURL+"/v1/stores/:id/order-events", wrapper.StreamOrderEvents, options.OperationMiddlewares["streamOrderEvents"]...)
+	router.GET(options.BaseURL+"/v1/orders/:id/events", wrapper.StreamOrder, options.OperationMiddlewares["streamOrder"]...)
 
 }
 
@@ -3307,6 +3362,82 @@ type CompleteOrderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CompleteOrderdefaultApplicationProblemPlusJSONResponse) VisitCompleteOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params StreamOrderParams
+}
+
+type StreamOrderResponseObject interface {
+	VisitStreamOrderResponse(w http.ResponseWriter) error
+}
+
+type StreamOrder200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response StreamOrder200TexteventStreamResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StreamOrderdefaultApplicationProblemPlusJSONResponse) VisitStreamOrderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4518,6 +4649,9 @@ type StrictServerInterface interface {
 	// CompleteOrder Say that the customer has the goods
 	// (POST /v1/orders/{id}/complete)
 	CompleteOrder(ctx context.Context, request CompleteOrderRequestObject) (CompleteOrderResponseObject, error)
+	// StreamOrder Follow an order
+	// (GET /v1/orders/{id}/events)
+	StreamOrder(ctx context.Context, request StreamOrderRequestObject) (StreamOrderResponseObject, error)
 	// ExchangeOrder Exchange goods
 	// (POST /v1/orders/{id}/exchanges)
 	ExchangeOrder(ctx context.Context, request ExchangeOrderRequestObject) (ExchangeOrderResponseObject, error)
@@ -4809,6 +4943,32 @@ func (sh *strictHandler) CompleteOrder(ctx echo.Context, id externalRef0.Id, par
 		return err
 	} else if validResponse, ok := response.(CompleteOrderResponseObject); ok {
 		return validResponse.VisitCompleteOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StreamOrder operation middleware
+func (sh *strictHandler) StreamOrder(ctx echo.Context, id externalRef0.Id, params StreamOrderParams) error {
+	var request StreamOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamOrder(ctx.Request().Context(), request.(StreamOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StreamOrderResponseObject); ok {
+		return validResponse.VisitStreamOrderResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -17,9 +17,9 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify",
 		Short: "Check the audit chain and that derived figures equal what they derive from",
 		Long: `Recomputes the audit log's chain of hashes and compares every customer's
-metrics with the sum of their orders and returns, and every stock level with its
-ledger and what is reserved. Reads only; it may run beside a
-busy service. Ends with status 1 and a report when something does not hold.
+metrics with the sum of their orders and returns, every stock level with its
+ledger and what is reserved, and what every order keeps of its money with its
+lines, payments, refunds and returns. Reads only; it may run beside a busy service. Ends with status 1 and a report when something does not hold.
 
 With --tables it prints a checksum of each table instead, but for what merging
 customers and undoing that need not leave as it was.`,
@@ -69,6 +69,15 @@ customers and undoing that need not leave as it was.`,
 			for _, d := range stock.Differences {
 				sound = false
 				fmt.Fprintf(out, "stock: NOT EQUAL: variant %s in store %s: on hand, damaged, incoming, reserved %v, by the ledger %v\n", d.VariantID, d.StoreID, d.Level, d.Ledger)
+			}
+			money, err := app.Orders.Verify(ctx, 100)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "orders: %d\n", money.Orders)
+			for _, d := range money.Differences {
+				sound = false
+				fmt.Fprintf(out, "orders: NOT EQUAL: order %s: %s %d, by its parts %d\n", d.OrderID, d.What, d.Kept, d.Summed)
 			}
 			if !sound {
 				return errReported

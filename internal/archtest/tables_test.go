@@ -221,6 +221,8 @@ var rawSQL = map[string]string{
 
 	"internal/orders/change.go":    "lines of an order that was read and locked through the policy",
 	"internal/orders/place.go":     "a new order, its customer, and its number, set-based",
+	"internal/orders/stream.go":    "delivered events of a store that was judged, each shown by the reader's scope",
+	"internal/orders/verify.go":    "sums over all orders, as the system",
 	"internal/orders/private.go":   "the data key of the customer of an order that was read through the policy",
 	"internal/orders/returning.go": "returns of an order that was read and locked through the policy",
 	"internal/orders/chunk.go":     "tickets by their natural key, for tills",

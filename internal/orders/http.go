@@ -115,11 +115,20 @@ func (a API) GetReturn(ctx context.Context, r ordersapi.GetReturnRequestObject) 
 
 // StreamOrderEvents implements streamOrderEvents.
 func (a API) StreamOrderEvents(ctx context.Context, r ordersapi.StreamOrderEventsRequestObject) (ordersapi.StreamOrderEventsResponseObject, error) {
-	body, err := a.Follow(ctx, r.Id)
+	body, err := a.Follow(ctx, Stream{StoreID: r.Id, After: opt.Value(r.Params.LastEventID)})
 	if err != nil {
 		return nil, err
 	}
 	return ordersapi.StreamOrderEvents200TexteventStreamResponse{Body: body}, nil
+}
+
+// StreamOrder implements streamOrder.
+func (a API) StreamOrder(ctx context.Context, r ordersapi.StreamOrderRequestObject) (ordersapi.StreamOrderResponseObject, error) {
+	body, err := a.Follow(ctx, Stream{OrderID: r.Id, After: opt.Value(r.Params.LastEventID)})
+	if err != nil {
+		return nil, err
+	}
+	return ordersapi.StreamOrder200TexteventStreamResponse{Body: body}, nil
 }
 
 func toAPIResult(i int, r *Result, lang string) ordersapi.POSResult {

@@ -124,6 +124,10 @@ var stepProbes = map[string]probe{
 		order, _ := c.freshOrder("paid", "pickup")
 		return judge(c.do(http.MethodGet, "/v1/orders/"+order.String()+"/history", nil))
 	},
+	"streamOrder": func(c *cell) byte {
+		order, _ := c.freshOrder("paid", "pickup")
+		return c.opens("/v1/orders/" + order.String() + "/events")
+	},
 	"requestReturn": onOrder("completed", "taken", http.MethodPost, "/returns", func(line uuid.UUID) any { return map[string]any{"lines": returned(line)} }),
 	"exchangeOrder": func(c *cell) byte {
 		return onOrder("completed", "taken", http.MethodPost, "/exchanges", func(line uuid.UUID) any {
