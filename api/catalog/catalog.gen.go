@@ -43,6 +43,36 @@ func (e BarcodeKind) Valid() bool {
 	}
 }
 
+// Defines values for ContributorRole.
+const (
+	RoleAuthor      ContributorRole = "author"
+	RoleCompiler    ContributorRole = "compiler"
+	RoleEditor      ContributorRole = "editor"
+	RoleIllustrator ContributorRole = "illustrator"
+	RoleOther       ContributorRole = "other"
+	RoleTranslator  ContributorRole = "translator"
+)
+
+// Valid indicates whether the value is a known member of the ContributorRole enum.
+func (e ContributorRole) Valid() bool {
+	switch e {
+	case RoleAuthor:
+		return true
+	case RoleCompiler:
+		return true
+	case RoleEditor:
+		return true
+	case RoleIllustrator:
+		return true
+	case RoleOther:
+		return true
+	case RoleTranslator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PriceListStatus.
 const (
 	PriceListActive   PriceListStatus = "active"
@@ -103,6 +133,42 @@ func (e PriceOutcome) Valid() bool {
 	}
 }
 
+// Defines values for ProductFacetProperty.
+const (
+	FacetAuthor   ProductFacetProperty = "author"
+	FacetBrand    ProductFacetProperty = "brand"
+	FacetCategory ProductFacetProperty = "category"
+	FacetColour   ProductFacetProperty = "colour"
+	FacetKind     ProductFacetProperty = "kind"
+	FacetLanguage ProductFacetProperty = "language"
+	FacetSeason   ProductFacetProperty = "season"
+	FacetSize     ProductFacetProperty = "size"
+)
+
+// Valid indicates whether the value is a known member of the ProductFacetProperty enum.
+func (e ProductFacetProperty) Valid() bool {
+	switch e {
+	case FacetAuthor:
+		return true
+	case FacetBrand:
+		return true
+	case FacetCategory:
+		return true
+	case FacetColour:
+		return true
+	case FacetKind:
+		return true
+	case FacetLanguage:
+		return true
+	case FacetSeason:
+		return true
+	case FacetSize:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProductKind.
 const (
 	ProductApparel ProductKind = "apparel"
@@ -118,6 +184,30 @@ func (e ProductKind) Valid() bool {
 	case ProductBook:
 		return true
 	case ProductGeneral:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductSort.
+const (
+	SortCheapest ProductSort = "price"
+	SortDearest  ProductSort = "-price"
+	SortNewest   ProductSort = "-created_at"
+	SortOldest   ProductSort = "created_at"
+)
+
+// Valid indicates whether the value is a known member of the ProductSort enum.
+func (e ProductSort) Valid() bool {
+	switch e {
+	case SortCheapest:
+		return true
+	case SortDearest:
+		return true
+	case SortNewest:
+		return true
+	case SortOldest:
 		return true
 	default:
 		return false
@@ -229,6 +319,21 @@ func (e WeighedLayoutMeasures) Valid() bool {
 	}
 }
 
+// Defines values for ListBrandsParamsInclude.
+const (
+	ListBrandsParamsIncludeIncludeTotalCount ListBrandsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListBrandsParamsInclude enum.
+func (e ListBrandsParamsInclude) Valid() bool {
+	switch e {
+	case ListBrandsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListCategoriesParamsInclude.
 const (
 	ListCategoriesParamsIncludeIncludeTotalCount ListCategoriesParamsInclude = "total_count"
@@ -319,6 +424,21 @@ func (e ListProductVariantsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListSizeSystemsParamsInclude.
+const (
+	ListSizeSystemsParamsIncludeIncludeTotalCount ListSizeSystemsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListSizeSystemsParamsInclude enum.
+func (e ListSizeSystemsParamsInclude) Valid() bool {
+	switch e {
+	case ListSizeSystemsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListVariantsParamsInclude.
 const (
 	ListVariantsParamsIncludeIncludeTotalCount ListVariantsParamsInclude = "total_count"
@@ -368,12 +488,84 @@ func (e ListVariantPriceChangesParamsInclude) Valid() bool {
 //
 // Example: {"fabric":"棉","season":"2026春","size_system":"GB/T 1335","style":"连衣裙"}
 type Apparel struct {
-	Fabric *string `json:"fabric,omitempty"`
-	Season *string `json:"season,omitempty"`
+	Colours *[]ApparelColour `json:"colours,omitempty"`
+	Fabric  *string          `json:"fabric,omitempty"`
+	Season  *string          `json:"season,omitempty"`
 
-	// SizeSystem How sizes are written, for example `GB/T 1335`.
+	// SizeChart What sizes measure.
+	//
+	// Example: {"columns":["胸围","腰围"],"rows":[{"size":"M","values":["88","72"]}]}
+	SizeChart *SizeChart `json:"size_chart,omitempty"`
+
+	// SizeSystem Code of a size system, for example `GB/T 1335`.
 	SizeSystem *string `json:"size_system,omitempty"`
 	Style      *string `json:"style,omitempty"`
+}
+
+// ApparelColour More about a colour that variants come in.
+//
+// Example: {"code":"19-1725","family":"红","name":"酒红"}
+type ApparelColour struct {
+	Code   *string `json:"code,omitempty"`
+	Family *string `json:"family,omitempty"`
+
+	// Name As in the variants' options.
+	Name string `json:"name"`
+}
+
+// ApparelSizeSystem How sizes are written, and in which order.
+//
+// Example: {"code":"alpha","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a52","labels":["XS","S","M","L","XL"],"name":"字母码","updated_at":"2026-07-01T02:00:00Z","version":1}
+type ApparelSizeSystem struct {
+	Code      string    `json:"code"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Labels From the smallest.
+	Labels    []string  `json:"labels"`
+	Name      string    `json:"name"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// ApparelSizeSystemCreate A size system to create.
+//
+// Example: {"code":"alpha","labels":["XS","S","M","L","XL"],"name":"字母码"}
+type ApparelSizeSystemCreate struct {
+	Code string `json:"code"`
+
+	// Labels From the smallest.
+	Labels []string `json:"labels"`
+	Name   string   `json:"name"`
+}
+
+// ApparelSizeSystemList A page of size systems.
+//
+// Example: {"has_more":false,"items":[{"code":"alpha","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a52","labels":["XS","S","M","L","XL"],"name":"字母码","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type ApparelSizeSystemList struct {
+	HasMore bool                `json:"has_more"`
+	Items   []ApparelSizeSystem `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All size systems, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ApparelSizeSystemUpdate What to change of a size system.
+//
+// Example: {"labels":["XS","S","M","L","XL","XXL"]}
+type ApparelSizeSystemUpdate struct {
+	Code *string `json:"code,omitempty"`
+
+	// Labels From the smallest.
+	Labels *[]string `json:"labels,omitempty"`
+	Name   *string   `json:"name,omitempty"`
 }
 
 // BarcodeKind Of weighed goods the code has no weight, price and check digit; an internal one is the business's own.
@@ -385,10 +577,15 @@ type BarcodeKind string
 //
 // Example: {"authors":["曹雪芹"],"clc_code":"I242.4","isbn10":"702000220X","isbn13":"9787020002207","published_on":"1996-12","publisher":"人民文学出版社"}
 type Book struct {
-	Authors *[]string `json:"authors,omitempty"`
+	// Audience For whom, for example `7-10`.
+	Audience *string   `json:"audience,omitempty"`
+	Authors  *[]string `json:"authors,omitempty"`
 
 	// ClcCode Chinese Library Classification.
 	ClcCode *string `json:"clc_code,omitempty"`
+
+	// Contributors In order. If given, `authors` follow from it; else they are its authors.
+	Contributors *[]Contributor `json:"contributors,omitempty"`
 
 	// Format Binding, for example paperback.
 	Format *string `json:"format,omitempty"`
@@ -403,12 +600,63 @@ type Book struct {
 	Language *string `json:"language,omitempty"`
 
 	// PublishedOn A year, a month or a day, as far as it is known.
-	PublishedOn *string   `json:"published_on,omitempty"`
-	Publisher   *string   `json:"publisher,omitempty"`
-	Subjects    *[]string `json:"subjects,omitempty"`
+	PublishedOn  *string        `json:"published_on,omitempty"`
+	Publisher    *string        `json:"publisher,omitempty"`
+	Series       *string        `json:"series,omitempty"`
+	SubjectCodes *[]SubjectCode `json:"subject_codes,omitempty"`
+	Subjects     *[]string      `json:"subjects,omitempty"`
+
+	// Volume Of the series, or of a work in several volumes.
+	Volume *string `json:"volume,omitempty"`
 
 	// WorkId The same for all editions of one work.
 	WorkId *string `json:"work_id,omitempty"`
+}
+
+// Brand Under whose name products are sold.
+//
+// Example: {"created_at":"2026-07-01T02:00:00Z","description":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","name":"人民文学","updated_at":"2026-07-01T02:00:00Z","version":1}
+type Brand struct {
+	CreatedAt   time.Time `json:"created_at"`
+	Description string    `json:"description"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        externalRef0.Id `json:"id"`
+	Name      string          `json:"name"`
+	UpdatedAt time.Time       `json:"updated_at"`
+	Version   int64           `json:"version"`
+}
+
+// BrandCreate A brand to create.
+//
+// Example: {"name":"人民文学"}
+type BrandCreate struct {
+	Description *string `json:"description,omitempty"`
+	Name        string  `json:"name"`
+}
+
+// BrandList A page of brands.
+//
+// Example: {"has_more":false,"items":[{"created_at":"2026-07-01T02:00:00Z","description":"","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","name":"人民文学","updated_at":"2026-07-01T02:00:00Z","version":1}],"next_cursor":null}
+type BrandList struct {
+	HasMore bool    `json:"has_more"`
+	Items   []Brand `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All brands that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// BrandUpdate What to change of a brand.
+//
+// Example: {"name":"人民文学"}
+type BrandUpdate struct {
+	Description *string `json:"description,omitempty"`
+	Name        *string `json:"name,omitempty"`
 }
 
 // CatalogSettings How the catalogue is kept.
@@ -520,6 +768,23 @@ type ConsideredPrice struct {
 	Priority    int32           `json:"priority"`
 }
 
+// Contributor Somebody who made a book.
+//
+// Example: {"name":"曹雪芹","role":"author"}
+type Contributor struct {
+	Name string `json:"name"`
+
+	// Role As what somebody made a book.
+	//
+	// Example: translator
+	Role ContributorRole `json:"role"`
+}
+
+// ContributorRole As what somebody made a book.
+//
+// Example: translator
+type ContributorRole string
+
 // GeneratedVariants What became of a matrix.
 //
 // Example: {"created":[{"barcode":null,"created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{"colour":"红","size":"M"},"price_amount":29900,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"DR-0001-M-RED","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"existing_count":1}
@@ -528,6 +793,23 @@ type GeneratedVariants struct {
 
 	// ExistingCount Combinations that had a variant.
 	ExistingCount int64 `json:"existing_count"`
+}
+
+// MatrixCell A combination of two options, with its variants.
+//
+// Example: {"column":"M","variants":[]}
+type MatrixCell struct {
+	// Column Empty if the product has one option.
+	Column   string    `json:"column"`
+	Variants []Variant `json:"variants"`
+}
+
+// MatrixRow A value of the option that runs down.
+//
+// Example: {"cells":[{"column":"M","variants":[]}],"value":"红"}
+type MatrixRow struct {
+	Cells []MatrixCell `json:"cells"`
+	Value string       `json:"value"`
 }
 
 // OptionChoice Values to make variants of, by option; all of the options not named.
@@ -774,12 +1056,13 @@ type PriceOutcome string
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"brand_id":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
 	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
 	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
 	Book       nullable.Nullable[Book]               `json:"book"`
 	Brand      nullable.Nullable[string]             `json:"brand"`
+	BrandId    nullable.Nullable[openapi_types.UUID] `json:"brand_id"`
 	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
 	CreatedAt  time.Time                             `json:"created_at"`
 
@@ -843,8 +1126,13 @@ type ProductCreate struct {
 	// Book What makes a product a book. Of the two forms of an ISBN one is enough.
 	//
 	// Example: {"authors":["曹雪芹"],"clc_code":"I242.4","isbn10":"702000220X","isbn13":"9787020002207","published_on":"1996-12","publisher":"人民文学出版社"}
-	Book  *Book   `json:"book,omitempty"`
+	Book *Book `json:"book,omitempty"`
+
+	// Brand A name; an unknown one becomes a brand.
 	Brand *string `json:"brand,omitempty"`
+
+	// BrandId Instead of `brand`.
+	BrandId *openapi_types.UUID `json:"brand_id,omitempty"`
 
 	// CategoryId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -881,6 +1169,30 @@ type ProductCreate struct {
 	Variants *[]VariantCreate `json:"variants,omitempty"`
 }
 
+// ProductFacet How many of the products found have a value.
+//
+// Example: {"count":12,"label":"曹雪芹","property":"author","value":"曹雪芹"}
+type ProductFacet struct {
+	Count    int64                `json:"count"`
+	Label    string               `json:"label"`
+	Property ProductFacetProperty `json:"property"`
+
+	// Value What to filter by; the id of categories and brands.
+	Value string `json:"value"`
+}
+
+// ProductFacetProperty defines model for ProductFacet.Property.
+type ProductFacetProperty string
+
+// ProductFacets Counts of what was found, the twenty most frequent values of each property.
+//
+// Example: {"complete":true,"counts":[{"count":12,"label":"曹雪芹","property":"author","value":"曹雪芹"}]}
+type ProductFacets struct {
+	// Complete False if more than 20,000 products were found; 20,000 of them are counted then.
+	Complete bool           `json:"complete"`
+	Counts   []ProductFacet `json:"counts"`
+}
+
 // ProductKind A book or a piece of apparel has fields of its own in the member of the same name.
 //
 // Example: book
@@ -888,16 +1200,36 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"brand_id":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
-	HasMore bool      `json:"has_more"`
-	Items   []Product `json:"items"`
+	// Facets Counts of what was found, the twenty most frequent values of each property.
+	//
+	// Example: {"complete":true,"counts":[{"count":12,"label":"曹雪芹","property":"author","value":"曹雪芹"}]}
+	Facets  *ProductFacets `json:"facets,omitempty"`
+	HasMore bool           `json:"has_more"`
+	Items   []Product      `json:"items"`
 
 	// NextCursor For the next page; null on the last.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 
 	// TotalCount All products that match, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ProductMatrix Variants by two options.
+//
+// Example: {"column_option":"size","columns":["M"],"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","row_option":"colour","rows":[{"cells":[{"column":"M","variants":[]}],"value":"红"}],"title":"连衣裙"}
+type ProductMatrix struct {
+	ColumnOption nullable.Nullable[string] `json:"column_option"`
+	Columns      []string                  `json:"columns"`
+
+	// ProductId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ProductId externalRef0.Id           `json:"product_id"`
+	RowOption nullable.Nullable[string] `json:"row_option"`
+	Rows      []MatrixRow               `json:"rows"`
+	Title     string                    `json:"title"`
 }
 
 // ProductOption Something that variants of a product differ by.
@@ -954,6 +1286,11 @@ type ProductOptionsInput struct {
 	Options []ProductOptionInput `json:"options"`
 }
 
+// ProductSort By what products are listed.
+//
+// Example: -created_at
+type ProductSort string
+
 // ProductStatus A draft is not on sale yet, an archived product no longer.
 //
 // Example: active
@@ -966,8 +1303,13 @@ type ProductUpdate struct {
 	Apparel    nullable.Nullable[Apparel]           `json:"apparel,omitempty"`
 	Attributes nullable.Nullable[ProductAttributes] `json:"attributes,omitempty"`
 	Book       nullable.Nullable[Book]              `json:"book,omitempty"`
-	Brand      nullable.Nullable[string]            `json:"brand,omitempty"`
-	CategoryId nullable.Nullable[externalRef0.Id]   `json:"category_id,omitempty"`
+
+	// Brand A name; an unknown one becomes a brand.
+	Brand nullable.Nullable[string] `json:"brand,omitempty"`
+
+	// BrandId Instead of `brand`; null in either takes the brand off.
+	BrandId    nullable.Nullable[openapi_types.UUID] `json:"brand_id,omitempty"`
+	CategoryId nullable.Nullable[externalRef0.Id]    `json:"category_id,omitempty"`
 
 	// CustomFields The retailer's own fields, as `GET /v1/custom-fields` defines them: text, dates (`YYYY-MM-DD`), choices and references (ids) as strings,
 	// numbers, booleans, several choices as an array of strings. Answers hold those that the caller's role may see; personal ones come as
@@ -1006,6 +1348,22 @@ type SaleStatus string
 // Example: pos
 type SalesChannel string
 
+// SizeChart What sizes measure.
+//
+// Example: {"columns":["胸围","腰围"],"rows":[{"size":"M","values":["88","72"]}]}
+type SizeChart struct {
+	Columns []string  `json:"columns"`
+	Rows    []SizeRow `json:"rows"`
+}
+
+// SizeRow What a size measures, a value for each column.
+//
+// Example: {"size":"M","values":["88","72"]}
+type SizeRow struct {
+	Size   string   `json:"size"`
+	Values []string `json:"values"`
+}
+
 // StatusChange A change of the state of a product, or of one of its variants.
 //
 // Example: {"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","new_status":"active","old_status":"draft","reason":"","variant_id":null}
@@ -1034,6 +1392,15 @@ type StatusChangeList struct {
 
 	// TotalCount All changes, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// SubjectCode A subject by a scheme, such as `bisac` or `thema`.
+//
+// Example: {"code":"FIC004000","scheme":"bisac","text":"FICTION / Classics"}
+type SubjectCode struct {
+	Code   string  `json:"code"`
+	Scheme string  `json:"scheme"`
+	Text   *string `json:"text,omitempty"`
 }
 
 // TaxRate In hundredths of a percent; prices contain the tax.
@@ -1272,6 +1639,11 @@ type WeighedReading struct {
 	WeightGrams nullable.Nullable[int64] `json:"weight_grams"`
 }
 
+// BrandId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type BrandId = externalRef0.Id
+
 // CategoryId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1287,10 +1659,58 @@ type PriceListId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type ProductId = externalRef0.Id
 
+// SizeSystemId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type SizeSystemId = externalRef0.Id
+
 // VariantId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type VariantId = externalRef0.Id
+
+// ListBrandsParams defines parameters for ListBrands.
+type ListBrandsParams struct {
+	// Q A fragment of the name, in any case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListBrandsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListBrandsParamsInclude defines parameters for ListBrands.
+type ListBrandsParamsInclude string
+
+// CreateBrandParams defines parameters for CreateBrand.
+type CreateBrandParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteBrandParams defines parameters for DeleteBrand.
+type DeleteBrandParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetBrandParams defines parameters for GetBrand.
+type GetBrandParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateBrandParams defines parameters for UpdateBrand.
+type UpdateBrandParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
 
 // GetCatalogSettingsParams defines parameters for GetCatalogSettings.
 type GetCatalogSettingsParams struct {
@@ -1428,10 +1848,10 @@ type SetPriceListEntriesParams struct {
 
 // ListProductsParams defines parameters for ListProducts.
 type ListProductsParams struct {
-	// Q A fragment of the title, in any case.
+	// Q An identifier, or fragments separated by blanks.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// CategoryId Only products of this category, not of those below it.
+	// CategoryId Only products of this category.
 	CategoryId *externalRef0.Id `form:"category_id,omitempty" json:"category_id,omitempty"`
 
 	// Kind Only products of this kind.
@@ -1442,6 +1862,45 @@ type ListProductsParams struct {
 
 	// Status Only products in this state.
 	Status *ProductStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// IncludeSubcategories With `category_id`, also products of the categories below it.
+	IncludeSubcategories *bool `form:"include_subcategories,omitempty" json:"include_subcategories,omitempty"`
+
+	// BrandId Only products of this brand.
+	BrandId *externalRef0.Id `form:"brand_id,omitempty" json:"brand_id,omitempty"`
+
+	// MinPriceAmount Only products with an active variant at this own price or above, in minor currency units.
+	MinPriceAmount *int64 `form:"min_price_amount,omitempty" json:"min_price_amount,omitempty"`
+
+	// MaxPriceAmount Only products with an active variant at this own price or below.
+	MaxPriceAmount *int64 `form:"max_price_amount,omitempty" json:"max_price_amount,omitempty"`
+
+	// Season Only apparel of this season.
+	Season *string `form:"season,omitempty" json:"season,omitempty"`
+
+	// Colour Only products with an active variant of this colour.
+	Colour *string `form:"colour,omitempty" json:"colour,omitempty"`
+
+	// Size Only products with an active variant of this size.
+	Size *string `form:"size,omitempty" json:"size,omitempty"`
+
+	// Author Only books by this author, named in full.
+	Author *string `form:"author,omitempty" json:"author,omitempty"`
+
+	// Language Only books in this language.
+	Language *string `form:"language,omitempty" json:"language,omitempty"`
+
+	// Clc Only books whose Chinese Library Classification begins so.
+	Clc *string `form:"clc,omitempty" json:"clc,omitempty"`
+
+	// WorkId Only editions of this work.
+	WorkId *string `form:"work_id,omitempty" json:"work_id,omitempty"`
+
+	// Sort By what, from the largest with a minus; prices are the lowest own price of active variants, and products without one are left out.
+	Sort *ProductSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Facets Count what was found.
+	Facets *bool `form:"facets,omitempty" json:"facets,omitempty"`
 
 	// CustomFields Only products with these values of filterable custom fields, each as `key:value`; all must hold.
 	CustomFields *[]string `form:"custom_fields,omitempty" json:"custom_fields,omitempty"`
@@ -1526,6 +1985,46 @@ type GenerateVariantsParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListSizeSystemsParams defines parameters for ListSizeSystems.
+type ListSizeSystemsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListSizeSystemsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListSizeSystemsParamsInclude defines parameters for ListSizeSystems.
+type ListSizeSystemsParamsInclude string
+
+// CreateSizeSystemParams defines parameters for CreateSizeSystem.
+type CreateSizeSystemParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteSizeSystemParams defines parameters for DeleteSizeSystem.
+type DeleteSizeSystemParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetSizeSystemParams defines parameters for GetSizeSystem.
+type GetSizeSystemParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateSizeSystemParams defines parameters for UpdateSizeSystem.
+type UpdateSizeSystemParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
 
 // ListVariantsParams defines parameters for ListVariants.
@@ -1620,6 +2119,12 @@ type ListVariantPriceChangesParams struct {
 // ListVariantPriceChangesParamsInclude defines parameters for ListVariantPriceChanges.
 type ListVariantPriceChangesParamsInclude string
 
+// CreateBrandJSONRequestBody defines body for CreateBrand for application/json ContentType.
+type CreateBrandJSONRequestBody = BrandCreate
+
+// UpdateBrandJSONRequestBody defines body for UpdateBrand for application/json ContentType.
+type UpdateBrandJSONRequestBody = BrandUpdate
+
 // SetCatalogSettingsJSONRequestBody defines body for SetCatalogSettings for application/json ContentType.
 type SetCatalogSettingsJSONRequestBody = CatalogSettingsInput
 
@@ -1653,6 +2158,12 @@ type CreateVariantJSONRequestBody = VariantCreate
 // GenerateVariantsJSONRequestBody defines body for GenerateVariants for application/json ContentType.
 type GenerateVariantsJSONRequestBody = VariantGeneration
 
+// CreateSizeSystemJSONRequestBody defines body for CreateSizeSystem for application/json ContentType.
+type CreateSizeSystemJSONRequestBody = ApparelSizeSystemCreate
+
+// UpdateSizeSystemJSONRequestBody defines body for UpdateSizeSystem for application/json ContentType.
+type UpdateSizeSystemJSONRequestBody = ApparelSizeSystemUpdate
+
 // UpdateVariantJSONRequestBody defines body for UpdateVariant for application/json ContentType.
 type UpdateVariantJSONRequestBody = VariantUpdate
 
@@ -1661,6 +2172,21 @@ type AddVariantBarcodeJSONRequestBody = VariantBarcodeCreate
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListBrands List brands
+	// (GET /v1/brands)
+	ListBrands(ctx echo.Context, params ListBrandsParams) error
+	// CreateBrand Create a brand
+	// (POST /v1/brands)
+	CreateBrand(ctx echo.Context, params CreateBrandParams) error
+	// DeleteBrand Delete a brand
+	// (DELETE /v1/brands/{id})
+	DeleteBrand(ctx echo.Context, id BrandId, params DeleteBrandParams) error
+	// GetBrand Read a brand
+	// (GET /v1/brands/{id})
+	GetBrand(ctx echo.Context, id BrandId, params GetBrandParams) error
+	// UpdateBrand Change a brand
+	// (PATCH /v1/brands/{id})
+	UpdateBrand(ctx echo.Context, id BrandId, params UpdateBrandParams) error
 	// GetCatalogSettings Read how the catalogue is kept
 	// (GET /v1/catalog-settings)
 	GetCatalogSettings(ctx echo.Context, params GetCatalogSettingsParams) error
@@ -1715,6 +2241,9 @@ type ServerInterface interface {
 	// UpdateProduct Change a product
 	// (PATCH /v1/products/{id})
 	UpdateProduct(ctx echo.Context, id ProductId, params UpdateProductParams) error
+	// GetProductMatrix See variants by colour and size
+	// (GET /v1/products/{id}/matrix)
+	GetProductMatrix(ctx echo.Context, id ProductId) error
 	// SetProductOptions Say by what variants differ
 	// (PUT /v1/products/{id}/options)
 	SetProductOptions(ctx echo.Context, id ProductId, params SetProductOptionsParams) error
@@ -1730,6 +2259,21 @@ type ServerInterface interface {
 	// GenerateVariants Make the missing variants
 	// (POST /v1/products/{id}/variants/generate)
 	GenerateVariants(ctx echo.Context, id ProductId, params GenerateVariantsParams) error
+	// ListSizeSystems List size systems
+	// (GET /v1/size-systems)
+	ListSizeSystems(ctx echo.Context, params ListSizeSystemsParams) error
+	// CreateSizeSystem Create a size system
+	// (POST /v1/size-systems)
+	CreateSizeSystem(ctx echo.Context, params CreateSizeSystemParams) error
+	// DeleteSizeSystem Delete a size system
+	// (DELETE /v1/size-systems/{id})
+	DeleteSizeSystem(ctx echo.Context, id SizeSystemId, params DeleteSizeSystemParams) error
+	// GetSizeSystem Read a size system
+	// (GET /v1/size-systems/{id})
+	GetSizeSystem(ctx echo.Context, id SizeSystemId, params GetSizeSystemParams) error
+	// UpdateSizeSystem Change a size system
+	// (PATCH /v1/size-systems/{id})
+	UpdateSizeSystem(ctx echo.Context, id SizeSystemId, params UpdateSizeSystemParams) error
 	// ListVariants Find variants
 	// (GET /v1/variants)
 	ListVariants(ctx echo.Context, params ListVariantsParams) error
@@ -1759,6 +2303,182 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListBrands converts echo context to params.
+func (w *ServerInterfaceWrapper) ListBrands(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListBrandsParams
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListBrands(ctx, params)
+	return err
+}
+
+// CreateBrand converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateBrand(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateBrandParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateBrand(ctx, params)
+	return err
+}
+
+// DeleteBrand converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteBrand(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id BrandId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteBrandParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteBrand(ctx, id, params)
+	return err
+}
+
+// GetBrand converts echo context to params.
+func (w *ServerInterfaceWrapper) GetBrand(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id BrandId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetBrandParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetBrand(ctx, id, params)
+	return err
+}
+
+// UpdateBrand converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateBrand(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id BrandId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateBrandParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateBrand(ctx, id, params)
+	return err
 }
 
 // GetCatalogSettings converts echo context to params.
@@ -2322,6 +3042,97 @@ func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
 	}
 
+	// ------------- Optional query parameter "include_subcategories" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include_subcategories", ctx.QueryParams(), &params.IncludeSubcategories, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include_subcategories: %s", err))
+	}
+
+	// ------------- Optional query parameter "brand_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "brand_id", ctx.QueryParams(), &params.BrandId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter brand_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "min_price_amount" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "min_price_amount", ctx.QueryParams(), &params.MinPriceAmount, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter min_price_amount: %s", err))
+	}
+
+	// ------------- Optional query parameter "max_price_amount" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_price_amount", ctx.QueryParams(), &params.MaxPriceAmount, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter max_price_amount: %s", err))
+	}
+
+	// ------------- Optional query parameter "season" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "season", ctx.QueryParams(), &params.Season, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter season: %s", err))
+	}
+
+	// ------------- Optional query parameter "colour" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "colour", ctx.QueryParams(), &params.Colour, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter colour: %s", err))
+	}
+
+	// ------------- Optional query parameter "size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", ctx.QueryParams(), &params.Size, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter size: %s", err))
+	}
+
+	// ------------- Optional query parameter "author" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "author", ctx.QueryParams(), &params.Author, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter author: %s", err))
+	}
+
+	// ------------- Optional query parameter "language" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "language", ctx.QueryParams(), &params.Language, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter language: %s", err))
+	}
+
+	// ------------- Optional query parameter "clc" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "clc", ctx.QueryParams(), &params.Clc, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter clc: %s", err))
+	}
+
+	// ------------- Optional query parameter "work_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "work_id", ctx.QueryParams(), &params.WorkId, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter work_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "facets" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "facets", ctx.QueryParams(), &params.Facets, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter facets: %s", err))
+	}
+
 	// ------------- Optional query parameter "custom_fields" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "custom_fields", ctx.QueryParams(), &params.CustomFields, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
@@ -2453,6 +3264,22 @@ func (w *ServerInterfaceWrapper) UpdateProduct(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateProduct(ctx, id, params)
+	return err
+}
+
+// GetProductMatrix converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProductMatrix(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProductMatrix(ctx, id)
 	return err
 }
 
@@ -2639,6 +3466,175 @@ func (w *ServerInterfaceWrapper) GenerateVariants(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GenerateVariants(ctx, id, params)
+	return err
+}
+
+// ListSizeSystems converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSizeSystems(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSizeSystemsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSizeSystems(ctx, params)
+	return err
+}
+
+// CreateSizeSystem converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSizeSystem(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateSizeSystemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSizeSystem(ctx, params)
+	return err
+}
+
+// DeleteSizeSystem converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSizeSystem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id SizeSystemId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteSizeSystemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSizeSystem(ctx, id, params)
+	return err
+}
+
+// GetSizeSystem converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSizeSystem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id SizeSystemId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSizeSystemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSizeSystem(ctx, id, params)
+	return err
+}
+
+// UpdateSizeSystem converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateSizeSystem(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id SizeSystemId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateSizeSystemParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateSizeSystem(ctx, id, params)
 	return err
 }
 
@@ -3036,7 +4032,299 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/variants/:id/barcodes/:barcode_id", wrapper.RemoveVariantBarcode, options.OperationMiddlewares["removeVariantBarcode"]...)
 	router.GET(options.BaseURL+"/v1/catalog-settings", wrapper.GetCatalogSettings, options.OperationMiddlewares["getCatalogSettings"]...)
 	router.PUT(options.BaseURL+"/v1/catalog-settings", wrapper.SetCatalogSettings, options.OperationMiddlewares["setCatalogSettings"]...)
+	router.GET(options.BaseURL+"/v1/products/:id/matrix", wrapper.GetProductMatrix, options.OperationMiddlewares["getProductMatrix"]...)
+	router.GET(options.BaseURL+"/v1/brands", wrapper.ListBrands, options.OperationMiddlewares["listBrands"]...)
+	router.POST(options.BaseURL+"/v1/brands", wrapper.CreateBrand, options.OperationMiddlewares["createBrand"]...)
+	router.DELETE(options.BaseURL+"/v1/brands/:id", wrapper.DeleteBrand, options.OperationMiddlewares["deleteBrand"]...)
+	router.GET(options.BaseURL+"/v1/brands/:id", wrapper.GetBrand, options.OperationMiddlewares["getBrand"]...)
+	router.PATCH(options.BaseURL+"/v1/brands/:id", wrapper.UpdateBrand, options.OperationMiddlewares["updateBrand"]...)
+	router.GET(options.BaseURL+"/v1/size-systems", wrapper.ListSizeSystems, options.OperationMiddlewares["listSizeSystems"]...)
+	router.POST(options.BaseURL+"/v1/size-systems", wrapper.CreateSizeSystem, options.OperationMiddlewares["createSizeSystem"]...)
+	router.DELETE(options.BaseURL+"/v1/size-systems/:id", wrapper.DeleteSizeSystem, options.OperationMiddlewares["deleteSizeSystem"]...)
+	router.GET(options.BaseURL+"/v1/size-systems/:id", wrapper.GetSizeSystem, options.OperationMiddlewares["getSizeSystem"]...)
+	router.PATCH(options.BaseURL+"/v1/size-systems/:id", wrapper.UpdateSizeSystem, options.OperationMiddlewares["updateSizeSystem"]...)
 
+}
+
+type ListBrandsRequestObject struct {
+	Params ListBrandsParams
+}
+
+type ListBrandsResponseObject interface {
+	VisitListBrandsResponse(w http.ResponseWriter) error
+}
+
+type ListBrands200ResponseHeaders struct {
+	Link *string
+}
+
+type ListBrands200JSONResponse struct {
+	Body    BrandList
+	Headers ListBrands200ResponseHeaders
+}
+
+func (response ListBrands200JSONResponse) VisitListBrandsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBrandsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListBrandsdefaultApplicationProblemPlusJSONResponse) VisitListBrandsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateBrandRequestObject struct {
+	Params CreateBrandParams
+	Body   *CreateBrandJSONRequestBody
+}
+
+type CreateBrandResponseObject interface {
+	VisitCreateBrandResponse(w http.ResponseWriter) error
+}
+
+type CreateBrand201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateBrand201JSONResponse struct {
+	Body    Brand
+	Headers CreateBrand201ResponseHeaders
+}
+
+func (response CreateBrand201JSONResponse) VisitCreateBrandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateBranddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateBranddefaultApplicationProblemPlusJSONResponse) VisitCreateBrandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteBrandRequestObject struct {
+	Id     BrandId `json:"id"`
+	Params DeleteBrandParams
+}
+
+type DeleteBrandResponseObject interface {
+	VisitDeleteBrandResponse(w http.ResponseWriter) error
+}
+
+type DeleteBrand204Response struct {
+}
+
+func (response DeleteBrand204Response) VisitDeleteBrandResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteBranddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteBranddefaultApplicationProblemPlusJSONResponse) VisitDeleteBrandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBrandRequestObject struct {
+	Id     BrandId `json:"id"`
+	Params GetBrandParams
+}
+
+type GetBrandResponseObject interface {
+	VisitGetBrandResponse(w http.ResponseWriter) error
+}
+
+type GetBrand200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetBrand200JSONResponse struct {
+	Body    Brand
+	Headers GetBrand200ResponseHeaders
+}
+
+func (response GetBrand200JSONResponse) VisitGetBrandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBrand304Response struct {
+}
+
+func (response GetBrand304Response) VisitGetBrandResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetBranddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetBranddefaultApplicationProblemPlusJSONResponse) VisitGetBrandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateBrandRequestObject struct {
+	Id     BrandId `json:"id"`
+	Params UpdateBrandParams
+	Body   *UpdateBrandJSONRequestBody
+}
+
+type UpdateBrandResponseObject interface {
+	VisitUpdateBrandResponse(w http.ResponseWriter) error
+}
+
+type UpdateBrand200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateBrand200JSONResponse struct {
+	Body    Brand
+	Headers UpdateBrand200ResponseHeaders
+}
+
+func (response UpdateBrand200JSONResponse) VisitUpdateBrandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateBranddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateBranddefaultApplicationProblemPlusJSONResponse) VisitUpdateBrandResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type GetCatalogSettingsRequestObject struct {
@@ -4077,6 +5365,52 @@ func (response UpdateProductdefaultApplicationProblemPlusJSONResponse) VisitUpda
 	return err
 }
 
+type GetProductMatrixRequestObject struct {
+	Id ProductId `json:"id"`
+}
+
+type GetProductMatrixResponseObject interface {
+	VisitGetProductMatrixResponse(w http.ResponseWriter) error
+}
+
+type GetProductMatrix200JSONResponse ProductMatrix
+
+func (response GetProductMatrix200JSONResponse) VisitGetProductMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductMatrixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetProductMatrixdefaultApplicationProblemPlusJSONResponse) VisitGetProductMatrixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetProductOptionsRequestObject struct {
 	Id     ProductId `json:"id"`
 	Params SetProductOptionsParams
@@ -4342,6 +5676,287 @@ type GenerateVariantsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GenerateVariantsdefaultApplicationProblemPlusJSONResponse) VisitGenerateVariantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSizeSystemsRequestObject struct {
+	Params ListSizeSystemsParams
+}
+
+type ListSizeSystemsResponseObject interface {
+	VisitListSizeSystemsResponse(w http.ResponseWriter) error
+}
+
+type ListSizeSystems200ResponseHeaders struct {
+	Link *string
+}
+
+type ListSizeSystems200JSONResponse struct {
+	Body    ApparelSizeSystemList
+	Headers ListSizeSystems200ResponseHeaders
+}
+
+func (response ListSizeSystems200JSONResponse) VisitListSizeSystemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSizeSystemsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListSizeSystemsdefaultApplicationProblemPlusJSONResponse) VisitListSizeSystemsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSizeSystemRequestObject struct {
+	Params CreateSizeSystemParams
+	Body   *CreateSizeSystemJSONRequestBody
+}
+
+type CreateSizeSystemResponseObject interface {
+	VisitCreateSizeSystemResponse(w http.ResponseWriter) error
+}
+
+type CreateSizeSystem201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreateSizeSystem201JSONResponse struct {
+	Body    ApparelSizeSystem
+	Headers CreateSizeSystem201ResponseHeaders
+}
+
+func (response CreateSizeSystem201JSONResponse) VisitCreateSizeSystemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSizeSystemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateSizeSystemdefaultApplicationProblemPlusJSONResponse) VisitCreateSizeSystemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSizeSystemRequestObject struct {
+	Id     SizeSystemId `json:"id"`
+	Params DeleteSizeSystemParams
+}
+
+type DeleteSizeSystemResponseObject interface {
+	VisitDeleteSizeSystemResponse(w http.ResponseWriter) error
+}
+
+type DeleteSizeSystem204Response struct {
+}
+
+func (response DeleteSizeSystem204Response) VisitDeleteSizeSystemResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSizeSystemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteSizeSystemdefaultApplicationProblemPlusJSONResponse) VisitDeleteSizeSystemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSizeSystemRequestObject struct {
+	Id     SizeSystemId `json:"id"`
+	Params GetSizeSystemParams
+}
+
+type GetSizeSystemResponseObject interface {
+	VisitGetSizeSystemResponse(w http.ResponseWriter) error
+}
+
+type GetSizeSystem200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetSizeSystem200JSONResponse struct {
+	Body    ApparelSizeSystem
+	Headers GetSizeSystem200ResponseHeaders
+}
+
+func (response GetSizeSystem200JSONResponse) VisitGetSizeSystemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSizeSystem304Response struct {
+}
+
+func (response GetSizeSystem304Response) VisitGetSizeSystemResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetSizeSystemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetSizeSystemdefaultApplicationProblemPlusJSONResponse) VisitGetSizeSystemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateSizeSystemRequestObject struct {
+	Id     SizeSystemId `json:"id"`
+	Params UpdateSizeSystemParams
+	Body   *UpdateSizeSystemJSONRequestBody
+}
+
+type UpdateSizeSystemResponseObject interface {
+	VisitUpdateSizeSystemResponse(w http.ResponseWriter) error
+}
+
+type UpdateSizeSystem200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateSizeSystem200JSONResponse struct {
+	Body    ApparelSizeSystem
+	Headers UpdateSizeSystem200ResponseHeaders
+}
+
+func (response UpdateSizeSystem200JSONResponse) VisitUpdateSizeSystemResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateSizeSystemdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateSizeSystemdefaultApplicationProblemPlusJSONResponse) VisitUpdateSizeSystemResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4800,6 +6415,21 @@ func (response ListVariantPriceChangesdefaultApplicationProblemPlusJSONResponse)
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListBrands List brands
+	// (GET /v1/brands)
+	ListBrands(ctx context.Context, request ListBrandsRequestObject) (ListBrandsResponseObject, error)
+	// CreateBrand Create a brand
+	// (POST /v1/brands)
+	CreateBrand(ctx context.Context, request CreateBrandRequestObject) (CreateBrandResponseObject, error)
+	// DeleteBrand Delete a brand
+	// (DELETE /v1/brands/{id})
+	DeleteBrand(ctx context.Context, request DeleteBrandRequestObject) (DeleteBrandResponseObject, error)
+	// GetBrand Read a brand
+	// (GET /v1/brands/{id})
+	GetBrand(ctx context.Context, request GetBrandRequestObject) (GetBrandResponseObject, error)
+	// UpdateBrand Change a brand
+	// (PATCH /v1/brands/{id})
+	UpdateBrand(ctx context.Context, request UpdateBrandRequestObject) (UpdateBrandResponseObject, error)
 	// GetCatalogSettings Read how the catalogue is kept
 	// (GET /v1/catalog-settings)
 	GetCatalogSettings(ctx context.Context, request GetCatalogSettingsRequestObject) (GetCatalogSettingsResponseObject, error)
@@ -4854,6 +6484,9 @@ type StrictServerInterface interface {
 	// UpdateProduct Change a product
 	// (PATCH /v1/products/{id})
 	UpdateProduct(ctx context.Context, request UpdateProductRequestObject) (UpdateProductResponseObject, error)
+	// GetProductMatrix See variants by colour and size
+	// (GET /v1/products/{id}/matrix)
+	GetProductMatrix(ctx context.Context, request GetProductMatrixRequestObject) (GetProductMatrixResponseObject, error)
 	// SetProductOptions Say by what variants differ
 	// (PUT /v1/products/{id}/options)
 	SetProductOptions(ctx context.Context, request SetProductOptionsRequestObject) (SetProductOptionsResponseObject, error)
@@ -4869,6 +6502,21 @@ type StrictServerInterface interface {
 	// GenerateVariants Make the missing variants
 	// (POST /v1/products/{id}/variants/generate)
 	GenerateVariants(ctx context.Context, request GenerateVariantsRequestObject) (GenerateVariantsResponseObject, error)
+	// ListSizeSystems List size systems
+	// (GET /v1/size-systems)
+	ListSizeSystems(ctx context.Context, request ListSizeSystemsRequestObject) (ListSizeSystemsResponseObject, error)
+	// CreateSizeSystem Create a size system
+	// (POST /v1/size-systems)
+	CreateSizeSystem(ctx context.Context, request CreateSizeSystemRequestObject) (CreateSizeSystemResponseObject, error)
+	// DeleteSizeSystem Delete a size system
+	// (DELETE /v1/size-systems/{id})
+	DeleteSizeSystem(ctx context.Context, request DeleteSizeSystemRequestObject) (DeleteSizeSystemResponseObject, error)
+	// GetSizeSystem Read a size system
+	// (GET /v1/size-systems/{id})
+	GetSizeSystem(ctx context.Context, request GetSizeSystemRequestObject) (GetSizeSystemResponseObject, error)
+	// UpdateSizeSystem Change a size system
+	// (PATCH /v1/size-systems/{id})
+	UpdateSizeSystem(ctx context.Context, request UpdateSizeSystemRequestObject) (UpdateSizeSystemResponseObject, error)
 	// ListVariants Find variants
 	// (GET /v1/variants)
 	ListVariants(ctx context.Context, request ListVariantsRequestObject) (ListVariantsResponseObject, error)
@@ -4905,6 +6553,180 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListBrands operation middleware
+func (sh *strictHandler) ListBrands(ctx echo.Context, params ListBrandsParams) error {
+	var request ListBrandsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBrands(ctx.Request().Context(), request.(ListBrandsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBrands")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListBrandsResponseObject); ok {
+		return validResponse.VisitListBrandsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateBrand operation middleware
+func (sh *strictHandler) CreateBrand(ctx echo.Context, params CreateBrandParams) error {
+	var request CreateBrandRequestObject
+
+	request.Params = params
+
+	var body CreateBrandJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateBrand(ctx.Request().Context(), request.(CreateBrandRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateBrand")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateBrandResponseObject); ok {
+		return validResponse.VisitCreateBrandResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteBrand operation middleware
+func (sh *strictHandler) DeleteBrand(ctx echo.Context, id BrandId, params DeleteBrandParams) error {
+	var request DeleteBrandRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteBrand(ctx.Request().Context(), request.(DeleteBrandRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteBrand")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteBrandResponseObject); ok {
+		return validResponse.VisitDeleteBrandResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetBrand operation middleware
+func (sh *strictHandler) GetBrand(ctx echo.Context, id BrandId, params GetBrandParams) error {
+	var request GetBrandRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBrand(ctx.Request().Context(), request.(GetBrandRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBrand")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetBrandResponseObject); ok {
+		return validResponse.VisitGetBrandResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateBrand operation middleware
+func (sh *strictHandler) UpdateBrand(ctx echo.Context, id BrandId, params UpdateBrandParams) error {
+	var request UpdateBrandRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateBrandJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateBrand(ctx.Request().Context(), request.(UpdateBrandRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateBrand")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateBrandResponseObject); ok {
+		return validResponse.VisitUpdateBrandResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // GetCatalogSettings operation middleware
@@ -5551,6 +7373,31 @@ func (sh *strictHandler) UpdateProduct(ctx echo.Context, id ProductId, params Up
 	return nil
 }
 
+// GetProductMatrix operation middleware
+func (sh *strictHandler) GetProductMatrix(ctx echo.Context, id ProductId) error {
+	var request GetProductMatrixRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProductMatrix(ctx.Request().Context(), request.(GetProductMatrixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProductMatrix")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductMatrixResponseObject); ok {
+		return validResponse.VisitGetProductMatrixResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // SetProductOptions operation middleware
 func (sh *strictHandler) SetProductOptions(ctx echo.Context, id ProductId, params SetProductOptionsParams) error {
 	var request SetProductOptionsRequestObject
@@ -5744,6 +7591,180 @@ func (sh *strictHandler) GenerateVariants(ctx echo.Context, id ProductId, params
 		return err
 	} else if validResponse, ok := response.(GenerateVariantsResponseObject); ok {
 		return validResponse.VisitGenerateVariantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSizeSystems operation middleware
+func (sh *strictHandler) ListSizeSystems(ctx echo.Context, params ListSizeSystemsParams) error {
+	var request ListSizeSystemsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSizeSystems(ctx.Request().Context(), request.(ListSizeSystemsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSizeSystems")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSizeSystemsResponseObject); ok {
+		return validResponse.VisitListSizeSystemsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSizeSystem operation middleware
+func (sh *strictHandler) CreateSizeSystem(ctx echo.Context, params CreateSizeSystemParams) error {
+	var request CreateSizeSystemRequestObject
+
+	request.Params = params
+
+	var body CreateSizeSystemJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSizeSystem(ctx.Request().Context(), request.(CreateSizeSystemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSizeSystem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSizeSystemResponseObject); ok {
+		return validResponse.VisitCreateSizeSystemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSizeSystem operation middleware
+func (sh *strictHandler) DeleteSizeSystem(ctx echo.Context, id SizeSystemId, params DeleteSizeSystemParams) error {
+	var request DeleteSizeSystemRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSizeSystem(ctx.Request().Context(), request.(DeleteSizeSystemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSizeSystem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSizeSystemResponseObject); ok {
+		return validResponse.VisitDeleteSizeSystemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSizeSystem operation middleware
+func (sh *strictHandler) GetSizeSystem(ctx echo.Context, id SizeSystemId, params GetSizeSystemParams) error {
+	var request GetSizeSystemRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSizeSystem(ctx.Request().Context(), request.(GetSizeSystemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSizeSystem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSizeSystemResponseObject); ok {
+		return validResponse.VisitGetSizeSystemResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateSizeSystem operation middleware
+func (sh *strictHandler) UpdateSizeSystem(ctx echo.Context, id SizeSystemId, params UpdateSizeSystemParams) error {
+	var request UpdateSizeSystemRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdateSizeSystemJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateSizeSystem(ctx.Request().Context(), request.(UpdateSizeSystemRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateSizeSystem")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateSizeSystemResponseObject); ok {
+		return validResponse.VisitUpdateSizeSystemResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

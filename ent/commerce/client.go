@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
@@ -33,6 +34,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
+	"github.com/shuke-crm/shuke/ent/commerce/sizesystem"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -54,6 +56,8 @@ type Client struct {
 	config
 	// Schema is the client for creating, migrating and dropping schema.
 	Schema *migrate.Schema
+	// Brand is the client for interacting with the Brand builders.
+	Brand *BrandClient
 	// CatalogSettings is the client for interacting with the CatalogSettings builders.
 	CatalogSettings *CatalogSettingsClient
 	// Category is the client for interacting with the Category builders.
@@ -88,6 +92,8 @@ type Client struct {
 	Shipment *ShipmentClient
 	// ShipmentLine is the client for interacting with the ShipmentLine builders.
 	ShipmentLine *ShipmentLineClient
+	// SizeSystem is the client for interacting with the SizeSystem builders.
+	SizeSystem *SizeSystemClient
 	// StockCount is the client for interacting with the StockCount builders.
 	StockCount *StockCountClient
 	// StockCountLine is the client for interacting with the StockCountLine builders.
@@ -123,6 +129,7 @@ func NewClient(opts ...Option) *Client {
 
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
+	c.Brand = NewBrandClient(c.config)
 	c.CatalogSettings = NewCatalogSettingsClient(c.config)
 	c.Category = NewCategoryClient(c.config)
 	c.Order = NewOrderClient(c.config)
@@ -140,6 +147,7 @@ func (c *Client) init() {
 	c.ReturnReason = NewReturnReasonClient(c.config)
 	c.Shipment = NewShipmentClient(c.config)
 	c.ShipmentLine = NewShipmentLineClient(c.config)
+	c.SizeSystem = NewSizeSystemClient(c.config)
 	c.StockCount = NewStockCountClient(c.config)
 	c.StockCountLine = NewStockCountLineClient(c.config)
 	c.StockDocument = NewStockDocumentClient(c.config)
@@ -244,6 +252,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	return &Tx{
 		ctx:                  ctx,
 		config:               cfg,
+		Brand:                NewBrandClient(cfg),
 		CatalogSettings:      NewCatalogSettingsClient(cfg),
 		Category:             NewCategoryClient(cfg),
 		Order:                NewOrderClient(cfg),
@@ -261,6 +270,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ReturnReason:         NewReturnReasonClient(cfg),
 		Shipment:             NewShipmentClient(cfg),
 		ShipmentLine:         NewShipmentLineClient(cfg),
+		SizeSystem:           NewSizeSystemClient(cfg),
 		StockCount:           NewStockCountClient(cfg),
 		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
@@ -292,6 +302,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	return &Tx{
 		ctx:                  ctx,
 		config:               cfg,
+		Brand:                NewBrandClient(cfg),
 		CatalogSettings:      NewCatalogSettingsClient(cfg),
 		Category:             NewCategoryClient(cfg),
 		Order:                NewOrderClient(cfg),
@@ -309,6 +320,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ReturnReason:         NewReturnReasonClient(cfg),
 		Shipment:             NewShipmentClient(cfg),
 		ShipmentLine:         NewShipmentLineClient(cfg),
+		SizeSystem:           NewSizeSystemClient(cfg),
 		StockCount:           NewStockCountClient(cfg),
 		StockCountLine:       NewStockCountLineClient(cfg),
 		StockDocument:        NewStockDocumentClient(cfg),
@@ -327,7 +339,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 // Debug returns a new debug-client. It's used to get verbose logging on specific operations.
 //
 //	client.Debug().
-//		CatalogSettings.
+//		Brand.
 //		Query().
 //		Count(ctx)
 func (c *Client) Debug() *Client {
@@ -350,12 +362,12 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
+		c.Brand, c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
 		c.OrderPayment, c.OrderRefund, c.OrderReturn, c.OrderReturnLine,
 		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product,
 		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
-		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
-		c.StockReservation, c.StockReservationLine, c.StockTransfer,
+		c.SizeSystem, c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel,
+		c.StockMovement, c.StockReservation, c.StockReservationLine, c.StockTransfer,
 		c.StockTransferLine, c.Variant, c.VariantBarcode, c.VariantPriceChange,
 	} {
 		n.Use(hooks...)
@@ -366,12 +378,12 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
+		c.Brand, c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
 		c.OrderPayment, c.OrderRefund, c.OrderReturn, c.OrderReturnLine,
 		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product,
 		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
-		c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel, c.StockMovement,
-		c.StockReservation, c.StockReservationLine, c.StockTransfer,
+		c.SizeSystem, c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel,
+		c.StockMovement, c.StockReservation, c.StockReservationLine, c.StockTransfer,
 		c.StockTransferLine, c.Variant, c.VariantBarcode, c.VariantPriceChange,
 	} {
 		n.Intercept(interceptors...)
@@ -381,6 +393,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 // Mutate implements the ent.Mutator interface.
 func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
+	case *BrandMutation:
+		return c.Brand.mutate(ctx, m)
 	case *CatalogSettingsMutation:
 		return c.CatalogSettings.mutate(ctx, m)
 	case *CategoryMutation:
@@ -415,6 +429,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Shipment.mutate(ctx, m)
 	case *ShipmentLineMutation:
 		return c.ShipmentLine.mutate(ctx, m)
+	case *SizeSystemMutation:
+		return c.SizeSystem.mutate(ctx, m)
 	case *StockCountMutation:
 		return c.StockCount.mutate(ctx, m)
 	case *StockCountLineMutation:
@@ -441,6 +457,156 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.VariantPriceChange.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("commerce: unknown mutation type %T", m)
+	}
+}
+
+// BrandClient is a client for the Brand schema.
+type BrandClient struct {
+	config
+}
+
+// NewBrandClient returns a client for the Brand from the given config.
+func NewBrandClient(c config) *BrandClient {
+	return &BrandClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `brand.Hooks(f(g(h())))`.
+func (c *BrandClient) Use(hooks ...Hook) {
+	c.hooks.Brand = append(c.hooks.Brand, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `brand.Intercept(f(g(h())))`.
+func (c *BrandClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Brand = append(c.inters.Brand, interceptors...)
+}
+
+// Create returns a builder for creating a Brand entity.
+func (c *BrandClient) Create() *BrandCreate {
+	mutation := newBrandMutation(c.config, OpCreate)
+	return &BrandCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Brand entities.
+func (c *BrandClient) CreateBulk(builders ...*BrandCreate) *BrandCreateBulk {
+	return &BrandCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *BrandClient) MapCreateBulk(slice any, setFunc func(*BrandCreate, int)) *BrandCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &BrandCreateBulk{err: fmt.Errorf("calling to BrandClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*BrandCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &BrandCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Brand.
+func (c *BrandClient) Update() *BrandUpdate {
+	mutation := newBrandMutation(c.config, OpUpdate)
+	return &BrandUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *BrandClient) UpdateOne(_m *Brand) *BrandUpdateOne {
+	mutation := newBrandMutation(c.config, OpUpdateOne, withBrand(_m))
+	return &BrandUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *BrandClient) UpdateOneID(id uuid.UUID) *BrandUpdateOne {
+	mutation := newBrandMutation(c.config, OpUpdateOne, withBrandID(id))
+	return &BrandUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Brand.
+func (c *BrandClient) Delete() *BrandDelete {
+	mutation := newBrandMutation(c.config, OpDelete)
+	return &BrandDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *BrandClient) DeleteOne(_m *Brand) *BrandDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *BrandClient) DeleteOneID(id uuid.UUID) *BrandDeleteOne {
+	builder := c.Delete().Where(brand.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &BrandDeleteOne{builder}
+}
+
+// Query returns a query builder for Brand.
+func (c *BrandClient) Query() *BrandQuery {
+	return &BrandQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeBrand},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Brand entity by its id.
+func (c *BrandClient) Get(ctx context.Context, id uuid.UUID) (*Brand, error) {
+	return c.Query().Where(brand.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *BrandClient) GetX(ctx context.Context, id uuid.UUID) *Brand {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryProducts queries the products edge of a Brand.
+func (c *BrandClient) QueryProducts(_m *Brand) *ProductQuery {
+	query := (&ProductClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(brand.Table, brand.FieldID, id),
+			sqlgraph.To(product.Table, product.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, brand.ProductsTable, brand.ProductsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *BrandClient) Hooks() []Hook {
+	hooks := c.hooks.Brand
+	return append(hooks[:len(hooks):len(hooks)], brand.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *BrandClient) Interceptors() []Interceptor {
+	return c.inters.Brand
+}
+
+func (c *BrandClient) mutate(ctx context.Context, m *BrandMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&BrandCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&BrandUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&BrandUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&BrandDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown Brand mutation op: %q", m.Op())
 	}
 }
 
@@ -2544,6 +2710,22 @@ func (c *ProductClient) QueryCategory(_m *Product) *CategoryQuery {
 	return query
 }
 
+// QueryBrandOf queries the brand_of edge of a Product.
+func (c *ProductClient) QueryBrandOf(_m *Product) *BrandQuery {
+	query := (&BrandClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, id),
+			sqlgraph.To(brand.Table, brand.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, product.BrandOfTable, product.BrandOfColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *ProductClient) Hooks() []Hook {
 	hooks := c.hooks.Product
@@ -3151,6 +3333,140 @@ func (c *ShipmentLineClient) mutate(ctx context.Context, m *ShipmentLineMutation
 		return (&ShipmentLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("commerce: unknown ShipmentLine mutation op: %q", m.Op())
+	}
+}
+
+// SizeSystemClient is a client for the SizeSystem schema.
+type SizeSystemClient struct {
+	config
+}
+
+// NewSizeSystemClient returns a client for the SizeSystem from the given config.
+func NewSizeSystemClient(c config) *SizeSystemClient {
+	return &SizeSystemClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `sizesystem.Hooks(f(g(h())))`.
+func (c *SizeSystemClient) Use(hooks ...Hook) {
+	c.hooks.SizeSystem = append(c.hooks.SizeSystem, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `sizesystem.Intercept(f(g(h())))`.
+func (c *SizeSystemClient) Intercept(interceptors ...Interceptor) {
+	c.inters.SizeSystem = append(c.inters.SizeSystem, interceptors...)
+}
+
+// Create returns a builder for creating a SizeSystem entity.
+func (c *SizeSystemClient) Create() *SizeSystemCreate {
+	mutation := newSizeSystemMutation(c.config, OpCreate)
+	return &SizeSystemCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of SizeSystem entities.
+func (c *SizeSystemClient) CreateBulk(builders ...*SizeSystemCreate) *SizeSystemCreateBulk {
+	return &SizeSystemCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SizeSystemClient) MapCreateBulk(slice any, setFunc func(*SizeSystemCreate, int)) *SizeSystemCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SizeSystemCreateBulk{err: fmt.Errorf("calling to SizeSystemClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SizeSystemCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SizeSystemCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for SizeSystem.
+func (c *SizeSystemClient) Update() *SizeSystemUpdate {
+	mutation := newSizeSystemMutation(c.config, OpUpdate)
+	return &SizeSystemUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SizeSystemClient) UpdateOne(_m *SizeSystem) *SizeSystemUpdateOne {
+	mutation := newSizeSystemMutation(c.config, OpUpdateOne, withSizeSystem(_m))
+	return &SizeSystemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SizeSystemClient) UpdateOneID(id uuid.UUID) *SizeSystemUpdateOne {
+	mutation := newSizeSystemMutation(c.config, OpUpdateOne, withSizeSystemID(id))
+	return &SizeSystemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for SizeSystem.
+func (c *SizeSystemClient) Delete() *SizeSystemDelete {
+	mutation := newSizeSystemMutation(c.config, OpDelete)
+	return &SizeSystemDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SizeSystemClient) DeleteOne(_m *SizeSystem) *SizeSystemDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SizeSystemClient) DeleteOneID(id uuid.UUID) *SizeSystemDeleteOne {
+	builder := c.Delete().Where(sizesystem.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SizeSystemDeleteOne{builder}
+}
+
+// Query returns a query builder for SizeSystem.
+func (c *SizeSystemClient) Query() *SizeSystemQuery {
+	return &SizeSystemQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSizeSystem},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a SizeSystem entity by its id.
+func (c *SizeSystemClient) Get(ctx context.Context, id uuid.UUID) (*SizeSystem, error) {
+	return c.Query().Where(sizesystem.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SizeSystemClient) GetX(ctx context.Context, id uuid.UUID) *SizeSystem {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *SizeSystemClient) Hooks() []Hook {
+	hooks := c.hooks.SizeSystem
+	return append(hooks[:len(hooks):len(hooks)], sizesystem.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *SizeSystemClient) Interceptors() []Interceptor {
+	return c.inters.SizeSystem
+}
+
+func (c *SizeSystemClient) mutate(ctx context.Context, m *SizeSystemMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SizeSystemCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SizeSystemUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SizeSystemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SizeSystemDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown SizeSystem mutation op: %q", m.Op())
 	}
 }
 
@@ -5021,20 +5337,21 @@ func (c *VariantPriceChangeClient) mutate(ctx context.Context, m *VariantPriceCh
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
+		Brand, CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
 		OrderRefund, OrderReturn, OrderReturnLine, PaymentCallback, PriceList,
 		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
-		ShipmentLine, StockCount, StockCountLine, StockDocument, StockLevel,
-		StockMovement, StockReservation, StockReservationLine, StockTransfer,
-		StockTransferLine, Variant, VariantBarcode, VariantPriceChange []ent.Hook
+		ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
+		StockLevel, StockMovement, StockReservation, StockReservationLine,
+		StockTransfer, StockTransferLine, Variant, VariantBarcode,
+		VariantPriceChange []ent.Hook
 	}
 	inters struct {
-		CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
+		Brand, CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
 		OrderRefund, OrderReturn, OrderReturnLine, PaymentCallback, PriceList,
 		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
-		ShipmentLine, StockCount, StockCountLine, StockDocument, StockLevel,
-		StockMovement, StockReservation, StockReservationLine, StockTransfer,
-		StockTransferLine, Variant, VariantBarcode,
+		ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
+		StockLevel, StockMovement, StockReservation, StockReservationLine,
+		StockTransfer, StockTransferLine, Variant, VariantBarcode,
 		VariantPriceChange []ent.Interceptor
 	}
 )

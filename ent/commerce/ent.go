@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
@@ -29,6 +30,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
+	"github.com/shuke-crm/shuke/ent/commerce/sizesystem"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -101,6 +103,7 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
+			brand.Table:                brand.ValidColumn,
 			catalogsettings.Table:      catalogsettings.ValidColumn,
 			category.Table:             category.ValidColumn,
 			order.Table:                order.ValidColumn,
@@ -118,6 +121,7 @@ func checkColumn(t, c string) error {
 			returnreason.Table:         returnreason.ValidColumn,
 			shipment.Table:             shipment.ValidColumn,
 			shipmentline.Table:         shipmentline.ValidColumn,
+			sizesystem.Table:           sizesystem.ValidColumn,
 			stockcount.Table:           stockcount.ValidColumn,
 			stockcountline.Table:       stockcountline.ValidColumn,
 			stockdocument.Table:        stockdocument.ValidColumn,

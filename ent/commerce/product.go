@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
@@ -27,8 +28,10 @@ type Product struct {
 	Title string `json:"title,omitempty"`
 	// Description holds the value of the "description" field.
 	Description string `json:"description,omitempty"`
-	// Brand holds the value of the "brand" field.
+	// the brand's name, kept with it
 	Brand string `json:"brand,omitempty"`
+	// BrandID holds the value of the "brand_id" field.
+	BrandID *uuid.UUID `json:"brand_id,omitempty"`
 	// CategoryID holds the value of the "category_id" field.
 	CategoryID *uuid.UUID `json:"category_id,omitempty"`
 	// Status holds the value of the "status" field.
@@ -67,9 +70,11 @@ type ProductEdges struct {
 	Variants []*Variant `json:"variants,omitempty"`
 	// Category holds the value of the category edge.
 	Category *Category `json:"category,omitempty"`
+	// BrandOf holds the value of the brand_of edge.
+	BrandOf *Brand `json:"brand_of,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [3]bool
 }
 
 // VariantsOrErr returns the Variants value or an error if the edge
@@ -92,12 +97,23 @@ func (e ProductEdges) CategoryOrErr() (*Category, error) {
 	return nil, &NotLoadedError{edge: "category"}
 }
 
+// BrandOfOrErr returns the BrandOf value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ProductEdges) BrandOfOrErr() (*Brand, error) {
+	if e.BrandOf != nil {
+		return e.BrandOf, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: brand.Label}
+	}
+	return nil, &NotLoadedError{edge: "brand_of"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Product) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case product.FieldCategoryID:
+		case product.FieldBrandID, product.FieldCategoryID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case product.FieldBook, product.FieldApparel, product.FieldOptions, product.FieldAttributes, product.FieldCustomFields:
 			values[i] = new([]byte)
@@ -153,6 +169,13 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field brand", values[i])
 			} else if value.Valid {
 				_m.Brand = value.String
+			}
+		case product.FieldBrandID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field brand_id", values[i])
+			} else if value.Valid {
+				_m.BrandID = new(uuid.UUID)
+				*_m.BrandID = *value.S.(*uuid.UUID)
 			}
 		case product.FieldCategoryID:
 			if value, ok := values[i].(*sql.NullScanner); !ok {
@@ -268,6 +291,11 @@ func (_m *Product) QueryCategory() *CategoryQuery {
 	return NewProductClient(_m.config).QueryCategory(_m)
 }
 
+// QueryBrandOf queries the "brand_of" edge of the Product entity.
+func (_m *Product) QueryBrandOf() *BrandQuery {
+	return NewProductClient(_m.config).QueryBrandOf(_m)
+}
+
 // Update returns a builder for updating this Product.
 // Note that you need to call Product.Unwrap() before calling this method if this Product
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -302,6 +330,11 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("brand=")
 	builder.WriteString(_m.Brand)
+	builder.WriteString(", ")
+	if v := _m.BrandID; v != nil {
+		builder.WriteString("brand_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
 	builder.WriteString(", ")
 	if v := _m.CategoryID; v != nil {
 		builder.WriteString("category_id=")

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
@@ -68,6 +69,20 @@ func (_c *ProductCreate) SetBrand(v string) *ProductCreate {
 func (_c *ProductCreate) SetNillableBrand(v *string) *ProductCreate {
 	if v != nil {
 		_c.SetBrand(*v)
+	}
+	return _c
+}
+
+// SetBrandID sets the "brand_id" field.
+func (_c *ProductCreate) SetBrandID(v uuid.UUID) *ProductCreate {
+	_c.mutation.SetBrandID(v)
+	return _c
+}
+
+// SetNillableBrandID sets the "brand_id" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableBrandID(v *uuid.UUID) *ProductCreate {
+	if v != nil {
+		_c.SetBrandID(*v)
 	}
 	return _c
 }
@@ -238,6 +253,25 @@ func (_c *ProductCreate) AddVariants(v ...*Variant) *ProductCreate {
 // SetCategory sets the "category" edge to the Category entity.
 func (_c *ProductCreate) SetCategory(v *Category) *ProductCreate {
 	return _c.SetCategoryID(v.ID)
+}
+
+// SetBrandOfID sets the "brand_of" edge to the Brand entity by ID.
+func (_c *ProductCreate) SetBrandOfID(id uuid.UUID) *ProductCreate {
+	_c.mutation.SetBrandOfID(id)
+	return _c
+}
+
+// SetNillableBrandOfID sets the "brand_of" edge to the Brand entity by ID if the given value is not nil.
+func (_c *ProductCreate) SetNillableBrandOfID(id *uuid.UUID) *ProductCreate {
+	if id != nil {
+		_c = _c.SetBrandOfID(*id)
+	}
+	return _c
+}
+
+// SetBrandOf sets the "brand_of" edge to the Brand entity.
+func (_c *ProductCreate) SetBrandOf(v *Brand) *ProductCreate {
+	return _c.SetBrandOfID(v.ID)
 }
 
 // Mutation returns the ProductMutation object of the builder.
@@ -493,6 +527,23 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.CategoryID = &nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.BrandOfIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   product.BrandOfTable,
+			Columns: []string{product.BrandOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(brand.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.BrandID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

@@ -15,6 +15,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
@@ -30,6 +31,7 @@ type ProductQuery struct {
 	predicates   []predicate.Product
 	withVariants *VariantQuery
 	withCategory *CategoryQuery
+	withBrandOf  *BrandQuery
 	modifiers    []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -104,6 +106,28 @@ func (_q *ProductQuery) QueryCategory() *CategoryQuery {
 			sqlgraph.From(product.Table, product.FieldID, selector),
 			sqlgraph.To(category.Table, category.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, product.CategoryTable, product.CategoryColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryBrandOf chains the current query on the "brand_of" edge.
+func (_q *ProductQuery) QueryBrandOf() *BrandQuery {
+	query := (&BrandClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, selector),
+			sqlgraph.To(brand.Table, brand.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, product.BrandOfTable, product.BrandOfColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -305,6 +329,7 @@ func (_q *ProductQuery) Clone() *ProductQuery {
 		predicates:   append([]predicate.Product{}, _q.predicates...),
 		withVariants: _q.withVariants.Clone(),
 		withCategory: _q.withCategory.Clone(),
+		withBrandOf:  _q.withBrandOf.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -331,6 +356,17 @@ func (_q *ProductQuery) WithCategory(opts ...func(*CategoryQuery)) *ProductQuery
 		opt(query)
 	}
 	_q.withCategory = query
+	return _q
+}
+
+// WithBrandOf tells the query-builder to eager-load the nodes that are connected to
+// the "brand_of" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProductQuery) WithBrandOf(opts ...func(*BrandQuery)) *ProductQuery {
+	query := (&BrandClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withBrandOf = query
 	return _q
 }
 
@@ -418,9 +454,10 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	var (
 		nodes       = []*Product{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [3]bool{
 			_q.withVariants != nil,
 			_q.withCategory != nil,
+			_q.withBrandOf != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -454,6 +491,12 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	if query := _q.withCategory; query != nil {
 		if err := _q.loadCategory(ctx, query, nodes, nil,
 			func(n *Product, e *Category) { n.Edges.Category = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withBrandOf; query != nil {
+		if err := _q.loadBrandOf(ctx, query, nodes, nil,
+			func(n *Product, e *Brand) { n.Edges.BrandOf = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -522,6 +565,38 @@ func (_q *ProductQuery) loadCategory(ctx context.Context, query *CategoryQuery, 
 	}
 	return nil
 }
+func (_q *ProductQuery) loadBrandOf(ctx context.Context, query *BrandQuery, nodes []*Product, init func(*Product), assign func(*Product, *Brand)) error {
+	ids := make([]uuid.UUID, 0, len(nodes))
+	nodeids := make(map[uuid.UUID][]*Product)
+	for i := range nodes {
+		if nodes[i].BrandID == nil {
+			continue
+		}
+		fk := *nodes[i].BrandID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(brand.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "brand_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 
 func (_q *ProductQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
@@ -553,6 +628,9 @@ func (_q *ProductQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withCategory != nil {
 			_spec.Node.AddColumnOnce(product.FieldCategoryID)
+		}
+		if _q.withBrandOf != nil {
+			_spec.Node.AddColumnOnce(product.FieldBrandID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
@@ -99,6 +100,26 @@ func (_u *ProductUpdate) SetNillableBrand(v *string) *ProductUpdate {
 // ClearBrand clears the value of the "brand" field.
 func (_u *ProductUpdate) ClearBrand() *ProductUpdate {
 	_u.mutation.ClearBrand()
+	return _u
+}
+
+// SetBrandID sets the "brand_id" field.
+func (_u *ProductUpdate) SetBrandID(v uuid.UUID) *ProductUpdate {
+	_u.mutation.SetBrandID(v)
+	return _u
+}
+
+// SetNillableBrandID sets the "brand_id" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableBrandID(v *uuid.UUID) *ProductUpdate {
+	if v != nil {
+		_u.SetBrandID(*v)
+	}
+	return _u
+}
+
+// ClearBrandID clears the value of the "brand_id" field.
+func (_u *ProductUpdate) ClearBrandID() *ProductUpdate {
+	_u.mutation.ClearBrandID()
 	return _u
 }
 
@@ -318,6 +339,25 @@ func (_u *ProductUpdate) SetCategory(v *Category) *ProductUpdate {
 	return _u.SetCategoryID(v.ID)
 }
 
+// SetBrandOfID sets the "brand_of" edge to the Brand entity by ID.
+func (_u *ProductUpdate) SetBrandOfID(id uuid.UUID) *ProductUpdate {
+	_u.mutation.SetBrandOfID(id)
+	return _u
+}
+
+// SetNillableBrandOfID sets the "brand_of" edge to the Brand entity by ID if the given value is not nil.
+func (_u *ProductUpdate) SetNillableBrandOfID(id *uuid.UUID) *ProductUpdate {
+	if id != nil {
+		_u = _u.SetBrandOfID(*id)
+	}
+	return _u
+}
+
+// SetBrandOf sets the "brand_of" edge to the Brand entity.
+func (_u *ProductUpdate) SetBrandOf(v *Brand) *ProductUpdate {
+	return _u.SetBrandOfID(v.ID)
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdate) Mutation() *ProductMutation {
 	return _u.mutation
@@ -347,6 +387,12 @@ func (_u *ProductUpdate) RemoveVariants(v ...*Variant) *ProductUpdate {
 // ClearCategory clears the "category" edge to the Category entity.
 func (_u *ProductUpdate) ClearCategory() *ProductUpdate {
 	_u.mutation.ClearCategory()
+	return _u
+}
+
+// ClearBrandOf clears the "brand_of" edge to the Brand entity.
+func (_u *ProductUpdate) ClearBrandOf() *ProductUpdate {
+	_u.mutation.ClearBrandOf()
 	return _u
 }
 
@@ -587,6 +633,35 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.BrandOfCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   product.BrandOfTable,
+			Columns: []string{product.BrandOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(brand.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.BrandOfIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   product.BrandOfTable,
+			Columns: []string{product.BrandOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(brand.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -674,6 +749,26 @@ func (_u *ProductUpdateOne) SetNillableBrand(v *string) *ProductUpdateOne {
 // ClearBrand clears the value of the "brand" field.
 func (_u *ProductUpdateOne) ClearBrand() *ProductUpdateOne {
 	_u.mutation.ClearBrand()
+	return _u
+}
+
+// SetBrandID sets the "brand_id" field.
+func (_u *ProductUpdateOne) SetBrandID(v uuid.UUID) *ProductUpdateOne {
+	_u.mutation.SetBrandID(v)
+	return _u
+}
+
+// SetNillableBrandID sets the "brand_id" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableBrandID(v *uuid.UUID) *ProductUpdateOne {
+	if v != nil {
+		_u.SetBrandID(*v)
+	}
+	return _u
+}
+
+// ClearBrandID clears the value of the "brand_id" field.
+func (_u *ProductUpdateOne) ClearBrandID() *ProductUpdateOne {
+	_u.mutation.ClearBrandID()
 	return _u
 }
 
@@ -893,6 +988,25 @@ func (_u *ProductUpdateOne) SetCategory(v *Category) *ProductUpdateOne {
 	return _u.SetCategoryID(v.ID)
 }
 
+// SetBrandOfID sets the "brand_of" edge to the Brand entity by ID.
+func (_u *ProductUpdateOne) SetBrandOfID(id uuid.UUID) *ProductUpdateOne {
+	_u.mutation.SetBrandOfID(id)
+	return _u
+}
+
+// SetNillableBrandOfID sets the "brand_of" edge to the Brand entity by ID if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableBrandOfID(id *uuid.UUID) *ProductUpdateOne {
+	if id != nil {
+		_u = _u.SetBrandOfID(*id)
+	}
+	return _u
+}
+
+// SetBrandOf sets the "brand_of" edge to the Brand entity.
+func (_u *ProductUpdateOne) SetBrandOf(v *Brand) *ProductUpdateOne {
+	return _u.SetBrandOfID(v.ID)
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdateOne) Mutation() *ProductMutation {
 	return _u.mutation
@@ -922,6 +1036,12 @@ func (_u *ProductUpdateOne) RemoveVariants(v ...*Variant) *ProductUpdateOne {
 // ClearCategory clears the "category" edge to the Category entity.
 func (_u *ProductUpdateOne) ClearCategory() *ProductUpdateOne {
 	_u.mutation.ClearCategory()
+	return _u
+}
+
+// ClearBrandOf clears the "brand_of" edge to the Brand entity.
+func (_u *ProductUpdateOne) ClearBrandOf() *ProductUpdateOne {
+	_u.mutation.ClearBrandOf()
 	return _u
 }
 
@@ -1185,6 +1305,35 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(category.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.BrandOfCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   product.BrandOfTable,
+			Columns: []string{product.BrandOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(brand.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.BrandOfIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   product.BrandOfTable,
+			Columns: []string{product.BrandOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(brand.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

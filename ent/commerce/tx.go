@@ -14,6 +14,8 @@ import (
 // Tx is a transactional client that is created by calling Client.Tx().
 type Tx struct {
 	config
+	// Brand is the client for interacting with the Brand builders.
+	Brand *BrandClient
 	// CatalogSettings is the client for interacting with the CatalogSettings builders.
 	CatalogSettings *CatalogSettingsClient
 	// Category is the client for interacting with the Category builders.
@@ -48,6 +50,8 @@ type Tx struct {
 	Shipment *ShipmentClient
 	// ShipmentLine is the client for interacting with the ShipmentLine builders.
 	ShipmentLine *ShipmentLineClient
+	// SizeSystem is the client for interacting with the SizeSystem builders.
+	SizeSystem *SizeSystemClient
 	// StockCount is the client for interacting with the StockCount builders.
 	StockCount *StockCountClient
 	// StockCountLine is the client for interacting with the StockCountLine builders.
@@ -203,6 +207,7 @@ func (tx *Tx) Client() *Client {
 }
 
 func (tx *Tx) init() {
+	tx.Brand = NewBrandClient(tx.config)
 	tx.CatalogSettings = NewCatalogSettingsClient(tx.config)
 	tx.Category = NewCategoryClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
@@ -220,6 +225,7 @@ func (tx *Tx) init() {
 	tx.ReturnReason = NewReturnReasonClient(tx.config)
 	tx.Shipment = NewShipmentClient(tx.config)
 	tx.ShipmentLine = NewShipmentLineClient(tx.config)
+	tx.SizeSystem = NewSizeSystemClient(tx.config)
 	tx.StockCount = NewStockCountClient(tx.config)
 	tx.StockCountLine = NewStockCountLineClient(tx.config)
 	tx.StockDocument = NewStockDocumentClient(tx.config)
@@ -241,7 +247,7 @@ func (tx *Tx) init() {
 // of them in order to commit or rollback the transaction.
 //
 // If a closed transaction is embedded in one of the generated entities, and the entity
-// applies a query, for example: CatalogSettings.QueryXXX(), the query will be executed
+// applies a query, for example: Brand.QueryXXX(), the query will be executed
 // through the driver which created this transaction.
 //
 // Note that txDriver is not goroutine safe.

@@ -8,6 +8,13 @@ import (
 )
 
 // WhereP adds storage-level predicates to the query.
+func (q *BrandQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Brand(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *CatalogSettingsQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.CatalogSettings(p))
@@ -123,6 +130,13 @@ func (q *ShipmentQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *ShipmentLineQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.ShipmentLine(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *SizeSystemQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.SizeSystem(p))
 	}
 }
 

@@ -84,6 +84,9 @@ var owners = map[string]string{
 
 	"variant_barcodes":       "internal/catalog",
 	"catalog_settings":       "internal/catalog",
+	"brands":                 "internal/catalog",
+	"size_systems":           "internal/catalog",
+	"product_search":         "internal/catalog",
 	"price_lists":            "internal/catalog",
 	"price_list_entries":     "internal/catalog",
 	"variant_price_changes":  "internal/catalog",
@@ -136,7 +139,7 @@ var entityTables = map[string]string{
 	"Customer": "customers", "CustomerAddress": "customer_addresses", "FamilyMember": "family_members",
 	"Form": "forms", "FormVersion": "form_versions", "FormSubmission": "form_submissions", "Tag": "tags", "ImportRun": "imports", "ExportRun": "exports", "CustomerMetrics": "customer_metrics",
 	"Category": "categories", "Product": "products", "Variant": "variants",
-	"VariantBarcode": "variant_barcodes", "CatalogSettings": "catalog_settings", "PriceList": "price_lists", "PriceListEntry": "price_list_entries", "VariantPriceChange": "variant_price_changes", "ProductStatusChange": "product_status_changes",
+	"VariantBarcode": "variant_barcodes", "CatalogSettings": "catalog_settings", "Brand": "brands", "SizeSystem": "size_systems", "PriceList": "price_lists", "PriceListEntry": "price_list_entries", "VariantPriceChange": "variant_price_changes", "ProductStatusChange": "product_status_changes",
 	"StockLevel": "stock_levels", "StockMovement": "stock_movements", "StockDocument": "stock_documents",
 	"StockReservation": "stock_reservations", "StockReservationLine": "stock_reservation_lines",
 	"StockTransfer": "stock_transfers", "StockTransferLine": "stock_transfer_lines", "StockCount": "stock_counts", "StockCountLine": "stock_count_lines",
@@ -201,6 +204,8 @@ var rawSQL = map[string]string{
 
 	"internal/catalog/barcodes.go":    "variants by any of their codes; no scope",
 	"internal/catalog/options.go":     "options of the variants of one locked product, set-based; no scope",
+	"internal/catalog/brands.go":      "a brand by its name, made if unknown; no scope",
+	"internal/catalog/search.go":      "products by anything, which have no scope",
 	"internal/catalog/categories.go":  "the tree, under a lock; no scope",
 	"internal/catalog/history.go":     "who changes prices and why, for triggers",
 	"internal/catalog/pricelists.go":  "prices of one list, which the caller's scope has been checked for, set-based",

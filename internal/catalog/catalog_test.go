@@ -26,7 +26,12 @@ import (
 
 func open(t *testing.T) (*Service, context.Context) {
 	t.Helper()
-	d, c, pages := pgtest.DB(t), clock.New(time.UTC), page.NewCodec([32]byte{1})
+	return openOn(t, pgtest.DB(t))
+}
+
+func openOn(t *testing.T, d *db.DB) (*Service, context.Context) {
+	t.Helper()
+	c, pages := clock.New(time.UTC), page.NewCodec([32]byte{1})
 	people := customers.New(customers.Deps{DB: d, Clock: c, Keys: crypto.Generate(), Pages: pages})
 	return New(Deps{DB: d, Clock: c, Pages: pages, Currency: "CNY", Customers: people}), auth.System(context.Background(), "test")
 }
@@ -100,25 +105,25 @@ func TestFindingProductsAndVariants(t *testing.T) {
 		require.NoError(t, err)
 	}
 	titles := func(f ProductFilter) (out []string) {
-		p, err := s.ListProducts(ctx, f)
+		p, _, err := s.ListProducts(ctx, f)
 		require.NoError(t, err)
 		for _, item := range p.Items {
 			out = append(out, item.Title)
 		}
 		return out
 	}
-	assert.Equal(t, []string{"红楼梦"}, titles(ProductFilter{Title: "红楼"}))
-	assert.Equal(t, []string{"Go 语言圣经"}, titles(ProductFilter{Title: "go 语"}))
-	assert.Equal(t, []string{"100% Cotton"}, titles(ProductFilter{Title: "0% c"}), "a per cent sign stands for itself")
+	assert.Equal(t, []string{"红楼梦"}, titles(ProductFilter{Text: "红楼"}))
+	assert.Equal(t, []string{"Go 语言圣经"}, titles(ProductFilter{Text: "go 语"}))
+	assert.Equal(t, []string{"100% Cotton"}, titles(ProductFilter{Text: "00% c"}), "a per cent sign stands for itself")
 	assert.Equal(t, []string{"红楼梦"}, titles(ProductFilter{ISBN: "702000220X"}))
-	_, err := s.ListProducts(ctx, ProductFilter{ISBN: "9787020002208"})
+	_, _, err := s.ListProducts(ctx, ProductFilter{ISBN: "9787020002208"})
 	refused(t, err, ErrISBN, "?isbn")
 
 	limit := int32(2)
 	f := ProductFilter{Limit: &limit, Total: true}
 	var all []string
 	for {
-		p, err := s.ListProducts(ctx, f)
+		p, _, err := s.ListProducts(ctx, f)
 		require.NoError(t, err)
 		assert.Equal(t, int64(5), *p.Total)
 		for _, item := range p.Items {

@@ -13,10 +13,13 @@
 // Options, where a product has them, make a matrix: option_key holds a variant's
 // combination, and variants_option_key has each once.
 //
+// Triggers keep product_search, which products are found by (search.go).
+//
 // A variant costs what the best price list that holds says, else its own price
 // (Prices). Triggers keep the histories of prices and states, which only grow;
 // writers say why with because.
 //
-// Writes: categories, products, variants, variant_barcodes, catalog_settings, price_lists, price_list_entries, and by
-// triggers variant_price_changes and product_status_changes. Emits no events.
+// Writes: categories, products, variants, brands, size_systems, variant_barcodes,
+// catalog_settings, price_lists, price_list_entries, and by
+// triggers product_search, variant_price_changes and product_status_changes. Emits no events.
 package catalog

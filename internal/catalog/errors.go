@@ -27,6 +27,19 @@ var (
 
 	ErrBarcodeNotFound = apperr.Define(apperr.NotFound, "catalog.barcode_not_found", "The variant has no such barcode.", "该规格没有此条码。")
 
+	ErrBrandNotFound      = apperr.Define(apperr.NotFound, "catalog.brand_not_found", "There is no such brand.", "品牌不存在。")
+	ErrSizeSystemNotFound = apperr.Define(apperr.NotFound, "catalog.size_system_not_found", "There is no such size system.", "尺码体系不存在。")
+
+	ErrBrandTaken    = apperr.Define(apperr.Conflict, "catalog.brand_name_taken", "Another brand has this name.", "已有同名品牌。")
+	ErrBrandInUse    = apperr.Define(apperr.Conflict, "catalog.brand_in_use", "The brand still has products.", "该品牌下仍有商品。")
+	ErrSizeCodeTaken = apperr.Define(apperr.Conflict, "catalog.size_system_code_taken", "Another size system has this code.", "已有相同编码的尺码体系。")
+
+	ErrBrandUnknown = apperr.Define(apperr.Invalid, "catalog.brand_unknown", "There is no brand with this id.", "没有该 ID 对应的品牌。")
+	ErrBrandTwice   = apperr.Define(apperr.Invalid, "catalog.brand_named_twice", "Name the brand by one of brand and brand_id.", "请用 brand 或 brand_id 之一指定品牌。")
+	ErrSizeRepeated = apperr.Define(apperr.Invalid, "catalog.size_repeated", "This size is given twice.", "尺码重复。")
+	ErrSizeChart    = apperr.Define(apperr.Invalid, "catalog.size_chart_row", "The row needs a value for each column.", "尺码表每行的数值须与列数一致。")
+	ErrSearchShort  = apperr.Define(apperr.Invalid, "catalog.search_too_short", "Search for a Chinese character, or for two letters or digits that stand together.", "请输入一个汉字，或至少两个连续的字母或数字。")
+
 	ErrOptionInUse      = apperr.Define(apperr.Conflict, "catalog.option_value_in_use", "The variant {sku} has the value {value}, which is missing: rename it, or change the variant first.", "规格 {sku} 仍使用选项值 {value}，请改名或先修改该规格。")
 	ErrCombinationTaken = apperr.Define(apperr.Conflict, "catalog.combination_taken", "Another variant of this product has this combination of options.", "该商品已有相同选项组合的规格。")
 	ErrTooManyVariants  = apperr.Define(apperr.Conflict, "catalog.too_many_variants", "A product has {max} variants at most.", "一个商品最多有 {max} 个规格。")

@@ -19,8 +19,10 @@ var _ catalogapi.StrictServerInterface = API{}
 // ListProducts implements listProducts.
 func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestObject) (catalogapi.ListProductsResponseObject, error) {
 	p := r.Params
-	found, err := a.Service.ListProducts(ctx, ProductFilter{
-		Title: strings.TrimSpace(opt.Value(p.Q)), CategoryID: p.CategoryId, Kind: string(opt.Value(p.Kind)), ISBN: opt.Value(p.Isbn), Status: string(opt.Value(p.Status)),
+	found, facets, err := a.Service.ListProducts(ctx, ProductFilter{
+		Text: strings.TrimSpace(opt.Value(p.Q)), CategoryID: p.CategoryId, Below: opt.Value(p.IncludeSubcategories), BrandID: p.BrandId,
+		MinPrice: p.MinPriceAmount, MaxPrice: p.MaxPriceAmount, Season: opt.Value(p.Season), Colour: opt.Value(p.Colour), Size: opt.Value(p.Size), Author: opt.Value(p.Author),
+		Language: opt.Value(p.Language), CLC: opt.Value(p.Clc), WorkID: opt.Value(p.WorkId), Sort: string(opt.Value(p.Sort)), Facets: opt.Value(p.Facets), Kind: string(opt.Value(p.Kind)), ISBN: opt.Value(p.Isbn), Status: string(opt.Value(p.Status)),
 		Fields: opt.Value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
 	})
 	if err != nil {
@@ -34,8 +36,14 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 	for i, item := range found.Items {
 		items[i] = v.product(item)
 	}
+	body := catalogapi.ProductList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total}
+	if facets != nil {
+		body.Facets = &catalogapi.ProductFacets{Complete: facets.Complete, Counts: each(facets.Counts, func(f Facet) catalogapi.ProductFacet {
+			return catalogapi.ProductFacet{Property: catalogapi.ProductFacetProperty(f.Property), Value: f.Value, Label: f.Label, Count: f.Count}
+		})}
+	}
 	return catalogapi.ListProducts200JSONResponse{
-		Body:    catalogapi.ProductList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Body:    body,
 		Headers: catalogapi.ListProducts200ResponseHeaders{Link: found.Link},
 	}, nil
 }
@@ -44,7 +52,7 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductRequestObject) (catalogapi.CreateProductResponseObject, error) {
 	b := r.Body
 	in := ProductInput{
-		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), CategoryID: b.CategoryId, TaxRate: b.TaxRate,
+		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), BrandID: b.BrandId, CategoryID: b.CategoryId, TaxRate: b.TaxRate,
 		Status: string(opt.Value(b.Status)), Attributes: opt.Value(b.Attributes), Fields: opt.Value(b.CustomFields),
 		Options: each(opt.Value(b.Options), fromAPIOption),
 	}
@@ -96,7 +104,7 @@ func (a API) GetProduct(ctx context.Context, r catalogapi.GetProductRequestObjec
 func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductRequestObject) (catalogapi.UpdateProductResponseObject, error) {
 	b := r.Body
 	p, err := a.Service.UpdateProduct(ctx, r.Id, r.Params.IfMatch, ProductChange{
-		Kind: (*string)(b.Kind), Title: b.Title, Description: b.Description, Brand: b.Brand, CategoryID: b.CategoryId, Status: (*string)(b.Status), TaxRate: b.TaxRate, Reason: opt.Value(b.Reason),
+		Kind: (*string)(b.Kind), Title: b.Title, Description: b.Description, Brand: b.Brand, BrandID: b.BrandId, CategoryID: b.CategoryId, Status: (*string)(b.Status), TaxRate: b.TaxRate, Reason: opt.Value(b.Reason),
 		Book: convert(b.Book, fromAPIBook), Apparel: convert(b.Apparel, fromAPIApparel),
 		Fields: opt.Value(b.CustomFields), Attributes: convert(b.Attributes, func(m catalogapi.ProductAttributes) map[string]any { return m }),
 	})

@@ -30,7 +30,7 @@ func (a API) viewer(ctx context.Context) (v viewer, err error) {
 
 func (v viewer) product(p *commerce.Product) catalogapi.Product {
 	out := catalogapi.Product{
-		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: opt.OrNull(nonEmpty(p.Description)), Brand: opt.OrNull(nonEmpty(p.Brand)),
+		Id: p.ID, Kind: catalogapi.ProductKind(p.Kind), Title: p.Title, Description: opt.OrNull(nonEmpty(p.Description)), Brand: opt.OrNull(nonEmpty(p.Brand)), BrandId: opt.OrNull(p.BrandID),
 		CategoryId: opt.OrNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), TaxRate: opt.OrNull(p.TaxRate), Options: each(p.Options, toAPIOption), Source: p.Source,
 		Book: nullable.NewNullNullable[catalogapi.Book](), Apparel: nullable.NewNullNullable[catalogapi.Apparel](),
 		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](), CustomFields: v.fields(p.CustomFields),
@@ -41,8 +41,7 @@ func (v viewer) product(p *commerce.Product) catalogapi.Product {
 		out.Book.Set(toAPIBook(*p.Book))
 	}
 	if p.Apparel != nil {
-		a := p.Apparel
-		out.Apparel.Set(catalogapi.Apparel{Season: nonEmpty(a.Season), Style: nonEmpty(a.Style), Fabric: nonEmpty(a.Fabric), SizeSystem: nonEmpty(a.SizeSystem)})
+		out.Apparel.Set(toAPIApparel(*p.Apparel))
 	}
 	if p.Attributes != nil {
 		out.Attributes.Set(p.Attributes)
@@ -57,9 +56,22 @@ func toAPIBook(b schema.Book) catalogapi.Book {
 	out := catalogapi.Book{
 		Isbn13: nonEmpty(b.ISBN13), Isbn10: nonEmpty(b.ISBN10), Publisher: nonEmpty(b.Publisher), PublishedOn: nonEmpty(b.PublishedOn),
 		Format: nonEmpty(b.Format), ClcCode: nonEmpty(b.CLCCode), WorkId: nonEmpty(b.WorkID), Language: nonEmpty(b.Language),
+		Series: nonEmpty(b.Series), Volume: nonEmpty(b.Volume), Audience: nonEmpty(b.Audience),
 	}
 	if len(b.Authors) > 0 {
 		out.Authors = &b.Authors
+	}
+	if len(b.Contributors) > 0 {
+		all := each(b.Contributors, func(c schema.Contributor) catalogapi.Contributor {
+			return catalogapi.Contributor{Name: c.Name, Role: catalogapi.ContributorRole(c.Role)}
+		})
+		out.Contributors = &all
+	}
+	if len(b.SubjectCodes) > 0 {
+		all := each(b.SubjectCodes, func(c schema.SubjectCode) catalogapi.SubjectCode {
+			return catalogapi.SubjectCode{Scheme: c.Scheme, Code: c.Code, Text: nonEmpty(c.Text)}
+		})
+		out.SubjectCodes = &all
 	}
 	if len(b.Subjects) > 0 {
 		out.Subjects = &b.Subjects
@@ -71,11 +83,25 @@ func fromAPIBook(b catalogapi.Book) schema.Book {
 	return schema.Book{
 		ISBN13: opt.Value(b.Isbn13), ISBN10: opt.Value(b.Isbn10), Authors: opt.Value(b.Authors), Publisher: opt.Value(b.Publisher), PublishedOn: opt.Value(b.PublishedOn),
 		Format: opt.Value(b.Format), CLCCode: opt.Value(b.ClcCode), Subjects: opt.Value(b.Subjects), WorkID: opt.Value(b.WorkId), Language: opt.Value(b.Language),
+		Series: opt.Value(b.Series), Volume: opt.Value(b.Volume), Audience: opt.Value(b.Audience),
+		Contributors: each(opt.Value(b.Contributors), func(c catalogapi.Contributor) schema.Contributor {
+			return schema.Contributor{Name: c.Name, Role: string(c.Role)}
+		}),
+		SubjectCodes: each(opt.Value(b.SubjectCodes), func(c catalogapi.SubjectCode) schema.SubjectCode {
+			return schema.SubjectCode{Scheme: c.Scheme, Code: c.Code, Text: opt.Value(c.Text)}
+		}),
 	}
 }
 
 func fromAPIApparel(a catalogapi.Apparel) schema.Apparel {
-	return schema.Apparel{Season: opt.Value(a.Season), Style: opt.Value(a.Style), Fabric: opt.Value(a.Fabric), SizeSystem: opt.Value(a.SizeSystem)}
+	out := schema.Apparel{Season: opt.Value(a.Season), Style: opt.Value(a.Style), Fabric: opt.Value(a.Fabric), SizeSystem: opt.Value(a.SizeSystem),
+		Colours: each(opt.Value(a.Colours), func(c catalogapi.ApparelColour) schema.Colour {
+			return schema.Colour{Name: c.Name, Code: opt.Value(c.Code), Family: opt.Value(c.Family)}
+		})}
+	if c := a.SizeChart; c != nil {
+		out.SizeChart = &schema.SizeChart{Columns: c.Columns, Rows: each(c.Rows, func(r catalogapi.SizeRow) schema.SizeRow { return schema.SizeRow{Size: r.Size, Values: r.Values} })}
+	}
+	return out
 }
 
 func toAPIVariants(ctx context.Context, p *page.Of[*commerce.Variant]) catalogapi.VariantList {

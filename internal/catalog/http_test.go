@@ -134,3 +134,62 @@ func TestPriceListsOverHTTP(t *testing.T) {
 	admin.Do(http.MethodPut, path+"/entries", map[string]any{"entries": []any{map[string]any{"sku": "S-1", "price_amount": -1}}}).Want(http.StatusUnprocessableEntity)
 	app.Client("assistant", testkit.Own()).Do(http.MethodPost, "/v1/price-lists", map[string]any{"code": "x", "name": "x"}).WantProblem(http.StatusForbidden, "auth.forbidden")
 }
+
+func TestMatrixBrandsAndSearchOverHTTP(t *testing.T) {
+	app := testkit.New(t)
+	admin := app.Admin()
+	brand := admin.Do(http.MethodPost, "/v1/brands", map[string]any{"name": "甲牌"}).Want(http.StatusCreated)
+	brandPath := brand.Header.Get("Location")
+	admin.Do(http.MethodGet, brandPath, nil).Want(http.StatusOK)
+	admin.Do(http.MethodGet, "/v1/brands?q=甲&include=total_count", nil).Want(http.StatusOK)
+	sizes := admin.Do(http.MethodPost, "/v1/size-systems", map[string]any{"code": "alpha", "name": "字母码", "labels": []string{"S", "M"}}).Want(http.StatusCreated)
+	sizesPath := sizes.Header.Get("Location")
+	admin.Do(http.MethodPatch, sizesPath, map[string]any{"labels": []string{"S", "M", "L"}}, "If-Match", sizes.Header.Get("ETag")).Want(http.StatusOK)
+	admin.Do(http.MethodGet, sizesPath, nil).Want(http.StatusOK)
+	admin.Do(http.MethodGet, "/v1/size-systems", nil).Want(http.StatusOK)
+
+	made := admin.Do(http.MethodPost, "/v1/products", map[string]any{"kind": "apparel", "title": "连衣裙", "brand_id": brand.Map()["id"],
+		"apparel": map[string]any{"season": "2026春", "size_system": "alpha", "colours": []any{map[string]any{"name": "红", "code": "R", "family": "暖"}},
+			"size_chart": map[string]any{"columns": []string{"胸围"}, "rows": []any{map[string]any{"size": "M", "values": []string{"88"}}}}},
+		"options": []any{map[string]any{"name": "colour", "values": []any{map[string]any{"value": "红", "code": "RED"}}}}}).Want(http.StatusCreated)
+	path := made.Header.Get("Location")
+	assert.Equal(t, "甲牌", made.Map()["brand"])
+	admin.Do(http.MethodPut, path+"/options", map[string]any{"options": []any{
+		map[string]any{"name": "colour", "values": []any{map[string]any{"value": "大红", "code": "RED", "was": "红"}}},
+		map[string]any{"name": "size", "values": []any{map[string]any{"value": "M"}, map[string]any{"value": "L"}}},
+	}}, "If-Match", made.Header.Get("ETag")).Want(http.StatusOK)
+	generated := admin.Do(http.MethodPost, path+"/variants/generate", map[string]any{"sku_prefix": "DR", "price_amount": 29900, "only": map[string]any{"size": []string{"M"}}}).Want(http.StatusOK).Map()
+	require.Len(t, generated["created"], 1)
+	variant := generated["created"].([]any)[0].(map[string]any)
+	assert.Equal(t, "DR-RED-M", variant["sku"])
+	matrix := admin.Do(http.MethodGet, path+"/matrix", nil).Want(http.StatusOK).Map()
+	assert.Equal(t, []any{"M", "L"}, matrix["columns"])
+	admin.Do(http.MethodPut, path+"/options", map[string]any{"options": []any{}}, "If-Match", made.Header.Get("ETag")).WantProblem(http.StatusPreconditionFailed, "request.version_mismatch")
+
+	settings := admin.Do(http.MethodGet, "/v1/catalog-settings", nil).Want(http.StatusOK)
+	admin.Do(http.MethodPut, "/v1/catalog-settings", map[string]any{"default_tax_rate": 1300, "weighed_layouts": []any{map[string]any{"prefix": "21", "item_digits": 5, "measures": "weight", "decimals": 3}}},
+		"If-Match", settings.Header.Get("ETag")).Want(http.StatusOK)
+	codes := "/v1/variants/" + variant["id"].(string) + "/barcodes"
+	added := admin.Do(http.MethodPost, codes, map[string]any{"code": "2112345", "kind": "weighed"}).Want(http.StatusCreated)
+	found := admin.Do(http.MethodGet, "/v1/variants?barcode=2112345012506", nil).Want(http.StatusOK).Map()
+	require.Len(t, found["items"], 1)
+	assert.EqualValues(t, 1250, found["reading"].(map[string]any)["weight_grams"])
+	admin.Do(http.MethodGet, codes, nil).Want(http.StatusOK)
+	admin.Do(http.MethodDelete, added.Header.Get("Location"), nil).Want(http.StatusNoContent)
+	admin.Do(http.MethodPost, codes, map[string]any{"code": "6901234567890"}).WantProblem(http.StatusUnprocessableEntity, "catalog.barcode_check_digit", "/code")
+
+	list := admin.Do(http.MethodGet, "/v1/products?q=衣&colour=大红&size=M&facets=true&sort=price&max_price_amount=30000&include=total_count", nil).Want(http.StatusOK).Map()
+	require.Len(t, list["items"], 1)
+	assert.NotEmpty(t, list["facets"].(map[string]any)["counts"])
+	admin.Do(http.MethodGet, "/v1/products?q=x", nil).WantProblem(http.StatusUnprocessableEntity, "catalog.search_too_short", "?q")
+	admin.Do(http.MethodDelete, brandPath, nil).WantProblem(http.StatusConflict, "catalog.brand_in_use")
+	admin.Do(http.MethodPatch, path, map[string]any{"brand": nil}, "Content-Type", "application/merge-patch+json").Want(http.StatusOK)
+	admin.Do(http.MethodPatch, brandPath, map[string]any{"description": "x"}).Want(http.StatusOK)
+	admin.Do(http.MethodDelete, brandPath, nil).Want(http.StatusNoContent)
+	admin.Do(http.MethodDelete, sizesPath, nil).Want(http.StatusNoContent)
+	book := admin.Do(http.MethodPost, "/v1/products", map[string]any{"kind": "book", "title": "红楼梦", "book": map[string]any{"series": "四大名著", "volume": "1", "audience": "成人",
+		"contributors":  []any{map[string]any{"name": "曹雪芹", "role": "author"}, map[string]any{"name": "Hawkes", "role": "translator"}},
+		"subject_codes": []any{map[string]any{"scheme": "bisac", "code": "FIC004000"}}}}).Want(http.StatusCreated).Map()["book"].(map[string]any)
+	assert.Equal(t, []any{"曹雪芹"}, book["authors"])
+	require.Len(t, book["contributors"], 2)
+}

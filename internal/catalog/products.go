@@ -10,6 +10,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"github.com/shuke-crm/shuke/ent/commerce"
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
@@ -24,7 +25,8 @@ type ProductInput struct {
 	Kind        string // general, book, apparel; empty means general
 	Title       string
 	Description string
-	Brand       string
+	Brand       string     // a name; unknown ones become brands
+	BrandID     *uuid.UUID // instead of the name
 	CategoryID  *uuid.UUID
 	Status      string // empty means active
 	TaxRate     *int32 // in hundredths of a percent; nil: that of the category
@@ -42,7 +44,8 @@ type ProductInput struct {
 //
 // Errors: ErrBlank, ErrKindMismatch, ErrISBN, ErrISBNsDiffer, ErrPublishedOn,
 // ErrCLC, ErrCategoryUnknown, ErrSKURepeated, ErrSKUTaken, ErrOptionRepeated, ErrOptionMissing,
-// ErrOptionValue, ErrCombinationTaken, ErrCheckDigit, those of customers.JudgeFields.
+// ErrOptionValue, ErrCombinationTaken, ErrCheckDigit, ErrBrandUnknown, ErrBrandTwice, ErrSizeChart,
+// ErrSizeRepeated, those of customers.JudgeFields.
 func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce.Product, error) {
 	in.Kind, in.Status, in.Source = orElse(in.Kind, "general"), orElse(in.Status, "active"), orElse(in.Source, "staff")
 	if in.Title = strings.TrimSpace(in.Title); in.Title == "" {
@@ -55,6 +58,14 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 		if err := completeBook(in.Book, "/book"); err != nil {
 			return nil, err
 		}
+	}
+	if in.Apparel != nil {
+		if err := completeApparel(in.Apparel, "/apparel"); err != nil {
+			return nil, err
+		}
+	}
+	if in.Brand != "" && in.BrandID != nil {
+		return nil, ErrBrandTwice.At("/brand_id")
 	}
 	options, err := tidyOptions(in.Options)
 	if err != nil {
@@ -87,9 +98,16 @@ func (s *Service) CreateProduct(ctx context.Context, in ProductInput) (*commerce
 		if err != nil {
 			return err
 		}
+		brand, err := s.theBrand(ctx, tx, in.Brand, in.BrandID)
+		if err != nil {
+			return err
+		}
 		create := tx.Commerce.Product.Create().SetID(id).SetKind(product.Kind(in.Kind)).SetTitle(in.Title).SetDescription(in.Description).
-			SetBrand(in.Brand).SetNillableCategoryID(in.CategoryID).SetNillableTaxRate(in.TaxRate).SetStatus(product.Status(in.Status)).SetSource(in.Source).
+			SetNillableCategoryID(in.CategoryID).SetNillableTaxRate(in.TaxRate).SetStatus(product.Status(in.Status)).SetSource(in.Source).
 			SetCreatedAt(now).SetUpdatedAt(now)
+		if brand != nil {
+			create.SetBrand(brand.Name).SetBrandID(brand.ID)
+		}
 		if in.Book != nil {
 			create.SetBook(in.Book).SetNillableIsbn13(nonEmpty(in.Book.ISBN13))
 		}
@@ -138,6 +156,7 @@ type ProductChange struct {
 	Title       *string
 	Description nullable.Nullable[string]
 	Brand       nullable.Nullable[string]
+	BrandID     nullable.Nullable[uuid.UUID]
 	CategoryID  nullable.Nullable[uuid.UUID]
 	Status      *string
 	TaxRate     nullable.Nullable[int32]
@@ -172,6 +191,25 @@ func (s *Service) UpdateProduct(ctx context.Context, id uuid.UUID, ifMatch *stri
 		update, fields, err := in.apply(p)
 		if err != nil {
 			return err
+		}
+		if in.Brand.IsSpecified() || in.BrandID.IsSpecified() {
+			name, _ := in.Brand.Get() // null takes the brand off
+			var id *uuid.UUID
+			if given, err := in.BrandID.Get(); err == nil {
+				id = &given
+			}
+			if name != "" && id != nil {
+				return ErrBrandTwice.At("/brand_id")
+			}
+			brand, err := s.theBrand(ctx, tx, name, id)
+			if err != nil {
+				return err
+			}
+			if fields = append(fields, "brand"); brand != nil {
+				update.SetBrand(brand.Name).SetBrandID(brand.ID)
+			} else {
+				update.SetBrand("").ClearBrandID()
+			}
 		}
 		if len(in.Fields) > 0 {
 			custom := customers.FieldItem{Values: p.CustomFields, Patch: in.Fields}
@@ -229,6 +267,9 @@ func (in ProductChange) apply(p *commerce.Product) (*commerce.ProductUpdateOne, 
 	}
 	switch {
 	case apparelErr == nil:
+		if err := completeApparel(&apparel, "/apparel"); err != nil {
+			return nil, nil, err
+		}
 		u.SetApparel(&apparel)
 		fields = append(fields, "apparel")
 	case in.Apparel.IsNull() || kind != "apparel" && p.Apparel != nil:
@@ -247,11 +288,6 @@ func (in ProductChange) apply(p *commerce.Product) (*commerce.ProductUpdateOne, 
 		text, _ := in.Description.Get() // null empties
 		u.SetDescription(text)
 		fields = append(fields, "description")
-	}
-	if in.Brand.IsSpecified() {
-		text, _ := in.Brand.Get() // null empties
-		u.SetBrand(text)
-		fields = append(fields, "brand")
 	}
 	if in.CategoryID.IsSpecified() {
 		if in.CategoryID.IsNull() {
@@ -282,6 +318,19 @@ func (in ProductChange) apply(p *commerce.Product) (*commerce.ProductUpdateOne, 
 		fields = append(fields, "attributes")
 	}
 	return u, fields, nil
+}
+
+// theBrand is the brand of a product, by its name or its id; nil without both.
+// Error: ErrBrandUnknown.
+func (s *Service) theBrand(ctx context.Context, tx *db.Tx, name string, id *uuid.UUID) (*commerce.Brand, error) {
+	if id == nil {
+		return s.brandOf(ctx, tx, name)
+	}
+	b, err := tx.Commerce.Brand.Query().Where(brand.ID(*id)).ForShare().Only(ctx)
+	if commerce.IsNotFound(err) {
+		return nil, ErrBrandUnknown.At("/brand_id")
+	}
+	return b, err
 }
 
 func (s *Service) judge(ctx context.Context, tx *db.Tx, fields *customers.FieldItem) error {
@@ -316,6 +365,10 @@ func translate(err error, pointer string) error {
 		return ErrCombinationTaken.At(strings.TrimSuffix(pointer, "/sku") + "/options")
 	case "variant_barcodes_key", "variant_barcodes_weighed_key":
 		return ErrBarcodeTaken.At(pointer)
+	case "brands_name_key":
+		return ErrBrandTaken.At(pointer)
+	case "size_systems_code_key":
+		return ErrSizeCodeTaken.At(pointer)
 	case "categories_name_key":
 		return ErrCategoryTaken.At(pointer)
 	case "products_categories_category", "categories_categories_children":

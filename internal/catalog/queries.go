@@ -11,7 +11,6 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
-	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
@@ -41,85 +40,6 @@ func count[T any](ctx context.Context, p *page.Of[T], wanted bool, q interface {
 	total := int64(n)
 	p.Total = &total
 	return err
-}
-
-// ProductFilter narrows the list of products; empty parts do not.
-type ProductFilter struct {
-	Title      string // fragment
-	CategoryID *uuid.UUID
-	Kind       string
-	ISBN       string
-	Status     string
-	Fields     []string // custom fields, as "key:value"
-	Limit      *int32
-	Cursor     *string
-	Total      bool
-}
-
-// ListProducts returns products with their variants, the newest first.
-// Plan: products_pkey backwards, or products_title_trgm_idx,
-// products_category_idx, products_isbn13_idx, products_custom_fields_idx; variants
-// by products_variants_idx.
-//
-// Errors: ErrISBN, apperr.ErrBadCursor, those of customers.FieldsContain.
-func (s *Service) ListProducts(ctx context.Context, f ProductFilter) (*page.Of[*commerce.Product], error) {
-	l := page.NewList("/v1/products", f.Limit)
-	var where []predicate.Product
-	if f.Title != "" {
-		l.Filters.Set("q", f.Title)
-		where = append(where, product.TitleContainsFold(f.Title))
-	}
-	if f.CategoryID != nil {
-		l.Filters.Set("category_id", f.CategoryID.String())
-		where = append(where, product.CategoryID(*f.CategoryID))
-	}
-	if f.Kind != "" {
-		l.Filters.Set("kind", f.Kind)
-		where = append(where, product.KindEQ(product.Kind(f.Kind)))
-	}
-	if f.ISBN != "" {
-		isbn, ok := ParseISBN(f.ISBN)
-		if !ok {
-			return nil, ErrISBN.At("?isbn")
-		}
-		l.Filters.Set("isbn", isbn.Thirteen)
-		where = append(where, product.Isbn13(isbn.Thirteen))
-	}
-	if f.Status != "" {
-		l.Filters.Set("status", f.Status)
-		where = append(where, product.StatusEQ(product.Status(f.Status)))
-	}
-	contained, err := s.customers.FieldsContain(ctx, customers.OfProduct, f.Fields)
-	if err != nil {
-		return nil, err
-	}
-	for i, one := range contained {
-		l.Filters.Add("custom_fields", f.Fields[i])
-		where = append(where, product.And(product.CustomFieldsNotNil(), func(s *sql.Selector) {
-			s.Where(sql.P(func(b *sql.Builder) { b.WriteString(s.C(product.FieldCustomFields)).WriteString(" @> ").Arg(one) }))
-		}))
-	}
-	q := s.db.From(ctx).Commerce.Product.Query().Where(where...)
-	out := &page.Of[*commerce.Product]{}
-	if err := count(ctx, out, f.Total, q.Clone()); err != nil {
-		return nil, err
-	}
-	var at position
-	if ok, err := s.pages.Decode(l.Name(), f.Cursor, &at); err != nil {
-		return nil, err
-	} else if ok {
-		q.Where(product.IDLT(at.ID))
-	}
-	rows, err := q.Order(product.ByID(sql.OrderDesc())).Limit(l.Limit + 1).
-		WithVariants(func(v *commerce.VariantQuery) { v.Order(variant.ByID()) }).All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var more bool
-	if out.Items, more = page.Cut(rows, l.Limit); more {
-		next(s.pages, l, out, more, position{out.Items[len(out.Items)-1].ID})
-	}
-	return out, nil
 }
 
 // VariantFilter narrows the list of variants; empty parts do not.

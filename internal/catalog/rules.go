@@ -3,6 +3,8 @@ package catalog
 import (
 	"bytes"
 	"cmp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,6 +81,26 @@ func check10(nine string) byte {
 // clcTop are the 22 top classes of the Chinese Library Classification.
 const clcTop = "ABCDEFGHIJKNOPQRSTUVXZ"
 
+// CLC reports whether a code may be one of the Chinese Library Classification:
+// a top class, a second letter only below T, then digits and the signs of its
+// auxiliary tables.
+func CLC(code string) bool {
+	if code == "" || !strings.Contains(clcTop, code[:1]) {
+		return false
+	}
+	rest := code[1:]
+	if code[0] == 'T' && rest != "" && rest[0] >= 'A' && rest[0] <= 'Z' {
+		rest = rest[1:]
+	}
+	if rest == "" {
+		return true
+	}
+	if rest[0] < '0' || rest[0] > '9' {
+		return rest[0] == '-' || rest[0] == '/'
+	}
+	return strings.Trim(rest, "0123456789.-/()=+:\"<>[]&aABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
 // completeBook checks a book's fields and completes its ISBNs: of the two
 // forms one is enough. Pointers are relative to base ("/book").
 func completeBook(b *schema.Book, base string) error {
@@ -106,9 +128,10 @@ func completeBook(b *schema.Book, base string) error {
 			return invalid(base+"/published_on", ErrPublishedOn)
 		}
 	}
-	if b.CLCCode != "" && !strings.Contains(clcTop, b.CLCCode[:1]) {
+	if b.CLCCode != "" && !CLC(b.CLCCode) {
 		return invalid(base+"/clc_code", ErrCLC)
 	}
+	completeContributors(b)
 	return nil
 }
 
@@ -195,3 +218,91 @@ func byRank(a, b Considered) int {
 // mayFollow tells whether a list may pass from one state to another: it is a
 // draft only until it is first put in force.
 func mayFollow(from, to pricelist.Status) bool { return from == to || to != pricelist.StatusDraft }
+
+// sizeNames are how an option is called that holds sizes.
+var sizeNames = []string{"size", "尺码", "尺寸"}
+
+// layOut makes the matrix of a product; labels are the order of its sizes.
+func layOut(p *commerce.Product, labels []string) *Matrix {
+	out := &Matrix{Product: p, Cells: map[[2]string][]*commerce.Variant{}}
+	options := slices.Clone(p.Options)
+	for i, o := range options {
+		if !slices.Contains(sizeNames, strings.ToLower(o.Name)) {
+			continue
+		}
+		options[i].Values = slices.Clone(o.Values)
+		slices.SortStableFunc(options[i].Values, func(a, b schema.OptionValue) int {
+			return cmp.Compare(place(labels, a.Value), place(labels, b.Value))
+		})
+		if i == 0 && len(options) > 1 {
+			options[0], options[1] = options[1], options[0] // sizes run across
+		}
+		break
+	}
+	if len(options) > 0 {
+		out.Rows = options[0]
+	}
+	if len(options) > 1 {
+		out.Columns = &options[1]
+	}
+	for _, v := range p.Edges.Variants {
+		if v.OptionKey == nil {
+			continue
+		}
+		at := [2]string{v.Options[out.Rows.Name], ""}
+		if out.Columns != nil {
+			at[1] = v.Options[out.Columns.Name]
+		}
+		out.Cells[at] = append(out.Cells[at], v)
+	}
+	return out
+}
+
+// place is where a size stands in its system; those it does not know come last,
+// in the order of the product.
+func place(labels []string, size string) int {
+	if i := slices.Index(labels, size); i >= 0 {
+		return i
+	}
+	return len(labels)
+}
+
+// completeApparel checks the clothing part. Pointers are relative to base
+// ("/apparel").
+func completeApparel(a *schema.Apparel, base string) error {
+	for i, c := range a.Colours {
+		if slices.ContainsFunc(a.Colours[:i], func(o schema.Colour) bool { return o.Name == c.Name }) {
+			return invalid(base+"/colours/"+strconv.Itoa(i)+"/name", ErrOptionRepeated)
+		}
+	}
+	if a.SizeChart == nil {
+		return nil
+	}
+	for i, r := range a.SizeChart.Rows {
+		at := base + "/size_chart/rows/" + strconv.Itoa(i)
+		if len(r.Values) != len(a.SizeChart.Columns) {
+			return invalid(at+"/values", ErrSizeChart)
+		}
+		if slices.ContainsFunc(a.SizeChart.Rows[:i], func(o schema.SizeRow) bool { return o.Size == r.Size }) {
+			return invalid(at+"/size", ErrSizeRepeated)
+		}
+	}
+	return nil
+}
+
+// completeContributors has authors and contributors say the same: contributors
+// count, if there are any.
+func completeContributors(b *schema.Book) {
+	if len(b.Contributors) == 0 {
+		for _, a := range b.Authors {
+			b.Contributors = append(b.Contributors, schema.Contributor{Name: a, Role: "author"})
+		}
+		return
+	}
+	b.Authors = nil
+	for _, c := range b.Contributors {
+		if c.Role == "author" && !slices.Contains(b.Authors, c.Name) {
+			b.Authors = append(b.Authors, c.Name)
+		}
+	}
+}

@@ -98,7 +98,36 @@ var catalogProbes = map[string]probe{
 	},
 	"getCatalogSettings": plain(http.MethodGet, "/v1/catalog-settings", nil),
 	"setCatalogSettings": plain(http.MethodPut, "/v1/catalog-settings", map[string]any{"default_tax_rate": 0, "weighed_layouts": []any{}}),
-	"listCategories":     plain(http.MethodGet, "/v1/categories", nil),
+	"getProductMatrix": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/products/"+c.someArticle().product.String()+"/matrix", nil))
+	},
+	"listBrands": plain(http.MethodGet, "/v1/brands", nil),
+	"createBrand": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/brands", map[string]any{"name": c.word("新牌")}))
+	},
+	"getBrand": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/brands/"+c.freshBrand().String(), nil))
+	},
+	"updateBrand": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/brands/"+c.freshBrand().String(), map[string]any{"description": "x"}))
+	},
+	"deleteBrand": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/brands/"+c.freshBrand().String(), nil))
+	},
+	"listSizeSystems": plain(http.MethodGet, "/v1/size-systems", nil),
+	"createSizeSystem": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/size-systems", map[string]any{"code": c.word("Z"), "name": "码", "labels": []string{"S", "M"}}))
+	},
+	"getSizeSystem": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/size-systems/"+c.freshSizes().String(), nil))
+	},
+	"updateSizeSystem": func(c *cell) byte {
+		return judge(c.do(http.MethodPatch, "/v1/size-systems/"+c.freshSizes().String(), map[string]any{"name": "x"}))
+	},
+	"deleteSizeSystem": func(c *cell) byte {
+		return judge(c.do(http.MethodDelete, "/v1/size-systems/"+c.freshSizes().String(), nil))
+	},
+	"listCategories": plain(http.MethodGet, "/v1/categories", nil),
 	"createCategory": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/categories", map[string]any{"name": c.word("新类")}))
 	},
@@ -154,6 +183,23 @@ func (c *cell) freshArticle() article {
 		return c.someArticle()
 	}
 	return c.article()
+}
+
+// freshBrand and freshSizes are things that nobody else touches.
+func (c *cell) freshBrand() uuid.UUID {
+	id := uuid.New()
+	if c.object != "none" {
+		c.exec("INSERT INTO brands (id, name, created_at, updated_at) VALUES ($1, $2, now(), now())", id, c.word("牌"))
+	}
+	return id
+}
+
+func (c *cell) freshSizes() uuid.UUID {
+	id := uuid.New()
+	if c.object != "none" {
+		c.exec(`INSERT INTO size_systems (id, code, name, labels, created_at, updated_at) VALUES ($1, $2, '码', '["S"]', now(), now())`, id, c.word("Z"))
+	}
+	return id
 }
 
 func (c *cell) someCategory() uuid.UUID {

@@ -9,6 +9,18 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 )
 
+// The BrandFunc type is an adapter to allow the use of ordinary
+// function as Brand mutator.
+type BrandFunc func(context.Context, *commerce.BrandMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f BrandFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.BrandMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.BrandMutation", m)
+}
+
 // The CatalogSettingsFunc type is an adapter to allow the use of ordinary
 // function as CatalogSettings mutator.
 type CatalogSettingsFunc func(context.Context, *commerce.CatalogSettingsMutation) (commerce.Value, error)
@@ -211,6 +223,18 @@ func (f ShipmentLineFunc) Mutate(ctx context.Context, m commerce.Mutation) (comm
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ShipmentLineMutation", m)
+}
+
+// The SizeSystemFunc type is an adapter to allow the use of ordinary
+// function as SizeSystem mutator.
+type SizeSystemFunc func(context.Context, *commerce.SizeSystemMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f SizeSystemFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.SizeSystemMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.SizeSystemMutation", m)
 }
 
 // The StockCountFunc type is an adapter to allow the use of ordinary

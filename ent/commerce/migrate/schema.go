@@ -9,6 +9,28 @@ import (
 )
 
 var (
+	// BrandsColumns holds the columns for the "brands" table.
+	BrandsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "name", Type: field.TypeString, Size: 120},
+		{Name: "description", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// BrandsTable holds the schema information for the "brands" table.
+	BrandsTable = &schema.Table{
+		Name:       "brands",
+		Columns:    BrandsColumns,
+		PrimaryKey: []*schema.Column{BrandsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "brands_name_key",
+				Unique:  true,
+				Columns: []*schema.Column{BrandsColumns[1]},
+			},
+		},
+	}
 	// CatalogSettingsColumns holds the columns for the "catalog_settings" table.
 	CatalogSettingsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
@@ -647,6 +669,7 @@ var (
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "brand_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "category_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// ProductsTable holds the schema information for the "products" table.
@@ -656,8 +679,14 @@ var (
 		PrimaryKey: []*schema.Column{ProductsColumns[0]},
 		ForeignKeys: []*schema.ForeignKey{
 			{
-				Symbol:     "products_categories_category",
+				Symbol:     "products_brands_products",
 				Columns:    []*schema.Column{ProductsColumns[17]},
+				RefColumns: []*schema.Column{BrandsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "products_categories_category",
+				Columns:    []*schema.Column{ProductsColumns[18]},
 				RefColumns: []*schema.Column{CategoriesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -665,6 +694,11 @@ var (
 		Indexes: []*schema.Index{
 			{
 				Name:    "products_category_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[18], ProductsColumns[0]},
+			},
+			{
+				Name:    "products_brand_idx",
 				Unique:  false,
 				Columns: []*schema.Column{ProductsColumns[17], ProductsColumns[0]},
 			},
@@ -680,15 +714,6 @@ var (
 				Annotation: &entsql.IndexAnnotation{
 					Type:  "GIN",
 					Where: "custom_fields IS NOT NULL",
-				},
-			},
-			{
-				Name:    "products_title_trgm_idx",
-				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[2]},
-				Annotation: &entsql.IndexAnnotation{
-					OpClass: "gin_trgm_ops",
-					Type:    "GIN",
 				},
 			},
 		},
@@ -810,6 +835,29 @@ var (
 				Name:    "shipment_lines_order_line_idx",
 				Unique:  false,
 				Columns: []*schema.Column{ShipmentLinesColumns[1]},
+			},
+		},
+	}
+	// SizeSystemsColumns holds the columns for the "size_systems" table.
+	SizeSystemsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 64},
+		{Name: "name", Type: field.TypeString, Size: 120},
+		{Name: "labels", Type: field.TypeJSON},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// SizeSystemsTable holds the schema information for the "size_systems" table.
+	SizeSystemsTable = &schema.Table{
+		Name:       "size_systems",
+		Columns:    SizeSystemsColumns,
+		PrimaryKey: []*schema.Column{SizeSystemsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "size_systems_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{SizeSystemsColumns[1]},
 			},
 		},
 	}
@@ -1282,6 +1330,7 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		BrandsTable,
 		CatalogSettingsTable,
 		CategoriesTable,
 		OrdersTable,
@@ -1299,6 +1348,7 @@ var (
 		ReturnReasonsTable,
 		ShipmentsTable,
 		ShipmentLinesTable,
+		SizeSystemsTable,
 		StockCountsTable,
 		StockCountLinesTable,
 		StockDocumentsTable,
@@ -1371,7 +1421,8 @@ func init() {
 		"price_list_entries_price_check":    "price_amount >= 0",
 		"price_list_entries_quantity_check": "min_quantity >= 1",
 	}
-	ProductsTable.ForeignKeys[0].RefTable = CategoriesTable
+	ProductsTable.ForeignKeys[0].RefTable = BrandsTable
+	ProductsTable.ForeignKeys[1].RefTable = CategoriesTable
 	ProductsTable.Annotation = &entsql.Annotation{}
 	ProductsTable.Annotation.Checks = map[string]string{
 		"products_tax_rate_check": "tax_rate BETWEEN 0 AND 10000",

@@ -6,6 +6,9 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
+// Brand is the predicate function for brand builders.
+type Brand func(*sql.Selector)
+
 // CatalogSettings is the predicate function for catalogsettings builders.
 type CatalogSettings func(*sql.Selector)
 
@@ -56,6 +59,9 @@ type Shipment func(*sql.Selector)
 
 // ShipmentLine is the predicate function for shipmentline builders.
 type ShipmentLine func(*sql.Selector)
+
+// SizeSystem is the predicate function for sizesystem builders.
+type SizeSystem func(*sql.Selector)
 
 // StockCount is the predicate function for stockcount builders.
 type StockCount func(*sql.Selector)

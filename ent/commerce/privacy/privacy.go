@@ -110,6 +110,30 @@ func DenyMutationOperationRule(op commerce.Op) MutationRule {
 	return OnMutationOperation(rule, op)
 }
 
+// The BrandQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type BrandQueryRuleFunc func(context.Context, *commerce.BrandQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f BrandQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.BrandQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.BrandQuery", q)
+}
+
+// The BrandMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type BrandMutationRuleFunc func(context.Context, *commerce.BrandMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f BrandMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.BrandMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.BrandMutation", m)
+}
+
 // The CatalogSettingsQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type CatalogSettingsQueryRuleFunc func(context.Context, *commerce.CatalogSettingsQuery) error
@@ -516,6 +540,30 @@ func (f ShipmentLineMutationRuleFunc) EvalMutation(ctx context.Context, m commer
 		return f(ctx, m)
 	}
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ShipmentLineMutation", m)
+}
+
+// The SizeSystemQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type SizeSystemQueryRuleFunc func(context.Context, *commerce.SizeSystemQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f SizeSystemQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.SizeSystemQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.SizeSystemQuery", q)
+}
+
+// The SizeSystemMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type SizeSystemMutationRuleFunc func(context.Context, *commerce.SizeSystemMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f SizeSystemMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.SizeSystemMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.SizeSystemMutation", m)
 }
 
 // The StockCountQueryRuleFunc type is an adapter to allow the use of ordinary

@@ -24,6 +24,8 @@ const (
 	FieldDescription = "description"
 	// FieldBrand holds the string denoting the brand field in the database.
 	FieldBrand = "brand"
+	// FieldBrandID holds the string denoting the brand_id field in the database.
+	FieldBrandID = "brand_id"
 	// FieldCategoryID holds the string denoting the category_id field in the database.
 	FieldCategoryID = "category_id"
 	// FieldStatus holds the string denoting the status field in the database.
@@ -54,6 +56,8 @@ const (
 	EdgeVariants = "variants"
 	// EdgeCategory holds the string denoting the category edge name in mutations.
 	EdgeCategory = "category"
+	// EdgeBrandOf holds the string denoting the brand_of edge name in mutations.
+	EdgeBrandOf = "brand_of"
 	// Table holds the table name of the product in the database.
 	Table = "products"
 	// VariantsTable is the table that holds the variants relation/edge.
@@ -70,6 +74,13 @@ const (
 	CategoryInverseTable = "categories"
 	// CategoryColumn is the table column denoting the category relation/edge.
 	CategoryColumn = "category_id"
+	// BrandOfTable is the table that holds the brand_of relation/edge.
+	BrandOfTable = "products"
+	// BrandOfInverseTable is the table name for the Brand entity.
+	// It exists in this package in order to avoid circular dependency with the "brand" package.
+	BrandOfInverseTable = "brands"
+	// BrandOfColumn is the table column denoting the brand_of relation/edge.
+	BrandOfColumn = "brand_id"
 )
 
 // Columns holds all SQL columns for product fields.
@@ -79,6 +90,7 @@ var Columns = []string{
 	FieldTitle,
 	FieldDescription,
 	FieldBrand,
+	FieldBrandID,
 	FieldCategoryID,
 	FieldStatus,
 	FieldBook,
@@ -212,6 +224,11 @@ func ByBrand(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldBrand, opts...).ToFunc()
 }
 
+// ByBrandID orders the results by the brand_id field.
+func ByBrandID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldBrandID, opts...).ToFunc()
+}
+
 // ByCategoryID orders the results by the category_id field.
 func ByCategoryID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCategoryID, opts...).ToFunc()
@@ -272,6 +289,13 @@ func ByCategoryField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newCategoryStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// ByBrandOfField orders the results by brand_of field.
+func ByBrandOfField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newBrandOfStep(), sql.OrderByField(field, opts...))
+	}
+}
 func newVariantsStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -284,5 +308,12 @@ func newCategoryStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(CategoryInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, CategoryTable, CategoryColumn),
+	)
+}
+func newBrandOfStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(BrandOfInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, BrandOfTable, BrandOfColumn),
 	)
 }

@@ -71,6 +71,11 @@ func Brand(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldBrand, v))
 }
 
+// BrandID applies equality check predicate on the "brand_id" field. It's identical to BrandIDEQ.
+func BrandID(v uuid.UUID) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldBrandID, v))
+}
+
 // CategoryID applies equality check predicate on the "category_id" field. It's identical to CategoryIDEQ.
 func CategoryID(v uuid.UUID) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldCategoryID, v))
@@ -339,6 +344,36 @@ func BrandEqualFold(v string) predicate.Product {
 // BrandContainsFold applies the ContainsFold predicate on the "brand" field.
 func BrandContainsFold(v string) predicate.Product {
 	return predicate.Product(sql.FieldContainsFold(FieldBrand, v))
+}
+
+// BrandIDEQ applies the EQ predicate on the "brand_id" field.
+func BrandIDEQ(v uuid.UUID) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldBrandID, v))
+}
+
+// BrandIDNEQ applies the NEQ predicate on the "brand_id" field.
+func BrandIDNEQ(v uuid.UUID) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldBrandID, v))
+}
+
+// BrandIDIn applies the In predicate on the "brand_id" field.
+func BrandIDIn(vs ...uuid.UUID) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldBrandID, vs...))
+}
+
+// BrandIDNotIn applies the NotIn predicate on the "brand_id" field.
+func BrandIDNotIn(vs ...uuid.UUID) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldBrandID, vs...))
+}
+
+// BrandIDIsNil applies the IsNil predicate on the "brand_id" field.
+func BrandIDIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldBrandID))
+}
+
+// BrandIDNotNil applies the NotNil predicate on the "brand_id" field.
+func BrandIDNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldBrandID))
 }
 
 // CategoryIDEQ applies the EQ predicate on the "category_id" field.
@@ -789,6 +824,29 @@ func HasCategory() predicate.Product {
 func HasCategoryWith(preds ...predicate.Category) predicate.Product {
 	return predicate.Product(func(s *sql.Selector) {
 		step := newCategoryStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasBrandOf applies the HasEdge predicate on the "brand_of" edge.
+func HasBrandOf() predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, BrandOfTable, BrandOfColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasBrandOfWith applies the HasEdge predicate on the "brand_of" edge with a given conditions (other predicates).
+func HasBrandOfWith(preds ...predicate.Brand) predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := newBrandOfStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

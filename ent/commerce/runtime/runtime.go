@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/catalogsettings"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
@@ -24,6 +25,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
+	"github.com/shuke-crm/shuke/ent/commerce/sizesystem"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcount"
 	"github.com/shuke-crm/shuke/ent/commerce/stockcountline"
 	"github.com/shuke-crm/shuke/ent/commerce/stockdocument"
@@ -45,6 +47,53 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	brand.Policy = privacy.NewPolicies(schema.Brand{})
+	brand.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := brand.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	brandFields := schema.Brand{}.Fields()
+	_ = brandFields
+	// brandDescName is the schema descriptor for name field.
+	brandDescName := brandFields[1].Descriptor()
+	// brand.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	brand.NameValidator = func() func(string) error {
+		validators := brandDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// brandDescDescription is the schema descriptor for description field.
+	brandDescDescription := brandFields[2].Descriptor()
+	// brand.DefaultDescription holds the default value on creation for the description field.
+	brand.DefaultDescription = brandDescDescription.Default.(string)
+	// brand.DescriptionValidator is a validator for the "description" field. It is called by the builders before save.
+	brand.DescriptionValidator = brandDescDescription.Validators[0].(func(string) error)
+	// brandDescVersion is the schema descriptor for version field.
+	brandDescVersion := brandFields[3].Descriptor()
+	// brand.DefaultVersion holds the default value on creation for the version field.
+	brand.DefaultVersion = brandDescVersion.Default.(int64)
+	// brandDescCreatedAt is the schema descriptor for created_at field.
+	brandDescCreatedAt := brandFields[4].Descriptor()
+	// brand.DefaultCreatedAt holds the default value on creation for the created_at field.
+	brand.DefaultCreatedAt = brandDescCreatedAt.Default.(func() time.Time)
+	// brandDescUpdatedAt is the schema descriptor for updated_at field.
+	brandDescUpdatedAt := brandFields[5].Descriptor()
+	// brand.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	brand.DefaultUpdatedAt = brandDescUpdatedAt.Default.(func() time.Time)
 	catalogsettings.Policy = privacy.NewPolicies(schema.CatalogSettings{})
 	catalogsettings.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -675,25 +724,25 @@ func init() {
 	// product.BrandValidator is a validator for the "brand" field. It is called by the builders before save.
 	product.BrandValidator = productDescBrand.Validators[0].(func(string) error)
 	// productDescIsbn13 is the schema descriptor for isbn13 field.
-	productDescIsbn13 := productFields[13].Descriptor()
+	productDescIsbn13 := productFields[14].Descriptor()
 	// product.Isbn13Validator is a validator for the "isbn13" field. It is called by the builders before save.
 	product.Isbn13Validator = productDescIsbn13.Validators[0].(func(string) error)
 	// productDescSource is the schema descriptor for source field.
-	productDescSource := productFields[14].Descriptor()
+	productDescSource := productFields[15].Descriptor()
 	// product.DefaultSource holds the default value on creation for the source field.
 	product.DefaultSource = productDescSource.Default.(string)
 	// product.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	product.SourceValidator = productDescSource.Validators[0].(func(string) error)
 	// productDescVersion is the schema descriptor for version field.
-	productDescVersion := productFields[15].Descriptor()
+	productDescVersion := productFields[16].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int64)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[16].Descriptor()
+	productDescCreatedAt := productFields[17].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[17].Descriptor()
+	productDescUpdatedAt := productFields[18].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
 	productstatuschange.Policy = privacy.NewPolicies(schema.ProductStatusChange{})
@@ -830,6 +879,65 @@ func init() {
 			return next.Mutate(ctx, m)
 		})
 	}
+	sizesystem.Policy = privacy.NewPolicies(schema.SizeSystem{})
+	sizesystem.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := sizesystem.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	sizesystemFields := schema.SizeSystem{}.Fields()
+	_ = sizesystemFields
+	// sizesystemDescCode is the schema descriptor for code field.
+	sizesystemDescCode := sizesystemFields[1].Descriptor()
+	// sizesystem.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	sizesystem.CodeValidator = func() func(string) error {
+		validators := sizesystemDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// sizesystemDescName is the schema descriptor for name field.
+	sizesystemDescName := sizesystemFields[2].Descriptor()
+	// sizesystem.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	sizesystem.NameValidator = func() func(string) error {
+		validators := sizesystemDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// sizesystemDescVersion is the schema descriptor for version field.
+	sizesystemDescVersion := sizesystemFields[4].Descriptor()
+	// sizesystem.DefaultVersion holds the default value on creation for the version field.
+	sizesystem.DefaultVersion = sizesystemDescVersion.Default.(int64)
+	// sizesystemDescCreatedAt is the schema descriptor for created_at field.
+	sizesystemDescCreatedAt := sizesystemFields[5].Descriptor()
+	// sizesystem.DefaultCreatedAt holds the default value on creation for the created_at field.
+	sizesystem.DefaultCreatedAt = sizesystemDescCreatedAt.Default.(func() time.Time)
+	// sizesystemDescUpdatedAt is the schema descriptor for updated_at field.
+	sizesystemDescUpdatedAt := sizesystemFields[6].Descriptor()
+	// sizesystem.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	sizesystem.DefaultUpdatedAt = sizesystemDescUpdatedAt.Default.(func() time.Time)
 	stockcount.Policy = privacy.NewPolicies(schema.StockCount{})
 	stockcount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -62,6 +62,25 @@ type Book struct {
 	Subjects    []string `json:"subjects,omitempty"`
 	WorkID      string   `json:"work_id,omitempty"`
 	Language    string   `json:"language,omitempty"`
+
+	Contributors []Contributor `json:"contributors,omitempty"` // in order; authors are those of this role
+	Series       string        `json:"series,omitempty"`
+	Volume       string        `json:"volume,omitempty"`
+	Audience     string        `json:"audience,omitempty"`
+	SubjectCodes []SubjectCode `json:"subject_codes,omitempty"`
+}
+
+// Contributor is somebody who made a book, and as what.
+type Contributor struct {
+	Name string `json:"name"`
+	Role string `json:"role"` // author, editor, translator, illustrator, compiler, other
+}
+
+// SubjectCode is a subject by a scheme, such as BISAC or Thema.
+type SubjectCode struct {
+	Scheme string `json:"scheme"`
+	Code   string `json:"code"`
+	Text   string `json:"text,omitempty"`
 }
 
 // Apparel is the clothing part of a product of kind apparel.
@@ -69,7 +88,29 @@ type Apparel struct {
 	Season     string `json:"season,omitempty"`
 	Style      string `json:"style,omitempty"`
 	Fabric     string `json:"fabric,omitempty"`
-	SizeSystem string `json:"size_system,omitempty"`
+	SizeSystem string `json:"size_system,omitempty"` // code
+
+	Colours   []Colour   `json:"colours,omitempty"`
+	SizeChart *SizeChart `json:"size_chart,omitempty"`
+}
+
+// Colour says more about a colour that variants come in.
+type Colour struct {
+	Name   string `json:"name"` // as in the variants' options
+	Code   string `json:"code,omitempty"`
+	Family string `json:"family,omitempty"`
+}
+
+// SizeChart says what sizes measure.
+type SizeChart struct {
+	Columns []string  `json:"columns"`
+	Rows    []SizeRow `json:"rows"`
+}
+
+// SizeRow is what one size measures, a value for each column.
+type SizeRow struct {
+	Size   string   `json:"size"`
+	Values []string `json:"values"`
 }
 
 // Option is something that the variants of a product differ by, with the values
@@ -95,7 +136,8 @@ func (Product) Fields() []ent.Field {
 		field.Enum("kind").Values("general", "book", "apparel").Default("general"),
 		field.String("title").NotEmpty().MaxLen(300),
 		field.Text("description").Optional(),
-		field.String("brand").Optional().MaxLen(120),
+		field.String("brand").Optional().MaxLen(120).Comment("the brand's name, kept with it"),
+		field.UUID("brand_id", uuid.UUID{}).Optional().Nillable(),
 		field.UUID("category_id", uuid.UUID{}).Optional().Nillable(),
 		field.Enum("status").Values("draft", "active", "archived").Default("active"),
 		field.JSON("book", &Book{}).Optional(),
@@ -117,6 +159,7 @@ func (Product) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("variants", Variant.Type),
 		edge.To("category", Category.Type).Field("category_id").Unique(),
+		edge.From("brand_of", Brand.Type).Ref("products").Field("brand_id").Unique(),
 	}
 }
 
@@ -124,9 +167,9 @@ func (Product) Edges() []ent.Edge {
 func (Product) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("category_id", "id").StorageKey("products_category_idx"),
+		index.Fields("brand_id", "id").StorageKey("products_brand_idx"),
 		index.Fields("isbn13").StorageKey("products_isbn13_idx"),
 		index.Fields("custom_fields").Annotations(entsql.IndexType("GIN"), entsql.IndexWhere("custom_fields IS NOT NULL")).StorageKey("products_custom_fields_idx"),
-		index.Fields("title").Annotations(entsql.IndexType("GIN"), entsql.OpClass("gin_trgm_ops")).StorageKey("products_title_trgm_idx"),
 	}
 }
 
