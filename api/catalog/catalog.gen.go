@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"mime/multipart"
 	"net/http"
 	"time"
 
@@ -127,6 +128,45 @@ func (e PriceOutcome) Valid() bool {
 	case PriceQuantity:
 		return true
 	case PriceWon:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductBulkMode.
+const (
+	BulkCreate ProductBulkMode = "create"
+	BulkUpsert ProductBulkMode = "upsert"
+)
+
+// Valid indicates whether the value is a known member of the ProductBulkMode enum.
+func (e ProductBulkMode) Valid() bool {
+	switch e {
+	case BulkCreate:
+		return true
+	case BulkUpsert:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductBulkStatus.
+const (
+	BulkCreated ProductBulkStatus = "created"
+	BulkError   ProductBulkStatus = "error"
+	BulkUpdated ProductBulkStatus = "updated"
+)
+
+// Valid indicates whether the value is a known member of the ProductBulkStatus enum.
+func (e ProductBulkStatus) Valid() bool {
+	switch e {
+	case BulkCreated:
+		return true
+	case BulkError:
+		return true
+	case BulkUpdated:
 		return true
 	default:
 		return false
@@ -812,6 +852,44 @@ type MatrixRow struct {
 	Value string       `json:"value"`
 }
 
+// OnixResult What became of one product of a message.
+//
+// Example: {"index":0,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","record_reference":"9787020002207","status":"created"}
+type OnixResult struct {
+	// Error Why an item had no effect.
+	//
+	// Example: {"code":"catalog.isbn_invalid","detail":"This is not an ISBN.","pointer":"/items/3/book/isbn13"}
+	Error           *ProductBulkError   `json:"error,omitempty"`
+	Index           int32               `json:"index"`
+	ProductId       *openapi_types.UUID `json:"product_id,omitempty"`
+	RecordReference string              `json:"record_reference"`
+
+	// Status What became of an item.
+	//
+	// Example: created
+	Status ProductBulkStatus `json:"status"`
+}
+
+// OnixResults What became of a message.
+//
+// Example: {"created_count":1,"dry_run":false,"error_count":0,"results":[{"index":0,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","record_reference":"9787020002207","status":"created"}],"updated_count":0}
+type OnixResults struct {
+	CreatedCount int64        `json:"created_count"`
+	DryRun       bool         `json:"dry_run"`
+	ErrorCount   int64        `json:"error_count"`
+	Results      []OnixResult `json:"results"`
+	UpdatedCount int64        `json:"updated_count"`
+}
+
+// OnixUpload The parts of the upload, in any order.
+type OnixUpload struct {
+	// DryRun Only say what would happen.
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// File The message, at most 16 MiB.
+	File openapi_types.File `json:"file"`
+}
+
 // OptionChoice Values to make variants of, by option; all of the options not named.
 //
 // Example: {"size":["M","L"]}
@@ -1108,6 +1186,75 @@ type Product struct {
 //
 // Example: {"care":"手洗"}
 type ProductAttributes map[string]interface{}
+
+// ProductBulk Products to take over.
+//
+// Example: {"items":[{"title":"红楼梦","variants":[{"price_amount":5970,"sku":"BK-0001"}]}],"mode":"upsert"}
+type ProductBulk struct {
+	DryRun *bool           `json:"dry_run,omitempty"`
+	Items  []ProductCreate `json:"items"`
+
+	// Mode What happens to products that are there.
+	//
+	// Example: upsert
+	Mode ProductBulkMode `json:"mode"`
+}
+
+// ProductBulkError Why an item had no effect.
+//
+// Example: {"code":"catalog.isbn_invalid","detail":"This is not an ISBN.","pointer":"/items/3/book/isbn13"}
+type ProductBulkError struct {
+	// Code A stable dotted code.
+	Code string `json:"code"`
+
+	// Detail The reason, in the caller's language.
+	Detail string `json:"detail"`
+
+	// ExistingId With `catalog.product_known`, the product that is there.
+	ExistingId *openapi_types.UUID `json:"existing_id,omitempty"`
+
+	// Pointer A JSON pointer into the request, or into the product that an ONIX record stands for.
+	Pointer string `json:"pointer"`
+}
+
+// ProductBulkMode What happens to products that are there.
+//
+// Example: upsert
+type ProductBulkMode string
+
+// ProductBulkResult What became of one item.
+//
+// Example: {"index":0,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","status":"created"}
+type ProductBulkResult struct {
+	// Error Why an item had no effect.
+	//
+	// Example: {"code":"catalog.isbn_invalid","detail":"This is not an ISBN.","pointer":"/items/3/book/isbn13"}
+	Error *ProductBulkError `json:"error,omitempty"`
+
+	// Index The item's place in the request, from 0.
+	Index int32 `json:"index"`
+
+	// ProductId The product, when the item took effect.
+	ProductId *openapi_types.UUID `json:"product_id,omitempty"`
+
+	// Status What became of an item.
+	//
+	// Example: created
+	Status ProductBulkStatus `json:"status"`
+}
+
+// ProductBulkResults What became of products sent.
+//
+// Example: {"dry_run":false,"results":[{"index":0,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","status":"created"}]}
+type ProductBulkResults struct {
+	DryRun  bool                `json:"dry_run"`
+	Results []ProductBulkResult `json:"results"`
+}
+
+// ProductBulkStatus What became of an item.
+//
+// Example: created
+type ProductBulkStatus string
 
 // ProductCreate A product to create.
 //
@@ -1925,6 +2072,22 @@ type CreateProductParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// BulkProductsParams defines parameters for BulkProducts.
+type BulkProductsParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ImportOnixParams defines parameters for ImportOnix.
+type ImportOnixParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // GetProductParams defines parameters for GetProduct.
 type GetProductParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -2146,6 +2309,12 @@ type SetPriceListEntriesJSONRequestBody = PriceListEntriesInput
 // CreateProductJSONRequestBody defines body for CreateProduct for application/json ContentType.
 type CreateProductJSONRequestBody = ProductCreate
 
+// BulkProductsJSONRequestBody defines body for BulkProducts for application/json ContentType.
+type BulkProductsJSONRequestBody = ProductBulk
+
+// ImportOnixMultipartRequestBody defines body for ImportOnix for multipart/form-data ContentType.
+type ImportOnixMultipartRequestBody = OnixUpload
+
 // UpdateProductJSONRequestBody defines body for UpdateProduct for application/json ContentType.
 type UpdateProductJSONRequestBody = ProductUpdate
 
@@ -2235,6 +2404,12 @@ type ServerInterface interface {
 	// CreateProduct Create a product
 	// (POST /v1/products)
 	CreateProduct(ctx echo.Context, params CreateProductParams) error
+	// BulkProducts Create or change many products
+	// (POST /v1/products/bulk)
+	BulkProducts(ctx echo.Context, params BulkProductsParams) error
+	// ImportOnix Take over an ONIX message
+	// (POST /v1/products/onix)
+	ImportOnix(ctx echo.Context, params ImportOnixParams) error
 	// GetProduct Read a product
 	// (GET /v1/products/{id})
 	GetProduct(ctx echo.Context, id ProductId, params GetProductParams) error
@@ -3195,6 +3370,79 @@ func (w *ServerInterfaceWrapper) CreateProduct(ctx echo.Context) error {
 	return err
 }
 
+// BulkProducts converts echo context to params.
+func (w *ServerInterfaceWrapper) BulkProducts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BulkProductsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BulkProducts(ctx, params)
+	return err
+}
+
+// ImportOnix converts echo context to params.
+func (w *ServerInterfaceWrapper) ImportOnix(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportOnixParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ImportOnix(ctx, params)
+	return err
+}
+
 // GetProduct converts echo context to params.
 func (w *ServerInterfaceWrapper) GetProduct(ctx echo.Context) error {
 	var err error
@@ -4043,6 +4291,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/size-systems/:id", wrapper.DeleteSizeSystem, options.OperationMiddlewares["deleteSizeSystem"]...)
 	router.GET(options.BaseURL+"/v1/size-systems/:id", wrapper.GetSizeSystem, options.OperationMiddlewares["getSizeSystem"]...)
 	router.PATCH(options.BaseURL+"/v1/size-systems/:id", wrapper.UpdateSizeSystem, options.OperationMiddlewares["updateSizeSystem"]...)
+	router.POST(options.BaseURL+"/v1/products/bulk", wrapper.BulkProducts, options.OperationMiddlewares["bulkProducts"]...)
+	router.POST(options.BaseURL+"/v1/products/onix", wrapper.ImportOnix, options.OperationMiddlewares["importOnix"]...)
 
 }
 
@@ -5225,6 +5475,100 @@ type CreateProductdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CreateProductdefaultApplicationProblemPlusJSONResponse) VisitCreateProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BulkProductsRequestObject struct {
+	Params BulkProductsParams
+	Body   *BulkProductsJSONRequestBody
+}
+
+type BulkProductsResponseObject interface {
+	VisitBulkProductsResponse(w http.ResponseWriter) error
+}
+
+type BulkProducts200JSONResponse ProductBulkResults
+
+func (response BulkProducts200JSONResponse) VisitBulkProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BulkProductsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response BulkProductsdefaultApplicationProblemPlusJSONResponse) VisitBulkProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportOnixRequestObject struct {
+	Params ImportOnixParams
+	Body   *multipart.Reader
+}
+
+type ImportOnixResponseObject interface {
+	VisitImportOnixResponse(w http.ResponseWriter) error
+}
+
+type ImportOnix200JSONResponse OnixResults
+
+func (response ImportOnix200JSONResponse) VisitImportOnixResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportOnixdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ImportOnixdefaultApplicationProblemPlusJSONResponse) VisitImportOnixResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6478,6 +6822,12 @@ type StrictServerInterface interface {
 	// CreateProduct Create a product
 	// (POST /v1/products)
 	CreateProduct(ctx context.Context, request CreateProductRequestObject) (CreateProductResponseObject, error)
+	// BulkProducts Create or change many products
+	// (POST /v1/products/bulk)
+	BulkProducts(ctx context.Context, request BulkProductsRequestObject) (BulkProductsResponseObject, error)
+	// ImportOnix Take over an ONIX message
+	// (POST /v1/products/onix)
+	ImportOnix(ctx context.Context, request ImportOnixRequestObject) (ImportOnixResponseObject, error)
 	// GetProduct Read a product
 	// (GET /v1/products/{id})
 	GetProduct(ctx context.Context, request GetProductRequestObject) (GetProductResponseObject, error)
@@ -7292,6 +7642,85 @@ func (sh *strictHandler) CreateProduct(ctx echo.Context, params CreateProductPar
 		return err
 	} else if validResponse, ok := response.(CreateProductResponseObject); ok {
 		return validResponse.VisitCreateProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// BulkProducts operation middleware
+func (sh *strictHandler) BulkProducts(ctx echo.Context, params BulkProductsParams) error {
+	var request BulkProductsRequestObject
+
+	request.Params = params
+
+	var body BulkProductsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BulkProducts(ctx.Request().Context(), request.(BulkProductsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BulkProducts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BulkProductsResponseObject); ok {
+		return validResponse.VisitBulkProductsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ImportOnix operation middleware
+func (sh *strictHandler) ImportOnix(ctx echo.Context, params ImportOnixParams) error {
+	var request ImportOnixRequestObject
+
+	request.Params = params
+
+	if reader, err := ctx.Request().MultipartReader(); err != nil {
+		return err
+	} else {
+		request.Body = reader
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ImportOnix(ctx.Request().Context(), request.(ImportOnixRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ImportOnix")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ImportOnixResponseObject); ok {
+		return validResponse.VisitImportOnixResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

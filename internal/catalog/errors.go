@@ -40,6 +40,15 @@ var (
 	ErrSizeChart    = apperr.Define(apperr.Invalid, "catalog.size_chart_row", "The row needs a value for each column.", "尺码表每行的数值须与列数一致。")
 	ErrSearchShort  = apperr.Define(apperr.Invalid, "catalog.search_too_short", "Search for a Chinese character, or for two letters or digits that stand together.", "请输入一个汉字，或至少两个连续的字母或数字。")
 
+	ErrProductKnown = apperr.Define(apperr.Conflict, "catalog.product_known", "There is a product with this SKU or ISBN already.", "已有此 SKU 或 ISBN 的商品。")
+
+	ErrBulkUnnamed = apperr.Define(apperr.Invalid, "catalog.bulk_unnamed", "The product needs a variant with a SKU, or an ISBN, to be known by.", "商品须有 SKU 或 ISBN 以便识别。")
+	ErrONIX        = apperr.Define(apperr.Invalid, "catalog.onix_malformed", "This is no ONIX message that can be read; see line {line}. Document types and entities are not allowed.", "无法读取该 ONIX 文件（第 {line} 行），不允许使用文档类型和实体。")
+	ErrONIXRelease = apperr.Define(apperr.Invalid, "catalog.onix_release", "Only ONIX 3 is read.", "仅支持 ONIX 3。")
+	ErrONIXLarge   = apperr.Define(apperr.Invalid, "catalog.onix_too_many", "A message has {max} products at most: cut it up.", "一个文件最多包含 {max} 种商品，请拆分后上传。")
+	ErrONIXDelete  = apperr.Define(apperr.Invalid, "catalog.onix_delete", "Deletions are not taken over: archive the product.", "不支持删除通知，请将商品归档。")
+	ErrONIXFile    = apperr.Define(apperr.Invalid, "catalog.onix_file", "Send the message as the part named file, once, and dry_run as true or false.", "请以名为 file 的部分上传一个文件，dry_run 须为 true 或 false。")
+
 	ErrOptionInUse      = apperr.Define(apperr.Conflict, "catalog.option_value_in_use", "The variant {sku} has the value {value}, which is missing: rename it, or change the variant first.", "规格 {sku} 仍使用选项值 {value}，请改名或先修改该规格。")
 	ErrCombinationTaken = apperr.Define(apperr.Conflict, "catalog.combination_taken", "Another variant of this product has this combination of options.", "该商品已有相同选项组合的规格。")
 	ErrTooManyVariants  = apperr.Define(apperr.Conflict, "catalog.too_many_variants", "A product has {max} variants at most.", "一个商品最多有 {max} 个规格。")

@@ -50,24 +50,7 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 
 // CreateProduct implements createProduct.
 func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductRequestObject) (catalogapi.CreateProductResponseObject, error) {
-	b := r.Body
-	in := ProductInput{
-		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), BrandID: b.BrandId, CategoryID: b.CategoryId, TaxRate: b.TaxRate,
-		Status: string(opt.Value(b.Status)), Attributes: opt.Value(b.Attributes), Fields: opt.Value(b.CustomFields),
-		Options: each(opt.Value(b.Options), fromAPIOption),
-	}
-	if b.Book != nil {
-		book := fromAPIBook(*b.Book)
-		in.Book = &book
-	}
-	if b.Apparel != nil {
-		apparel := fromAPIApparel(*b.Apparel)
-		in.Apparel = &apparel
-	}
-	for _, v := range opt.Value(b.Variants) {
-		in.Variants = append(in.Variants, fromAPIVariant(v))
-	}
-	p, err := a.Service.CreateProduct(ctx, in)
+	p, err := a.Service.CreateProduct(ctx, fromAPIProduct(r.Body))
 	if err != nil {
 		return nil, err
 	}

@@ -79,6 +79,26 @@ func toAPIBook(b schema.Book) catalogapi.Book {
 	return out
 }
 
+func fromAPIProduct(b *catalogapi.ProductCreate) ProductInput {
+	in := ProductInput{
+		Kind: string(opt.Value(b.Kind)), Title: b.Title, Description: opt.Value(b.Description), Brand: opt.Value(b.Brand), BrandID: b.BrandId, CategoryID: b.CategoryId, TaxRate: b.TaxRate,
+		Status: string(opt.Value(b.Status)), Attributes: opt.Value(b.Attributes), Fields: opt.Value(b.CustomFields),
+		Options: each(opt.Value(b.Options), fromAPIOption),
+	}
+	if b.Book != nil {
+		book := fromAPIBook(*b.Book)
+		in.Book = &book
+	}
+	if b.Apparel != nil {
+		apparel := fromAPIApparel(*b.Apparel)
+		in.Apparel = &apparel
+	}
+	for _, v := range opt.Value(b.Variants) {
+		in.Variants = append(in.Variants, fromAPIVariant(v))
+	}
+	return in
+}
+
 func fromAPIBook(b catalogapi.Book) schema.Book {
 	return schema.Book{
 		ISBN13: opt.Value(b.Isbn13), ISBN10: opt.Value(b.Isbn10), Authors: opt.Value(b.Authors), Publisher: opt.Value(b.Publisher), PublishedOn: opt.Value(b.PublishedOn),

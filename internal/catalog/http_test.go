@@ -1,6 +1,8 @@
 package catalog_test
 
 import (
+	"bytes"
+	"mime/multipart"
 	"net/http"
 	"testing"
 
@@ -192,4 +194,52 @@ func TestMatrixBrandsAndSearchOverHTTP(t *testing.T) {
 		"subject_codes": []any{map[string]any{"scheme": "bisac", "code": "FIC004000"}}}}).Want(http.StatusCreated).Map()["book"].(map[string]any)
 	assert.Equal(t, []any{"曹雪芹"}, book["authors"])
 	require.Len(t, book["contributors"], 2)
+}
+
+func TestBulkAndONIXOverHTTP(t *testing.T) {
+	app := testkit.New(t)
+	admin := app.Admin()
+	send := func(mode string, items ...any) []any {
+		return admin.Do(http.MethodPost, "/v1/products/bulk", map[string]any{"mode": mode, "items": items}, "Accept-Language", "zh-CN").Want(http.StatusOK).Map()["results"].([]any)
+	}
+	shirt := map[string]any{"title": "衬衫", "variants": []any{map[string]any{"sku": "S-1", "price_amount": 1000}}}
+	got := send("create", shirt, map[string]any{"title": "书", "kind": "book", "book": map[string]any{"isbn13": "9787020002208"}, "variants": []any{map[string]any{"sku": "S-2", "price_amount": 1}}}, shirt)
+	assert.Equal(t, "created", got[0].(map[string]any)["status"])
+	fault := got[1].(map[string]any)["error"].(map[string]any)
+	assert.Equal(t, "catalog.isbn_invalid", fault["code"])
+	assert.Equal(t, "/items/1/book/isbn13", fault["pointer"])
+	assert.Contains(t, fault["detail"], "校验位")
+	assert.Equal(t, got[0].(map[string]any)["product_id"], got[2].(map[string]any)["error"].(map[string]any)["existing_id"])
+	shirt["variants"] = []any{map[string]any{"sku": "S-1", "price_amount": 900}}
+	assert.Equal(t, "updated", send("upsert", shirt)[0].(map[string]any)["status"])
+	trial := admin.Do(http.MethodPost, "/v1/products/bulk", map[string]any{"mode": "create", "dry_run": true, "items": []any{map[string]any{"title": "x", "variants": []any{map[string]any{"sku": "S-9", "price_amount": 1}}}}}).Want(http.StatusOK)
+	assert.NotContains(t, string(trial.Body), "product_id", "it is not there")
+	assert.Empty(t, admin.Do(http.MethodGet, "/v1/variants?sku=S-9", nil).Want(http.StatusOK).Map()["items"])
+
+	upload := func(message string, fields ...string) *testkit.Response {
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		for i := 0; i < len(fields); i += 2 {
+			require.NoError(t, form.WriteField(fields[i], fields[i+1]))
+		}
+		file, err := form.CreateFormFile("file", "onix.xml")
+		require.NoError(t, err)
+		_, err = file.Write([]byte(message))
+		require.NoError(t, err)
+		require.NoError(t, form.Close())
+		return admin.Do(http.MethodPost, "/v1/products/onix", &body, "Content-Type", form.FormDataContentType())
+	}
+	message := `<ONIXmessage release="3.0"><product><a001>r1</a001><a002>03</a002><productidentifier><b221>15</b221><b244>9787020002207</b244></productidentifier>
+<descriptivedetail><b012>BC</b012><titledetail><b202>01</b202><titleelement><b203>红楼梦</b203></titleelement></titledetail></descriptivedetail></product><product><a001>r2</a001></product></ONIXmessage>`
+	assert.EqualValues(t, 1, upload(message, "dry_run", "true").Want(http.StatusOK).Map()["created_count"])
+	assert.Empty(t, admin.Do(http.MethodGet, "/v1/variants?isbn=702000220X", nil).Want(http.StatusOK).Map()["items"])
+	taken := upload(message).Want(http.StatusOK).Map()
+	assert.EqualValues(t, 1, taken["created_count"])
+	assert.EqualValues(t, 1, taken["error_count"])
+	assert.Equal(t, "r2", taken["results"].([]any)[1].(map[string]any)["record_reference"])
+	assert.EqualValues(t, 1, upload(message).Want(http.StatusOK).Map()["updated_count"])
+	require.Len(t, admin.Do(http.MethodGet, "/v1/variants?barcode=702000220X", nil).Want(http.StatusOK).Map()["items"], 1)
+	upload("<!DOCTYPE x><ONIXmessage/>").WantProblem(http.StatusUnprocessableEntity, "catalog.onix_malformed")
+	upload(message, "dry_run", "perhaps").WantProblem(http.StatusUnprocessableEntity, "catalog.onix_file", "/dry_run")
+	upload(message, "x", "y").WantProblem(http.StatusUnprocessableEntity, "catalog.onix_file", "/x")
 }

@@ -119,6 +119,9 @@ func TestSearchAtScale(t *testing.T) {
 		if f.Sort == "price" {
 			order = " ORDER BY s.low_price, s.product_id"
 		}
+		if q.terms {
+			s.explain(ctx, t, fmt.Sprintf("SELECT s.product_id, 0 FROM (SELECT s.* FROM product_search s%s LIMIT %d) s", order, near)+q.sql()+order+" LIMIT 51", q.args...)
+		}
 		s.explain(ctx, t, "SELECT s.product_id, coalesce(s.low_price, 0) FROM product_search s"+q.sql()+order+" LIMIT 51", q.args...)
 	}
 	s.explain(ctx, t, codesSQL, "{"+needles["a barcode"][0]+"}", "")

@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
 
 	"github.com/shuke-crm/shuke/internal/testkit"
 )
@@ -126,6 +129,19 @@ var catalogProbes = map[string]probe{
 	},
 	"deleteSizeSystem": func(c *cell) byte {
 		return judge(c.do(http.MethodDelete, "/v1/size-systems/"+c.freshSizes().String(), nil))
+	},
+	"bulkProducts": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/products/bulk", map[string]any{"mode": "create", "items": []any{map[string]any{"title": "新书", "variants": []any{map[string]any{"sku": c.word("BULK"), "price_amount": 100}}}}}))
+	},
+	"importOnix": func(c *cell) byte {
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		file, err := form.CreateFormFile("file", "onix.xml")
+		require.NoError(c.t, err)
+		_, err = file.Write([]byte(`<ONIXMessage release="3.0"></ONIXMessage>`))
+		require.NoError(c.t, err)
+		require.NoError(c.t, form.Close())
+		return judge(c.do(http.MethodPost, "/v1/products/onix", &body, "Content-Type", form.FormDataContentType()))
 	},
 	"listCategories": plain(http.MethodGet, "/v1/categories", nil),
 	"createCategory": func(c *cell) byte {
