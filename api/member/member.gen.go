@@ -87,6 +87,24 @@ func (e MemberLinkInputProvider) Valid() bool {
 	}
 }
 
+// Defines values for MemberOrderInputChannel.
+const (
+	MemberChannelMiniProgram MemberOrderInputChannel = "mini_program"
+	MemberChannelWeb         MemberOrderInputChannel = "web"
+)
+
+// Valid indicates whether the value is a known member of the MemberOrderInputChannel enum.
+func (e MemberOrderInputChannel) Valid() bool {
+	switch e {
+	case MemberChannelMiniProgram:
+		return true
+	case MemberChannelWeb:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MemberTokensTokenType.
 const (
 	MemberTokenBearer MemberTokensTokenType = "Bearer"
@@ -201,6 +219,21 @@ const (
 func (e ListMemberOrdersParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberOrdersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberReturnReasonsParamsInclude.
+const (
+	ListMemberReturnReasonsParamsIncludeIncludeTotalCount ListMemberReturnReasonsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberReturnReasonsParamsInclude enum.
+func (e ListMemberReturnReasonsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberReturnReasonsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -522,7 +555,7 @@ type MemberOfficialSignIn struct {
 
 // MemberOrder A purchase, as its buyer sees it.
 //
-// Example: {"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","store_name":"南京路店","total_amount":3900,"unit_count":1,"updated_at":"2026-07-01T02:00:01Z","version":1}
+// Example: {"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","fulfilment":"taken","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","paid_amount":3900,"pay_by":null,"placed_at":"2026-07-01T02:00:00Z","refunded_amount":0,"returned_amount":0,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","store_name":"南京路店","total_amount":3900,"unit_count":1,"updated_at":"2026-07-01T02:00:01Z","version":1}
 type MemberOrder struct {
 	BusinessOn openapi_types.Date `json:"business_on"`
 
@@ -537,6 +570,12 @@ type MemberOrder struct {
 	// Example: CNY
 	Currency externalRef0.Currency `json:"currency"`
 
+	// Fulfilment How the goods reach the customer: `taken` along at once, `pickup` at the store later, `delivery`.
+	//
+	//
+	// Example: delivery
+	Fulfilment externalRef3.OrderFulfilment `json:"fulfilment"`
+
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -544,10 +583,18 @@ type MemberOrder struct {
 	LineCount int32           `json:"line_count"`
 
 	// Lines Only where a single order is read.
-	Lines          *[]MemberOrderLine `json:"lines,omitempty"`
-	OrderNumber    string             `json:"order_number"`
-	PlacedAt       time.Time          `json:"placed_at"`
-	ReturnedAmount int64              `json:"returned_amount"`
+	Lines       *[]MemberOrderLine `json:"lines,omitempty"`
+	OrderNumber string             `json:"order_number"`
+	PaidAmount  int64              `json:"paid_amount"`
+
+	// PayBy An order that is not paid by then is cancelled.
+	PayBy          nullable.Nullable[time.Time] `json:"pay_by"`
+	PlacedAt       time.Time                    `json:"placed_at"`
+	RefundedAmount int64                        `json:"refunded_amount"`
+	ReturnedAmount int64                        `json:"returned_amount"`
+
+	// Shipments Only where a single order is read.
+	Shipments *[]externalRef3.Shipment `json:"shipments,omitempty"`
 
 	// Status Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
 	// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
@@ -566,6 +613,41 @@ type MemberOrder struct {
 	UnitCount   int64           `json:"unit_count"`
 	UpdatedAt   time.Time       `json:"updated_at"`
 	Version     int64           `json:"version"`
+}
+
+// MemberOrderInput What to order.
+//
+// Example: {"lines":[{"quantity":1,"sku":"BOOK-1"}],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13"}
+type MemberOrderInput struct {
+	Channel *MemberOrderInputChannel `json:"channel,omitempty"`
+	Lines   []MemberOrderItem        `json:"lines"`
+	Note    *string                  `json:"note,omitempty"`
+
+	// Recipient To whom and where an order is sent.
+	//
+	// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
+	Recipient *externalRef3.OrderRecipientInput `json:"recipient,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
+}
+
+// MemberOrderInputChannel defines model for MemberOrderInput.Channel.
+type MemberOrderInputChannel string
+
+// MemberOrderItem One article, by exactly one of `variant_id` and `sku`.
+//
+// Example: {"quantity":1,"sku":"BOOK-1"}
+type MemberOrderItem struct {
+	Quantity int64   `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
 }
 
 // MemberOrderLine Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","line_number":1,"quantity":1,"returned_quantity":0,"sku":"BOOK-1","title":"围城","total_amount":3900,"unit_price_amount":3900,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a16"}
@@ -588,7 +670,7 @@ type MemberOrderLine struct {
 	VariantId externalRef0.Id `json:"variant_id"`
 }
 
-// MemberOrderList Example: {"has_more":false,"items":[{"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","placed_at":"2026-07-01T02:00:00Z","returned_amount":0,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","store_name":"南京路店","total_amount":3900,"unit_count":1,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
+// MemberOrderList Example: {"has_more":false,"items":[{"business_on":"2026-07-01","channel":"pos","created_at":"2026-07-01T02:00:01Z","currency":"CNY","fulfilment":"taken","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","line_count":1,"order_number":"O0000000042","paid_amount":3900,"pay_by":null,"placed_at":"2026-07-01T02:00:00Z","refunded_amount":0,"returned_amount":0,"status":"completed","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","store_name":"南京路店","total_amount":3900,"unit_count":1,"updated_at":"2026-07-01T02:00:01Z","version":1}],"next_cursor":null}
 type MemberOrderList struct {
 	HasMore bool          `json:"has_more"`
 	Items   []MemberOrder `json:"items"`
@@ -598,6 +680,13 @@ type MemberOrderList struct {
 
 	// TotalCount All items, when asked for with `include=total_count`.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// MemberOrderReason Why.
+//
+// Example: {"reason":"不想要了"}
+type MemberOrderReason struct {
+	Reason string `json:"reason"`
 }
 
 // MemberPasswordInput Example: {"password":"eleven purple tractors"}
@@ -747,6 +836,61 @@ type MemberProfileUpdate struct {
 // MemberRefresh Example: {"refresh_token":"shm_AZLxpHwee1KcVT8_fwwqEQ"}
 type MemberRefresh struct {
 	RefreshToken string `json:"refresh_token"`
+}
+
+// MemberReturn Goods that go back, as their buyer sees it.
+//
+// Example: {"created_at":"2026-07-02T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a17","order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","return_number":"R0000000007","status":"requested","total_amount":3900,"unit_count":1}
+type MemberReturn struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id           externalRef0.Id                       `json:"id"`
+	OrderId      nullable.Nullable[openapi_types.UUID] `json:"order_id"`
+	ReturnNumber string                                `json:"return_number"`
+
+	// Status Where the return stands: `requested`, `approved` or `rejected`, `received` (the goods are in the store), `refunded` (the money is given
+	// back or credited). Returns at tills are refunded from the start.
+	//
+	//
+	// Example: refunded
+	Status externalRef3.OrderReturnStatus `json:"status"`
+
+	// TotalAmount What the goods are worth.
+	TotalAmount int64 `json:"total_amount"`
+	UnitCount   int64 `json:"unit_count"`
+}
+
+// MemberReturnInput Goods to return.
+//
+// Example: {"lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","quantity":1,"reason_code":"unwanted"}]}
+type MemberReturnInput struct {
+	Lines []externalRef3.ReturnLineInput `json:"lines"`
+	Note  *string                        `json:"note,omitempty"`
+}
+
+// MemberReturnReason Why goods are brought back.
+//
+// Example: {"code":"wrong_size","name":"尺码不合"}
+type MemberReturnReason struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+}
+
+// MemberReturnReasonList A page of reasons.
+//
+// Example: {"has_more":false,"items":[{"code":"wrong_size","name":"尺码不合"}],"next_cursor":null}
+type MemberReturnReasonList struct {
+	HasMore bool                 `json:"has_more"`
+	Items   []MemberReturnReason `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All reasons, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberSession One sign-in.
@@ -1016,10 +1160,31 @@ type ListMemberOrdersParams struct {
 // ListMemberOrdersParamsInclude defines parameters for ListMemberOrders.
 type ListMemberOrdersParamsInclude string
 
+// PlaceMemberOrderParams defines parameters for PlaceMemberOrder.
+type PlaceMemberOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetMemberOrderParams defines parameters for GetMemberOrder.
 type GetMemberOrderParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CancelMemberOrderParams defines parameters for CancelMemberOrder.
+type CancelMemberOrderParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RequestMemberReturnParams defines parameters for RequestMemberReturn.
+type RequestMemberReturnParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // GetMemberPreferencesParams defines parameters for GetMemberPreferences.
@@ -1045,6 +1210,21 @@ type UpdateMemberProfileParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
+
+// ListMemberReturnReasonsParams defines parameters for ListMemberReturnReasons.
+type ListMemberReturnReasonsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberReturnReasonsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberReturnReasonsParamsInclude defines parameters for ListMemberReturnReasons.
+type ListMemberReturnReasonsParamsInclude string
 
 // CreateMemberAddressJSONRequestBody defines body for CreateMemberAddress for application/json ContentType.
 type CreateMemberAddressJSONRequestBody = externalRef1.CustomerAddressCreate
@@ -1090,6 +1270,15 @@ type SubmitMemberFormJSONRequestBody = MemberFormSubmissionCreate
 
 // LinkMemberIdentityJSONRequestBody defines body for LinkMemberIdentity for application/json ContentType.
 type LinkMemberIdentityJSONRequestBody = MemberLinkInput
+
+// PlaceMemberOrderJSONRequestBody defines body for PlaceMemberOrder for application/json ContentType.
+type PlaceMemberOrderJSONRequestBody = MemberOrderInput
+
+// CancelMemberOrderJSONRequestBody defines body for CancelMemberOrder for application/json ContentType.
+type CancelMemberOrderJSONRequestBody = MemberOrderReason
+
+// RequestMemberReturnJSONRequestBody defines body for RequestMemberReturn for application/json ContentType.
+type RequestMemberReturnJSONRequestBody = MemberReturnInput
 
 // SetMemberPasswordJSONRequestBody defines body for SetMemberPassword for application/json ContentType.
 type SetMemberPasswordJSONRequestBody = MemberPasswordInput
@@ -1204,9 +1393,18 @@ type ServerInterface interface {
 	// ListMemberOrders List own orders
 	// (GET /v1/member/orders)
 	ListMemberOrders(ctx echo.Context, params ListMemberOrdersParams) error
+	// PlaceMemberOrder Place an order
+	// (POST /v1/member/orders)
+	PlaceMemberOrder(ctx echo.Context, params PlaceMemberOrderParams) error
 	// GetMemberOrder Read an own order
 	// (GET /v1/member/orders/{id})
 	GetMemberOrder(ctx echo.Context, id externalRef0.Id, params GetMemberOrderParams) error
+	// CancelMemberOrder Cancel an own order
+	// (POST /v1/member/orders/{id}/cancel)
+	CancelMemberOrder(ctx echo.Context, id externalRef0.Id, params CancelMemberOrderParams) error
+	// RequestMemberReturn Ask to return goods
+	// (POST /v1/member/orders/{id}/returns)
+	RequestMemberReturn(ctx echo.Context, id externalRef0.Id, params RequestMemberReturnParams) error
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx echo.Context) error
@@ -1222,6 +1420,9 @@ type ServerInterface interface {
 	// UpdateMemberProfile Change the own profile
 	// (PATCH /v1/member/profile)
 	UpdateMemberProfile(ctx echo.Context, params UpdateMemberProfileParams) error
+	// ListMemberReturnReasons List reasons of returns
+	// (GET /v1/member/return-reasons)
+	ListMemberReturnReasons(ctx echo.Context, params ListMemberReturnReasonsParams) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2005,6 +2206,35 @@ func (w *ServerInterfaceWrapper) ListMemberOrders(ctx echo.Context) error {
 	return err
 }
 
+// PlaceMemberOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) PlaceMemberOrder(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlaceMemberOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlaceMemberOrder(ctx, params)
+	return err
+}
+
 // GetMemberOrder converts echo context to params.
 func (w *ServerInterfaceWrapper) GetMemberOrder(ctx echo.Context) error {
 	var err error
@@ -2038,6 +2268,78 @@ func (w *ServerInterfaceWrapper) GetMemberOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMemberOrder(ctx, id, params)
+	return err
+}
+
+// CancelMemberOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelMemberOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelMemberOrderParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelMemberOrder(ctx, id, params)
+	return err
+}
+
+// RequestMemberReturn converts echo context to params.
+func (w *ServerInterfaceWrapper) RequestMemberReturn(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RequestMemberReturnParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RequestMemberReturn(ctx, id, params)
 	return err
 }
 
@@ -2166,6 +2468,38 @@ func (w *ServerInterfaceWrapper) UpdateMemberProfile(ctx echo.Context) error {
 	return err
 }
 
+// ListMemberReturnReasons converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberReturnReasons(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberReturnReasonsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberReturnReasons(ctx, params)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -2249,7 +2583,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/member/forms", wrapper.ListMemberForms, options.OperationMiddlewares["listMemberForms"]...)
 	router.POST(options.BaseURL+"/v1/member/forms/:id/submissions", wrapper.SubmitMemberForm, options.OperationMiddlewares["submitMemberForm"]...)
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
+	router.POST(options.BaseURL+"/v1/member/orders", wrapper.PlaceMemberOrder, options.OperationMiddlewares["placeMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
+	router.POST(options.BaseURL+"/v1/member/orders/:id/cancel", wrapper.CancelMemberOrder, options.OperationMiddlewares["cancelMemberOrder"]...)
+	router.POST(options.BaseURL+"/v1/member/orders/:id/returns", wrapper.RequestMemberReturn, options.OperationMiddlewares["requestMemberReturn"]...)
+	router.GET(options.BaseURL+"/v1/member/return-reasons", wrapper.ListMemberReturnReasons, options.OperationMiddlewares["listMemberReturnReasons"]...)
 	router.GET(options.BaseURL+"/v1/member/consents", wrapper.ListMemberConsents, options.OperationMiddlewares["listMemberConsents"]...)
 	router.POST(options.BaseURL+"/v1/member/consents", wrapper.GrantMemberConsent, options.OperationMiddlewares["grantMemberConsent"]...)
 	router.POST(options.BaseURL+"/v1/member/consents/:id/withdraw", wrapper.WithdrawMemberConsent, options.OperationMiddlewares["withdrawMemberConsent"]...)
@@ -3910,6 +4248,67 @@ func (response ListMemberOrdersdefaultApplicationProblemPlusJSONResponse) VisitL
 	return err
 }
 
+type PlaceMemberOrderRequestObject struct {
+	Params PlaceMemberOrderParams
+	Body   *PlaceMemberOrderJSONRequestBody
+}
+
+type PlaceMemberOrderResponseObject interface {
+	VisitPlaceMemberOrderResponse(w http.ResponseWriter) error
+}
+
+type PlaceMemberOrder201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type PlaceMemberOrder201JSONResponse struct {
+	Body    MemberOrder
+	Headers PlaceMemberOrder201ResponseHeaders
+}
+
+func (response PlaceMemberOrder201JSONResponse) VisitPlaceMemberOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlaceMemberOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PlaceMemberOrderdefaultApplicationProblemPlusJSONResponse) VisitPlaceMemberOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMemberOrderRequestObject struct {
 	Id     externalRef0.Id `json:"id"`
 	Params GetMemberOrderParams
@@ -3958,6 +4357,126 @@ type GetMemberOrderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMemberOrderdefaultApplicationProblemPlusJSONResponse) VisitGetMemberOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelMemberOrderRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params CancelMemberOrderParams
+	Body   *CancelMemberOrderJSONRequestBody
+}
+
+type CancelMemberOrderResponseObject interface {
+	VisitCancelMemberOrderResponse(w http.ResponseWriter) error
+}
+
+type CancelMemberOrder200ResponseHeaders struct {
+	ETag *string
+}
+
+type CancelMemberOrder200JSONResponse struct {
+	Body    MemberOrder
+	Headers CancelMemberOrder200ResponseHeaders
+}
+
+func (response CancelMemberOrder200JSONResponse) VisitCancelMemberOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelMemberOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelMemberOrderdefaultApplicationProblemPlusJSONResponse) VisitCancelMemberOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestMemberReturnRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params RequestMemberReturnParams
+	Body   *RequestMemberReturnJSONRequestBody
+}
+
+type RequestMemberReturnResponseObject interface {
+	VisitRequestMemberReturnResponse(w http.ResponseWriter) error
+}
+
+type RequestMemberReturn201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type RequestMemberReturn201JSONResponse struct {
+	Body    MemberReturn
+	Headers RequestMemberReturn201ResponseHeaders
+}
+
+func (response RequestMemberReturn201JSONResponse) VisitRequestMemberReturnResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestMemberReturndefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RequestMemberReturndefaultApplicationProblemPlusJSONResponse) VisitRequestMemberReturnResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4257,6 +4776,62 @@ func (response UpdateMemberProfiledefaultApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type ListMemberReturnReasonsRequestObject struct {
+	Params ListMemberReturnReasonsParams
+}
+
+type ListMemberReturnReasonsResponseObject interface {
+	VisitListMemberReturnReasonsResponse(w http.ResponseWriter) error
+}
+
+type ListMemberReturnReasons200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMemberReturnReasons200JSONResponse struct {
+	Body    MemberReturnReasonList
+	Headers ListMemberReturnReasons200ResponseHeaders
+}
+
+func (response ListMemberReturnReasons200JSONResponse) VisitListMemberReturnReasonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberReturnReasonsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberReturnReasonsdefaultApplicationProblemPlusJSONResponse) VisitListMemberReturnReasonsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListMemberAddresses List own addresses
@@ -4361,9 +4936,18 @@ type StrictServerInterface interface {
 	// ListMemberOrders List own orders
 	// (GET /v1/member/orders)
 	ListMemberOrders(ctx context.Context, request ListMemberOrdersRequestObject) (ListMemberOrdersResponseObject, error)
+	// PlaceMemberOrder Place an order
+	// (POST /v1/member/orders)
+	PlaceMemberOrder(ctx context.Context, request PlaceMemberOrderRequestObject) (PlaceMemberOrderResponseObject, error)
 	// GetMemberOrder Read an own order
 	// (GET /v1/member/orders/{id})
 	GetMemberOrder(ctx context.Context, request GetMemberOrderRequestObject) (GetMemberOrderResponseObject, error)
+	// CancelMemberOrder Cancel an own order
+	// (POST /v1/member/orders/{id}/cancel)
+	CancelMemberOrder(ctx context.Context, request CancelMemberOrderRequestObject) (CancelMemberOrderResponseObject, error)
+	// RequestMemberReturn Ask to return goods
+	// (POST /v1/member/orders/{id}/returns)
+	RequestMemberReturn(ctx context.Context, request RequestMemberReturnRequestObject) (RequestMemberReturnResponseObject, error)
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx context.Context, request SetMemberPasswordRequestObject) (SetMemberPasswordResponseObject, error)
@@ -4379,6 +4963,9 @@ type StrictServerInterface interface {
 	// UpdateMemberProfile Change the own profile
 	// (PATCH /v1/member/profile)
 	UpdateMemberProfile(ctx context.Context, request UpdateMemberProfileRequestObject) (UpdateMemberProfileResponseObject, error)
+	// ListMemberReturnReasons List reasons of returns
+	// (GET /v1/member/return-reasons)
+	ListMemberReturnReasons(ctx context.Context, request ListMemberReturnReasonsRequestObject) (ListMemberReturnReasonsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -5574,6 +6161,54 @@ func (sh *strictHandler) ListMemberOrders(ctx echo.Context, params ListMemberOrd
 	return nil
 }
 
+// PlaceMemberOrder operation middleware
+func (sh *strictHandler) PlaceMemberOrder(ctx echo.Context, params PlaceMemberOrderParams) error {
+	var request PlaceMemberOrderRequestObject
+
+	request.Params = params
+
+	var body PlaceMemberOrderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlaceMemberOrder(ctx.Request().Context(), request.(PlaceMemberOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlaceMemberOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlaceMemberOrderResponseObject); ok {
+		return validResponse.VisitPlaceMemberOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetMemberOrder operation middleware
 func (sh *strictHandler) GetMemberOrder(ctx echo.Context, id externalRef0.Id, params GetMemberOrderParams) error {
 	var request GetMemberOrderRequestObject
@@ -5594,6 +6229,104 @@ func (sh *strictHandler) GetMemberOrder(ctx echo.Context, id externalRef0.Id, pa
 		return err
 	} else if validResponse, ok := response.(GetMemberOrderResponseObject); ok {
 		return validResponse.VisitGetMemberOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelMemberOrder operation middleware
+func (sh *strictHandler) CancelMemberOrder(ctx echo.Context, id externalRef0.Id, params CancelMemberOrderParams) error {
+	var request CancelMemberOrderRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body CancelMemberOrderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelMemberOrder(ctx.Request().Context(), request.(CancelMemberOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelMemberOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelMemberOrderResponseObject); ok {
+		return validResponse.VisitCancelMemberOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RequestMemberReturn operation middleware
+func (sh *strictHandler) RequestMemberReturn(ctx echo.Context, id externalRef0.Id, params RequestMemberReturnParams) error {
+	var request RequestMemberReturnRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body RequestMemberReturnJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestMemberReturn(ctx.Request().Context(), request.(RequestMemberReturnRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestMemberReturn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RequestMemberReturnResponseObject); ok {
+		return validResponse.VisitRequestMemberReturnResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5786,6 +6519,31 @@ func (sh *strictHandler) UpdateMemberProfile(ctx echo.Context, params UpdateMemb
 		return err
 	} else if validResponse, ok := response.(UpdateMemberProfileResponseObject); ok {
 		return validResponse.VisitUpdateMemberProfileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberReturnReasons operation middleware
+func (sh *strictHandler) ListMemberReturnReasons(ctx echo.Context, params ListMemberReturnReasonsParams) error {
+	var request ListMemberReturnReasonsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberReturnReasons(ctx.Request().Context(), request.(ListMemberReturnReasonsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberReturnReasons")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberReturnReasonsResponseObject); ok {
+		return validResponse.VisitListMemberReturnReasonsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

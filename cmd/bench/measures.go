@@ -248,9 +248,19 @@ func (w *world) create(context.Context) error {
 }
 
 // pos: tickets of three lines, known customers, known products.
-func (w *world) pos(context.Context) error {
-	heading("Tickets: POST /v1/pos/orders, 500 tickets of 3 lines a request")
-	const perBatch, skus = 500, 2000
+func (w *world) pos(ctx context.Context) error {
+	if err := w.tickets(ctx, "Tickets: POST /v1/pos/orders, 500 tickets of 3 lines a request", "BENCH", 2000); err != nil {
+		return err
+	}
+	if err := w.stockShelves(ctx); err != nil {
+		return err
+	}
+	return w.tickets(ctx, "Tickets that move the stock of their store", "SHELF", shelfSize)
+}
+
+func (w *world) tickets(_ context.Context, title, prefix string, skus int) error {
+	heading(title)
+	const perBatch = 500
 	type m = map[string]any
 	r := rand.New(rand.NewPCG(3, 4))
 	run1 := time.Now().UnixNano()
@@ -260,9 +270,9 @@ func (w *world) pos(context.Context) error {
 		for i := range orders {
 			lines := make([]m, 3)
 			for k := range lines {
-				lines[k] = m{"sku": fmt.Sprintf("BENCH-%d", (r.IntN(skus/3))*3+k), "title": "商品", "category": "测试", "quantity": 1 + r.IntN(3), "unit_price_amount": 100 * (5 + r.IntN(200))}
+				lines[k] = m{"sku": fmt.Sprintf("%s-%d", prefix, (r.IntN(skus/3))*3+k), "title": "商品", "category": "测试", "quantity": 1 + r.IntN(3), "unit_price_amount": 100 * (5 + r.IntN(200))}
 			}
-			orders[i] = m{"store_id": w.stores[r.IntN(storeCount)], "external_number": fmt.Sprintf("%d-%d-%d", run1, b, i), "type": "sale",
+			orders[i] = m{"store_id": w.stores[r.IntN(storeCount)], "external_number": fmt.Sprintf("%s%d-%d-%d", prefix, run1, b, i), "type": "sale",
 				"placed_at": time.Now().Add(-time.Duration(r.IntN(360*24)) * time.Hour).UTC().Format(time.RFC3339),
 				"customer":  m{"external_id": fmt.Sprintf("B-%d", r.IntN(w.o.customers))}, "lines": lines}
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // reference serves the bare handlers that the service is measured against:
-// nothing but Echo, one Redis GET or one ent Get, and the bytes.
+// nothing but Echo, and one Redis GET, one ent Get or the rows of an order.
 func reference(args []string) error {
 	flags := flag.NewFlagSet("reference", flag.ExitOnError)
 	addr := flags.String("addr", "", "address to listen on")
@@ -54,5 +54,10 @@ func reference(args []string) error {
 		}
 		return c.JSON(http.StatusOK, row)
 	})
+	place, err := bareOrder(*databaseURL)
+	if err != nil {
+		return err
+	}
+	e.POST("/place", place)
 	return e.Start(*addr)
 }

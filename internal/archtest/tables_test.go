@@ -210,6 +210,7 @@ var rawSQL = map[string]string{
 	"internal/catalog/history.go":     "who changes prices and why, for triggers",
 	"internal/catalog/pricelists.go":  "prices of one list, which the caller's scope has been checked for, set-based",
 	"internal/catalog/prices.go":      "prices, which have no scope",
+	"cmd/bench/placing.go":            "the hand-written reference that placing orders is measured against",
 	"internal/catalog/steps.go":       "set-based SKUs; no scope",
 	"internal/inventory/counts.go":    "lines and sums of counts that were read through the policy",
 	"internal/inventory/ledger.go":    "levels and ledger of one store, which the caller's scope has been checked for, set-based",

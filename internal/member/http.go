@@ -18,6 +18,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
@@ -279,15 +280,104 @@ func (a API) ListMemberOrders(ctx context.Context, r memberapi.ListMemberOrdersR
 	return out, nil
 }
 
+// PlaceMemberOrder implements placeMemberOrder.
+func (a API) PlaceMemberOrder(ctx context.Context, r memberapi.PlaceMemberOrderRequestObject) (memberapi.PlaceMemberOrderResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in := orders.Input{StoreID: r.Body.StoreId, Channel: "mini_program", Customer: &customers.Ref{ID: actor.ID}, Note: r.Body.Note, AnyStore: true}
+	if r.Body.Channel != nil {
+		in.Channel = string(*r.Body.Channel)
+	}
+	for _, l := range r.Body.Lines {
+		in.Lines = append(in.Lines, orders.LineInput{VariantID: l.VariantId, SKU: l.Sku, Quantity: l.Quantity})
+	}
+	if to := r.Body.Recipient; to != nil {
+		in.Recipient = &orders.Recipient{Name: to.Name, Phone: to.Phone, Address: customers.FromAPIAddress(to.Address)}
+	}
+	o, err := a.Orders.Place(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	body, err := a.wholeOrder(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	tag, at := etag.Of(o.Version), "/v1/member/orders/"+o.ID.String()
+	return memberapi.PlaceMemberOrder201JSONResponse{Body: body, Headers: memberapi.PlaceMemberOrder201ResponseHeaders{ETag: &tag, Location: &at}}, nil
+}
+
 // GetMemberOrder implements getMemberOrder.
 func (a API) GetMemberOrder(ctx context.Context, r memberapi.GetMemberOrderRequestObject) (memberapi.GetMemberOrderResponseObject, error) {
 	o, err := a.Orders.Order(ctx, r.Id)
 	if err != nil {
 		return nil, err
 	}
-	names, err := a.storeNames(ctx, []*commerce.Order{o})
+	body, err := a.wholeOrder(ctx, o)
 	if err != nil {
 		return nil, err
+	}
+	tag := etag.Of(o.Version)
+	return memberapi.GetMemberOrder200JSONResponse{Body: body, Headers: memberapi.GetMemberOrder200ResponseHeaders{ETag: &tag}}, nil
+}
+
+// CancelMemberOrder implements cancelMemberOrder.
+func (a API) CancelMemberOrder(ctx context.Context, r memberapi.CancelMemberOrderRequestObject) (memberapi.CancelMemberOrderResponseObject, error) {
+	if err := a.Orders.Cancel(ctx, r.Id, nil, r.Body.Reason); err != nil {
+		return nil, err
+	}
+	o, err := a.Orders.Order(ctx, r.Id)
+	if err != nil {
+		return nil, err
+	}
+	body, err := a.wholeOrder(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	tag := etag.Of(o.Version)
+	return memberapi.CancelMemberOrder200JSONResponse{Body: body, Headers: memberapi.CancelMemberOrder200ResponseHeaders{ETag: &tag}}, nil
+}
+
+// RequestMemberReturn implements requestMemberReturn.
+func (a API) RequestMemberReturn(ctx context.Context, r memberapi.RequestMemberReturnRequestObject) (memberapi.RequestMemberReturnResponseObject, error) {
+	in := orders.ReturnInput{Note: r.Body.Note}
+	for _, l := range r.Body.Lines {
+		in.Lines = append(in.Lines, orders.ReturnLine{LineID: l.LineId, Quantity: l.Quantity, ReasonCode: l.ReasonCode})
+	}
+	b, err := a.Orders.RequestReturn(ctx, r.Id, in)
+	if err != nil {
+		return nil, err
+	}
+	tag, at := etag.Of(b.Version), "/v1/member/orders/"+r.Id.String()
+	return memberapi.RequestMemberReturn201JSONResponse{
+		Body: memberapi.MemberReturn{Id: b.ID, ReturnNumber: b.ReturnNumber, OrderId: opt.OrNull(b.OrderID), Status: ordersapi.OrderReturnStatus(b.Status), UnitCount: b.UnitCount,
+			TotalAmount: b.TotalAmount, CreatedAt: b.CreatedAt.UTC()},
+		Headers: memberapi.RequestMemberReturn201ResponseHeaders{ETag: &tag, Location: &at},
+	}, nil
+}
+
+// ListMemberReturnReasons implements listMemberReturnReasons.
+func (a API) ListMemberReturnReasons(ctx context.Context, r memberapi.ListMemberReturnReasonsRequestObject) (memberapi.ListMemberReturnReasonsResponseObject, error) {
+	found, err := a.Orders.Reasons(ctx, "/v1/member/return-reasons", true, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]memberapi.MemberReturnReason, len(found.Items))
+	for i, one := range found.Items {
+		items[i] = memberapi.MemberReturnReason{Code: one.Code, Name: one.Name}
+	}
+	return memberapi.ListMemberReturnReasons200JSONResponse{
+		Body:    memberapi.MemberReturnReasonList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: memberapi.ListMemberReturnReasons200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// wholeOrder writes an order with its lines and parcels.
+func (a API) wholeOrder(ctx context.Context, o *commerce.Order) (memberapi.MemberOrder, error) {
+	names, err := a.storeNames(ctx, []*commerce.Order{o})
+	if err != nil {
+		return memberapi.MemberOrder{}, err
 	}
 	body := toAPIOrder(o, names)
 	lines := make([]memberapi.MemberOrderLine, len(o.Edges.Lines))
@@ -295,9 +385,12 @@ func (a API) GetMemberOrder(ctx context.Context, r memberapi.GetMemberOrderReque
 		lines[i] = memberapi.MemberOrderLine{Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, Sku: l.Sku, Title: l.Title, Quantity: l.Quantity,
 			UnitPriceAmount: l.UnitPriceAmount, TotalAmount: l.TotalAmount, ReturnedQuantity: l.ReturnedQuantity}
 	}
-	body.Lines = &lines
-	tag := etag.Of(o.Version)
-	return memberapi.GetMemberOrder200JSONResponse{Body: body, Headers: memberapi.GetMemberOrder200ResponseHeaders{ETag: &tag}}, nil
+	parcels := make([]ordersapi.Shipment, len(o.Edges.Shipments))
+	for i, p := range o.Edges.Shipments {
+		parcels[i] = orders.ToAPIShipment(p)
+	}
+	body.Lines, body.Shipments = &lines, &parcels
+	return body, nil
 }
 
 // ListMemberConsents implements listMemberConsents.
@@ -441,7 +534,8 @@ func toAPIConsent(c *crm.Consent) memberapi.MemberConsent {
 func toAPIOrder(o *commerce.Order, stores map[uuid.UUID]string) memberapi.MemberOrder {
 	return memberapi.MemberOrder{Id: o.ID, OrderNumber: o.OrderNumber, StoreId: o.StoreID, StoreName: stores[o.StoreID], Channel: ordersapi.OrderChannel(o.Channel),
 		Status: ordersapi.OrderStatus(o.Status), Currency: o.Currency, PlacedAt: o.PlacedAt.UTC(), BusinessOn: openapi_types.Date{Time: o.BusinessDay},
-		LineCount: int32(o.LineCount), UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, ReturnedAmount: o.ReturnedAmount,
+		LineCount: int32(o.LineCount), UnitCount: o.UnitCount, TotalAmount: o.TotalAmount, PaidAmount: o.PaidAmount, RefundedAmount: o.RefundedAmount, ReturnedAmount: o.ReturnedAmount,
+		Fulfilment: ordersapi.OrderFulfilment(o.Fulfilment), PayBy: opt.OrNull(o.PayBy),
 		Version: o.Version, CreatedAt: o.CreatedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC()}
 }
 

@@ -411,3 +411,46 @@ func TestConsents(t *testing.T) {
 	assert.Equal(t, "member.consent_needed", code(r.Want(http.StatusUnprocessableEntity)))
 	assert.Equal(t, m.CustomerId, w.signedIn(w.mini(login, "c")).CustomerId)
 }
+
+func TestMembersOrderCancelAndReturn(t *testing.T) {
+	w := newWorld(t)
+	wang := w.customer("13800000004", "王五")
+	challenge, digits := w.send("13800000004", "sign_in", "wang")
+	m := w.signedIn(w.enterCode(challenge, "13800000004", digits, "wang"))
+	require.Equal(t, wang.ID, m.CustomerId)
+	admin := w.Admin()
+	admin.Do(http.MethodPost, "/v1/products", object{"title": "围城", "variants": []any{object{"sku": "BOOK-1", "price_amount": 3900}}}).Want(http.StatusCreated)
+	admin.Do(http.MethodPost, "/v1/stock-movements", object{"store_id": w.store, "kind": "receipt", "lines": []any{object{"sku": "BOOK-1", "quantity": 2}}}, "Idempotency-Key", "m-0").Want(http.StatusCreated)
+	place := func(key string, more object) *testkit.Response {
+		body := object{"store_id": w.store, "lines": []any{object{"sku": "BOOK-1", "quantity": 1}}}
+		for k, v := range more {
+			body[k] = v
+		}
+		return m.do(http.MethodPost, "/v1/member/orders", body, "Idempotency-Key", key)
+	}
+	var o client.MemberOrder
+	place("m-1", object{"recipient": object{"name": "王五", "phone": "13800000004", "address": object{"line1": "淮海中路 1 号"}}}).Want(http.StatusCreated).JSON(&o)
+	require.Equal(t, []any{client.OrderPlaced, client.FulfilDelivery, int64(3900)}, []any{o.Status, o.Fulfilment, o.TotalAmount})
+	require.Equal(t, o.Id.String(), place("m-1", object{"recipient": object{"name": "王五", "phone": "13800000004", "address": object{"line1": "淮海中路 1 号"}}}).Map()["id"], "sent again")
+	place("m-2", object{"lines": []any{object{"sku": "BOOK-1", "quantity": 2}}}).WantProblem(http.StatusConflict, "inventory.insufficient")
+	r := place("m-3", object{"lines": []any{object{"sku": "BOOK-1", "quantity": 1, "unit_price_amount": 1}}})
+	require.Equal(t, http.StatusUnprocessableEntity, r.Status, "members take the catalogue's prices")
+	foreign := w.buys(w.customer("13800000006", "别人").ID)
+	m.do(http.MethodPost, "/v1/member/orders/"+foreign.String()+"/cancel", object{"reason": "别人的"}, "Idempotency-Key", "m-4").Want(http.StatusNotFound)
+
+	path := "/v1/member/orders/" + o.Id.String()
+	admin.Do(http.MethodPost, "/v1/orders/"+o.Id.String()+"/payments", object{"method": "card", "amount": 3900}, "Idempotency-Key", "m-5").Want(http.StatusCreated)
+	m.do(http.MethodPost, path+"/returns", object{"lines": []any{object{"line_id": (*o.Lines)[0].Id, "quantity": 1, "reason_code": "unwanted"}}}, "Idempotency-Key", "m-6").WantProblem(http.StatusConflict, "orders.state")
+	m.do(http.MethodPost, path+"/cancel", object{"reason": "不想要了"}, "Idempotency-Key", "m-7").Want(http.StatusOK).JSON(&o)
+	require.Equal(t, []any{client.OrderCancelled, int64(3900)}, []any{o.Status, o.RefundedAmount})
+
+	place("m-8", nil).Want(http.StatusCreated).JSON(&o)
+	path = "/v1/member/orders/" + o.Id.String()
+	admin.Do(http.MethodPost, "/v1/orders/"+o.Id.String()+"/payments", object{"method": "cash", "amount": 3900}, "Idempotency-Key", "m-9").Want(http.StatusCreated)
+	admin.Do(http.MethodPost, "/v1/orders/"+o.Id.String()+"/complete", nil, "Idempotency-Key", "m-10").Want(http.StatusOK)
+	m.do(http.MethodPost, path+"/cancel", object{"reason": "太晚了"}, "Idempotency-Key", "m-11").WantProblem(http.StatusConflict, "orders.state")
+	require.Contains(t, string(m.do(http.MethodGet, "/v1/member/return-reasons", nil).Want(http.StatusOK).Body), "defective")
+	back := m.do(http.MethodPost, path+"/returns", object{"note": "封面破了", "lines": []any{object{"line_id": (*o.Lines)[0].Id, "quantity": 1, "reason_code": "defective"}}}, "Idempotency-Key", "m-12").Want(http.StatusCreated).Map()
+	require.Equal(t, "requested", back["status"])
+	require.EqualValues(t, 3900, back["total_amount"])
+}

@@ -233,7 +233,7 @@ func (a API) RefundReturn(ctx context.Context, r ordersapi.RefundReturnRequestOb
 
 // ListReturnReasons implements listReturnReasons.
 func (a API) ListReturnReasons(ctx context.Context, r ordersapi.ListReturnReasonsRequestObject) (ordersapi.ListReturnReasonsResponseObject, error) {
-	found, err := a.Reasons(ctx, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
+	found, err := a.Reasons(ctx, "/v1/return-reasons", false, r.Params.Limit, r.Params.Cursor, r.Params.Include != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +309,7 @@ func (a API) whole(ctx context.Context, o *commerce.Order, shown func(map[string
 	refunds := toAPIRefunds(o.Edges.Refunds)
 	shipments := make([]ordersapi.Shipment, len(o.Edges.Shipments))
 	for i, p := range o.Edges.Shipments {
-		shipments[i] = toAPIShipment(p)
+		shipments[i] = ToAPIShipment(p)
 	}
 	returns := make([]ordersapi.OrderReturn, len(o.Edges.Returns))
 	for i, b := range o.Edges.Returns {
@@ -361,7 +361,8 @@ func toAPIRefunds(all []*commerce.OrderRefund) []ordersapi.OrderRefund {
 	return out
 }
 
-func toAPIShipment(p *commerce.Shipment) ordersapi.Shipment {
+// ToAPIShipment writes a parcel as all contracts do.
+func ToAPIShipment(p *commerce.Shipment) ordersapi.Shipment {
 	lines := make([]ordersapi.LineQuantity, len(p.Edges.Lines))
 	for i, l := range p.Edges.Lines {
 		lines[i] = ordersapi.LineQuantity{LineId: l.OrderLineID, Quantity: l.Quantity}

@@ -300,12 +300,16 @@ func (s *Service) History(ctx context.Context, id uuid.UUID, limit *int32, curso
 	return out, nil
 }
 
-// Reasons lists the reasons of returns by their codes.
+// Reasons lists the reasons of returns by their codes, as the list of a path; the
+// active ones only where that is wanted.
 //
 // Errors: apperr.ErrBadCursor.
-func (s *Service) Reasons(ctx context.Context, limit *int32, cursor *string, count bool) (*page.Of[*commerce.ReturnReason], error) {
-	l := page.NewList("/v1/return-reasons", limit)
+func (s *Service) Reasons(ctx context.Context, path string, active bool, limit *int32, cursor *string, count bool) (*page.Of[*commerce.ReturnReason], error) {
+	l := page.NewList(path, limit)
 	q := s.db.From(ctx).Commerce.ReturnReason.Query()
+	if active {
+		q.Where(returnreason.StatusEQ(returnreason.StatusActive))
+	}
 	out := &page.Of[*commerce.ReturnReason]{}
 	if count {
 		n, err := q.Clone().Count(ctx)

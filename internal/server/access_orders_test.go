@@ -134,11 +134,17 @@ var stepProbes = map[string]probe{
 			return map[string]any{"return_lines": returned(line), "lines": []any{map[string]any{"sku": c.unstocked().sku, "quantity": 1}}}
 		})(c)
 	},
-	"approveReturn":     onReturn("requested", "/approve", nil),
-	"rejectReturn":      onReturn("requested", "/reject", map[string]any{"reason": "已使用"}),
-	"receiveReturn":     onReturn("approved", "/receive", map[string]any{}),
-	"refundReturn":      onReturn("received", "/refund", map[string]any{}),
-	"listReturnReasons": plain(http.MethodGet, "/v1/return-reasons", nil),
+	"approveReturn": onReturn("requested", "/approve", nil),
+	"rejectReturn":  onReturn("requested", "/reject", map[string]any{"reason": "已使用"}),
+	"receiveReturn": onReturn("approved", "/receive", map[string]any{}),
+	"refundReturn":  onReturn("received", "/refund", map[string]any{}),
+	"placeMemberOrder": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/member/orders", map[string]any{"store_id": c.a, "lines": []any{map[string]any{"sku": c.unstocked().sku, "quantity": 1}}}, "Idempotency-Key", c.word("own")))
+	},
+	"listMemberReturnReasons": plain(http.MethodGet, "/v1/member/return-reasons", nil),
+	"cancelMemberOrder":       onOwnOrder("placed", "/cancel", func(uuid.UUID) any { return map[string]any{"reason": "不想要了"} }),
+	"requestMemberReturn":     onOwnOrder("completed", "/returns", func(line uuid.UUID) any { return map[string]any{"lines": returned(line)} }),
+	"listReturnReasons":       plain(http.MethodGet, "/v1/return-reasons", nil),
 	"createReturnReason": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/return-reasons", map[string]any{"code": "r" + c.word(""), "name": "送货太晚"}))
 	},
@@ -147,4 +153,19 @@ var stepProbes = map[string]probe{
 		c.exec("INSERT INTO return_reasons (id, code, name, created_at, updated_at) VALUES ($1::uuid, left(replace($1::text, '-', ''), 32), 'x', now(), now())", id)
 		return judge(c.do(http.MethodPatch, "/v1/return-reasons/"+id.String(), map[string]any{"name": "改名"}))
 	},
+}
+
+// onOwnOrder is a request about a member's order, made for it.
+func onOwnOrder(status, suffix string, body func(line uuid.UUID) any) probe {
+	return func(c *cell) byte {
+		caller, owner := c.whose(true)
+		order, line := c.id(), c.id()
+		if c.object != "none" {
+			c.exec(`INSERT INTO orders (id, order_number, store_id, customer_id, status, fulfilment, currency, placed_at, business_day, line_count, unit_count, total_amount, paid_amount, created_at, updated_at)
+				VALUES ($1::uuid, right($1::text, 32), $2, $3, $4, 'pickup', 'CNY', now(), current_date, 1, 1, 500, 0, now(), now())`, order, c.a, owner.member, status)
+			c.exec(`INSERT INTO order_lines (id, order_id, line_number, variant_id, sku, title, quantity, unit_price_amount, total_amount, shipped_quantity)
+				VALUES ($1, $2, 1, $3, 'x', 'x', 1, 500, 500, $4)`, line, order, c.unstocked().variant, map[string]int{"completed": 1}[status])
+		}
+		return judge(caller.do(http.MethodPost, "/v1/member/orders/"+order.String()+suffix, body(line), "Idempotency-Key", c.word("own")))
+	}
 }
