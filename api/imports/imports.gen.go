@@ -159,6 +159,48 @@ func (e ExportFilterOrderStatus) Valid() bool {
 	}
 }
 
+// Defines values for ExportFilterProductKind.
+const (
+	ExportProductApparel ExportFilterProductKind = "apparel"
+	ExportProductBook    ExportFilterProductKind = "book"
+	ExportProductGeneral ExportFilterProductKind = "general"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterProductKind enum.
+func (e ExportFilterProductKind) Valid() bool {
+	switch e {
+	case ExportProductApparel:
+		return true
+	case ExportProductBook:
+		return true
+	case ExportProductGeneral:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ExportFilterProductStatus.
+const (
+	ExportProductActive   ExportFilterProductStatus = "active"
+	ExportProductArchived ExportFilterProductStatus = "archived"
+	ExportProductDraft    ExportFilterProductStatus = "draft"
+)
+
+// Valid indicates whether the value is a known member of the ExportFilterProductStatus enum.
+func (e ExportFilterProductStatus) Valid() bool {
+	switch e {
+	case ExportProductActive:
+		return true
+	case ExportProductArchived:
+		return true
+	case ExportProductDraft:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ExportFilterStatus.
 const (
 	ExportActive   ExportFilterStatus = "active"
@@ -202,6 +244,7 @@ func (e ExportFormat) Valid() bool {
 const (
 	ExportCustomers ExportKind = "customers"
 	ExportOrders    ExportKind = "orders"
+	ExportProducts  ExportKind = "products"
 )
 
 // Valid indicates whether the value is a known member of the ExportKind enum.
@@ -210,6 +253,8 @@ func (e ExportKind) Valid() bool {
 	case ExportCustomers:
 		return true
 	case ExportOrders:
+		return true
+	case ExportProducts:
 		return true
 	default:
 		return false
@@ -604,9 +649,9 @@ type ExportClearCreate struct {
 	// Fields Columns, in this order; all of them when left out.
 	Fields *[]string `json:"fields,omitempty"`
 
-	// Filter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
-	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
-	// answers 422 `exports.filter_unfit`.
+	// Filter Filters, all of which must hold. `store_id` suits customers (the home store) and orders; those of the customers' list suit customers;
+	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders; `category_id`, `brand_id`,
+	// `product_kind` and `product_status` suit products. One of another kind answers 422 `exports.filter_unfit`.
 	//
 	//
 	// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
@@ -635,12 +680,14 @@ type ExportCreate struct {
 	// lifecycle_stage, home_store (code), assigned_staff (user name), tags, custom_fields (all in one object), custom_fields.{key} (one of
 	// them), created_at, updated_at, archived_at; in CSV and XLSX each custom field is a column when nothing is chosen. Orders: id,
 	// order_number, external_number, store (code), channel, status, customer_id, staff (user name), currency, line_count, unit_count,
-	// total_amount, returned_amount, placed_at, business_on, created_at.
+	// total_amount, returned_amount, placed_at, business_on, created_at. Products, a row for each variant: product_id, kind, title, brand, category, status,
+	// sku, barcode, price_amount, cost_amount (of those who may see costs), options, variant_status, isbn13, authors, publisher, published_on, clc_code, language,
+	// series, season, tax_rate, variant_id, created_at, updated_at.
 	Fields *[]string `json:"fields,omitempty"`
 
-	// Filter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
-	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
-	// answers 422 `exports.filter_unfit`.
+	// Filter Filters, all of which must hold. `store_id` suits customers (the home store) and orders; those of the customers' list suit customers;
+	// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders; `category_id`, `brand_id`,
+	// `product_kind` and `product_status` suit products. One of another kind answers 422 `exports.filter_unfit`.
 	//
 	//
 	// Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
@@ -669,20 +716,30 @@ type ExportFieldFilter struct {
 // ExportFieldFilterOp defines model for ExportFieldFilter.Op.
 type ExportFieldFilterOp string
 
-// ExportFilter Filters, all of which must hold. `store_id` suits both kinds (customers: the home store); those of the customers' list suit customers;
-// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders. One of the other kind
-// answers 422 `exports.filter_unfit`.
+// ExportFilter Filters, all of which must hold. `store_id` suits customers (the home store) and orders; those of the customers' list suit customers;
+// `customer_id`, `staff_id` (who sold), `channel`, `order_status`, `placed_after` and `placed_before` suit orders; `category_id`, `brand_id`,
+// `product_kind` and `product_status` suit products. One of another kind answers 422 `exports.filter_unfit`.
 //
 // Example: {"created_after":"2026-07-01T00:00:00Z","tag":"VIP"}
 type ExportFilter struct {
 	// AssignedStaffId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	AssignedStaffId *externalRef0.Id     `json:"assigned_staff_id,omitempty"`
-	CardNumber      *string              `json:"card_number,omitempty"`
-	Channel         *ExportFilterChannel `json:"channel,omitempty"`
-	CreatedAfter    *time.Time           `json:"created_after,omitempty"`
-	CreatedBefore   *time.Time           `json:"created_before,omitempty"`
+	AssignedStaffId *externalRef0.Id `json:"assigned_staff_id,omitempty"`
+
+	// BrandId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	BrandId    *externalRef0.Id `json:"brand_id,omitempty"`
+	CardNumber *string          `json:"card_number,omitempty"`
+
+	// CategoryId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CategoryId    *externalRef0.Id     `json:"category_id,omitempty"`
+	Channel       *ExportFilterChannel `json:"channel,omitempty"`
+	CreatedAfter  *time.Time           `json:"created_after,omitempty"`
+	CreatedBefore *time.Time           `json:"created_before,omitempty"`
 
 	// CustomFields Filters by custom fields, all of which must hold.
 	CustomFields *[]ExportFieldFilter `json:"custom_fields,omitempty"`
@@ -712,11 +769,13 @@ type ExportFilter struct {
 	OrderStatus *ExportFilterOrderStatus `json:"order_status,omitempty"`
 
 	// Phone The whole number, in any usual spelling.
-	Phone        *string    `json:"phone,omitempty"`
-	PhoneLast4   *string    `json:"phone_last4,omitempty"`
-	PlacedAfter  *time.Time `json:"placed_after,omitempty"`
-	PlacedBefore *time.Time `json:"placed_before,omitempty"`
-	RfmBand      *string    `json:"rfm_band,omitempty"`
+	Phone         *string                    `json:"phone,omitempty"`
+	PhoneLast4    *string                    `json:"phone_last4,omitempty"`
+	PlacedAfter   *time.Time                 `json:"placed_after,omitempty"`
+	PlacedBefore  *time.Time                 `json:"placed_before,omitempty"`
+	ProductKind   *ExportFilterProductKind   `json:"product_kind,omitempty"`
+	ProductStatus *ExportFilterProductStatus `json:"product_status,omitempty"`
+	RfmBand       *string                    `json:"rfm_band,omitempty"`
 
 	// StaffId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -744,6 +803,12 @@ type ExportFilterLifecycleStage string
 
 // ExportFilterOrderStatus defines model for ExportFilter.OrderStatus.
 type ExportFilterOrderStatus string
+
+// ExportFilterProductKind defines model for ExportFilter.ProductKind.
+type ExportFilterProductKind string
+
+// ExportFilterProductStatus defines model for ExportFilter.ProductStatus.
+type ExportFilterProductStatus string
 
 // ExportFilterStatus Archived customers instead of active ones.
 type ExportFilterStatus string

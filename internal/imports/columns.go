@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/currency"
 
 	"github.com/shuke-crm/shuke/ent/commerce"
+	commerceschema "github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/customers"
 )
 
@@ -70,6 +71,96 @@ func (c *customerRow) address() customers.Address {
 		return customers.Address{}
 	}
 	return *c.Address
+}
+
+// productRow is a variant with its product.
+type productRow struct {
+	*commerce.Product
+	variant    *commerce.Variant // nil: the product has none
+	categories map[uuid.UUID]string
+	currency   string
+	cost       bool
+	zone       *time.Location
+}
+
+// book is what makes a product a book, empty if it is none.
+func (p *productRow) book() commerceschema.Book {
+	if p.Book == nil {
+		return commerceschema.Book{}
+	}
+	return *p.Book
+}
+
+// of is a value of the row's variant.
+func of(f func(*commerce.Variant) any) func(*productRow) any {
+	return func(p *productRow) any {
+		if p.variant == nil {
+			return nil
+		}
+		return f(p.variant)
+	}
+}
+
+var productColumns = []exportColumn[productRow]{
+	{"product_id", "商品系统编号", "Product id", func(p *productRow) any { return p.ID.String() }},
+	{"kind", "商品类型", "Kind", func(p *productRow) any { return string(p.Kind) }},
+	{"title", "商品名称", "Title", func(p *productRow) any { return text(p.Title) }},
+	{"brand", "品牌", "Brand", func(p *productRow) any { return text(p.Brand) }},
+	{"category", "分类", "Category", func(p *productRow) any { return named(p.categories, p.CategoryID) }},
+	{"status", "商品状态", "Status", func(p *productRow) any { return string(p.Status) }},
+	{"sku", "SKU", "SKU", of(func(v *commerce.Variant) any { return v.Sku })},
+	{"barcode", "条码", "Barcode", of(func(v *commerce.Variant) any {
+		if v.Barcode == nil {
+			return nil
+		}
+		return *v.Barcode
+	})},
+	{"price_amount", "售价", "Price", func(p *productRow) any {
+		if p.variant == nil {
+			return nil
+		}
+		return money{p.variant.PriceAmount, decimals(p.currency)}
+	}},
+	{"cost_amount", "成本价", "Cost", func(p *productRow) any {
+		if p.variant == nil || p.variant.CostAmount == nil || !p.cost {
+			return nil
+		}
+		return money{*p.variant.CostAmount, decimals(p.currency)}
+	}},
+	{"options", "选项", "Options", of(func(v *commerce.Variant) any {
+		if len(v.Options) == 0 {
+			return nil
+		}
+		return v.Options
+	})},
+	{"variant_status", "规格状态", "Variant status", of(func(v *commerce.Variant) any { return string(v.Status) })},
+	{"isbn13", "ISBN", "ISBN", func(p *productRow) any { return text(p.book().ISBN13) }},
+	{"authors", "作者", "Authors", func(p *productRow) any {
+		if len(p.book().Authors) == 0 {
+			return nil
+		}
+		return p.book().Authors
+	}},
+	{"publisher", "出版社", "Publisher", func(p *productRow) any { return text(p.book().Publisher) }},
+	{"published_on", "出版日期", "Published", func(p *productRow) any { return text(p.book().PublishedOn) }},
+	{"clc_code", "中图分类号", "CLC", func(p *productRow) any { return text(p.book().CLCCode) }},
+	{"language", "语种", "Language", func(p *productRow) any { return text(p.book().Language) }},
+	{"series", "丛书", "Series", func(p *productRow) any { return text(p.book().Series) }},
+	{"season", "季节", "Season", func(p *productRow) any {
+		if p.Apparel == nil {
+			return nil
+		}
+		return text(p.Apparel.Season)
+	}},
+	{"tax_rate", "税率（万分之）", "Tax rate", func(p *productRow) any {
+		if p.TaxRate == nil {
+			return nil
+		}
+		return int64(*p.TaxRate)
+	}},
+	{"variant_id", "规格系统编号", "Variant id", of(func(v *commerce.Variant) any { return v.ID.String() })},
+	{"created_at", "创建时间", "Created", func(p *productRow) any { return moment{p.CreatedAt, p.zone} }},
+	{"updated_at", "更新时间", "Updated", func(p *productRow) any { return moment{p.UpdatedAt, p.zone} }},
 }
 
 var customerColumns = []exportColumn[customerRow]{
@@ -250,6 +341,10 @@ func headings[T any](columns []exportColumn[T], language string) []heading {
 
 func title(kind, language string) string {
 	switch {
+	case kind == kindProducts && language == "zh":
+		return "商品"
+	case kind == kindProducts:
+		return "Products"
 	case kind == kindOrders && language == "zh":
 		return "订单"
 	case kind == kindOrders:
@@ -265,8 +360,11 @@ func title(kind, language string) string {
 func checkFields(kind string, fields []string, defined []customers.FileField) error {
 	all, _ := allCustomerColumns(defined, "")
 	known := keysOf(all)
-	if kind == kindOrders {
+	switch kind {
+	case kindOrders:
 		known = keysOf(orderColumns)
+	case kindProducts:
+		known = keysOf(productColumns)
 	}
 	for i, f := range fields {
 		if !slices.Contains(known, f) || slices.Contains(fields[:i], f) {

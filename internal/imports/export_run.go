@@ -11,6 +11,7 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/crm"
+	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
@@ -76,9 +77,12 @@ func (s *Service) runExport(ctx context.Context, p jobParameters, progress *jobs
 	buffered := bufio.NewWriterSize(out, 64<<10)
 	table := newTable(string(row.Format), buffered, title(row.Kind, row.Language), s.Clock.Now())
 	w := &exporting{s: s, row: row, within: within, table: table, progress: progress, zone: s.Clock.Location()}
-	if row.Kind == kindOrders {
+	switch row.Kind {
+	case kindOrders:
 		err = w.orders(ctx, filter)
-	} else {
+	case kindProducts:
+		err = w.products(ctx, filter)
+	default:
 		err = w.customers(ctx, filter)
 	}
 	if err != nil {
@@ -207,6 +211,49 @@ func (w *exporting) orders(ctx context.Context, filter ExportFilter) error {
 				return err
 			}
 			w.rows++
+		}
+		return w.step()
+	})
+}
+
+// products writes a row for each variant. The catalogue belongs to the whole
+// business, so no scope narrows it.
+func (w *exporting) products(ctx context.Context, filter ExportFilter) error {
+	var f catalog.Range
+	if filter.Products != nil {
+		f = *filter.Products
+	}
+	categories, err := w.s.Catalog.CategoryNames(ctx)
+	if err != nil {
+		return err
+	}
+	if w.total, err = w.s.Catalog.Count(ctx, f); err != nil {
+		return err
+	}
+	columns := chosen(productColumns, productColumns, w.row.Fields)
+	values := make([]any, len(columns))
+	if err := w.table.head(headings(columns, w.row.Language)); err != nil {
+		return err
+	}
+	cost := auth.Must(ctx).Can(auth.CatalogReadCost)
+	return pages(ctx, func(ctx context.Context, do func([]*commerce.Product) error) error {
+		return w.s.Catalog.Walk(ctx, f, exportPage, do)
+	}, func(found []*commerce.Product) error {
+		for _, one := range found {
+			variants := one.Edges.Variants
+			if len(variants) == 0 {
+				variants = []*commerce.Variant{nil}
+			}
+			for _, v := range variants {
+				p := productRow{Product: one, variant: v, categories: categories, currency: w.s.Catalog.Currency(), cost: cost, zone: w.zone}
+				for n := range columns {
+					values[n] = columns[n].value(&p)
+				}
+				if err := w.table.row(values); err != nil {
+					return err
+				}
+				w.rows++
+			}
 		}
 		return w.step()
 	})

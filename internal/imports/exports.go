@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/exportrun"
 	"github.com/shuke-crm/shuke/ent/platform"
 	"github.com/shuke-crm/shuke/ent/platform/job"
+	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
@@ -27,6 +28,7 @@ import (
 
 const (
 	kindOrders    = "orders"
+	kindProducts  = "products"
 	jobExport     = "exports.run"
 	filterPurpose = "exports.filter"
 
@@ -52,6 +54,7 @@ type ExportRequest struct {
 type ExportFilter struct {
 	Customers *customers.Filter `json:"customers,omitempty"`
 	Orders    *orders.Filter    `json:"orders,omitempty"`
+	Products  *catalog.Range    `json:"products,omitempty"`
 }
 
 // Exported is an export with what follows from its job.
@@ -65,8 +68,11 @@ func exportFile(id uuid.UUID) string { return "exports/" + id.String() }
 
 // readsOf is the permission that shows the records of a kind one by one.
 func readsOf(kind string) auth.Permission {
-	if kind == kindOrders {
+	switch kind {
+	case kindOrders:
 		return auth.OrdersRead
+	case kindProducts:
+		return auth.CatalogRead
 	}
 	return auth.CustomersRead
 }

@@ -324,3 +324,33 @@ func TestExportOnceAndCancelled(t *testing.T) {
 	admin.Do("DELETE", "/v1/exports/"+one.ID, nil).Want(204)
 	require.Empty(t, stored(t, app))
 }
+
+func TestExportProducts(t *testing.T) {
+	app := testkit.New(t, testkit.WithWorker(), testkit.At(time.Date(2026, 3, 2, 4, 0, 0, 0, time.UTC)))
+	admin := app.Admin()
+	category := admin.Do("POST", "/v1/categories", map[string]any{"name": "小说"}).Want(201).Map()["id"]
+	admin.Do("POST", "/v1/products", map[string]any{"kind": "book", "title": "=红楼梦", "category_id": category, "book": map[string]any{"isbn13": "9787020002207", "authors": []string{"曹雪芹", "高鹗"}},
+		"variants": []any{map[string]any{"sku": "B-1", "price_amount": 5970, "cost_amount": 3000}, map[string]any{"sku": "B-2", "price_amount": 100, "options": map[string]any{"format": "精装"}}}}).Want(201)
+	admin.Do("POST", "/v1/products", map[string]any{"title": "空", "status": "draft"}).Want(201)
+
+	_, file := exportOf(t, admin, "/v1/exports", map[string]any{"kind": "products", "format": "csv", "language": "zh-CN", "fields": []string{"title", "category", "sku", "price_amount", "cost_amount", "options", "authors", "status"}})
+	require.Equal(t, [][]string{
+		{"商品名称", "分类", "SKU", "售价", "成本价", "选项", "作者", "商品状态"},
+		{"'=红楼梦", "小说", "B-1", "59.70", "30.00", "", "曹雪芹;高鹗", "active"},
+		{"'=红楼梦", "小说", "B-2", "1.00", "", `{"format":"精装"}`, "曹雪芹;高鹗", "active"},
+		{"空", "", "", "", "", "", "", "draft"},
+	}, table(t, file.Body))
+
+	_, file = exportOf(t, admin, "/v1/exports", map[string]any{"kind": "products", "format": "jsonl", "filter": map[string]any{"product_kind": "book", "category_id": category}})
+	require.Equal(t, 2, bytes.Count(file.Body, []byte("\n")))
+	require.Contains(t, string(file.Body), `"cost_amount":3000`)
+	// Who may not see costs gets none.
+	marketer := app.Client("marketer", testkit.All())
+	_, file = exportOf(t, marketer, "/v1/exports", map[string]any{"kind": "products", "format": "jsonl"})
+	require.Contains(t, string(file.Body), `"cost_amount":null`)
+	require.NotContains(t, string(file.Body), "3000")
+
+	admin.Do("POST", "/v1/exports", map[string]any{"kind": "products", "format": "csv", "filter": map[string]any{"tag": "VIP"}}).WantProblem(422, "exports.filter_unfit", "/filter/tag")
+	admin.Do("POST", "/v1/exports", map[string]any{"kind": "orders", "format": "csv", "filter": map[string]any{"product_kind": "book"}}).WantProblem(422, "exports.filter_unfit", "/filter/product_kind")
+	admin.Do("POST", "/v1/exports", map[string]any{"kind": "products", "format": "csv", "fields": []string{"phone"}}).WantProblem(422, "exports.field_unknown", "/fields/0")
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	importsapi "github.com/shuke-crm/shuke/api/imports"
+	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
@@ -132,20 +133,31 @@ func fromAPIExportFilter(kind string, f *importsapi.ExportFilter) (ExportFilter,
 	if f == nil {
 		f = &importsapi.ExportFilter{}
 	}
-	foreign := map[string]bool{"/filter/customer_id": f.CustomerId != nil, "/filter/staff_id": f.StaffId != nil, "/filter/channel": f.Channel != nil, "/filter/order_status": f.OrderStatus != nil,
+	ofOrders := map[string]bool{"/filter/customer_id": f.CustomerId != nil, "/filter/staff_id": f.StaffId != nil, "/filter/channel": f.Channel != nil, "/filter/order_status": f.OrderStatus != nil,
 		"/filter/placed_after": f.PlacedAfter != nil, "/filter/placed_before": f.PlacedBefore != nil}
-	if kind == kindOrders {
-		foreign = map[string]bool{"/filter/phone": f.Phone != nil, "/filter/phone_last4": f.PhoneLast4 != nil, "/filter/email": f.Email != nil,
-			"/filter/card_number": f.CardNumber != nil, "/filter/name": f.Name != nil, "/filter/external_id": f.ExternalId != nil, "/filter/tag": f.Tag != nil,
-			"/filter/assigned_staff_id": f.AssignedStaffId != nil, "/filter/lifecycle_stage": f.LifecycleStage != nil, "/filter/rfm_band": f.RfmBand != nil,
-			"/filter/status": f.Status != nil, "/filter/created_after": f.CreatedAfter != nil, "/filter/created_before": f.CreatedBefore != nil,
-			"/filter/updated_after": f.UpdatedAfter != nil, "/filter/custom_fields": f.CustomFields != nil, "/filter/group_id": f.GroupId != nil,
-			"/filter/data_quality": f.DataQuality != nil}
+	ofCustomers := map[string]bool{"/filter/phone": f.Phone != nil, "/filter/phone_last4": f.PhoneLast4 != nil, "/filter/email": f.Email != nil,
+		"/filter/card_number": f.CardNumber != nil, "/filter/name": f.Name != nil, "/filter/external_id": f.ExternalId != nil, "/filter/tag": f.Tag != nil,
+		"/filter/assigned_staff_id": f.AssignedStaffId != nil, "/filter/lifecycle_stage": f.LifecycleStage != nil, "/filter/rfm_band": f.RfmBand != nil,
+		"/filter/status": f.Status != nil, "/filter/created_after": f.CreatedAfter != nil, "/filter/created_before": f.CreatedBefore != nil,
+		"/filter/updated_after": f.UpdatedAfter != nil, "/filter/custom_fields": f.CustomFields != nil, "/filter/group_id": f.GroupId != nil,
+		"/filter/data_quality": f.DataQuality != nil}
+	ofProducts := map[string]bool{"/filter/category_id": f.CategoryId != nil, "/filter/brand_id": f.BrandId != nil, "/filter/product_kind": f.ProductKind != nil, "/filter/product_status": f.ProductStatus != nil}
+	foreign := []map[string]bool{ofOrders, ofProducts}
+	switch kind {
+	case kindOrders:
+		foreign = []map[string]bool{ofCustomers, ofProducts}
+	case kindProducts:
+		foreign = []map[string]bool{ofCustomers, ofOrders, {"/filter/store_id": f.StoreId != nil}}
 	}
-	for at, set := range foreign {
-		if set {
-			return ExportFilter{}, ErrExportFilter.At(at)
+	for _, others := range foreign {
+		for at, set := range others {
+			if set {
+				return ExportFilter{}, ErrExportFilter.At(at)
+			}
 		}
+	}
+	if kind == kindProducts {
+		return ExportFilter{Products: &catalog.Range{CategoryID: f.CategoryId, BrandID: f.BrandId, Kind: plainText(f.ProductKind), Status: plainText(f.ProductStatus)}}, nil
 	}
 	if kind == kindOrders {
 		return ExportFilter{Orders: &orders.Filter{StoreID: f.StoreId, CustomerID: f.CustomerId, StaffID: f.StaffId, Channel: plainText(f.Channel),

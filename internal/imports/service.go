@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
@@ -26,6 +27,7 @@ type Deps struct {
 	Files     *blob.Store
 	Customers *customers.Service
 	Orders    *orders.Service
+	Catalog   *catalog.Service
 	// Current gives the rights of now of whoever asked for a run.
 	Current func(ctx context.Context, principal string) (auth.Actor, error)
 }

@@ -212,7 +212,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Orders.Subscribe(s.Events)
 	s.Imports = imports.New(imports.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
-		Customers: s.Customers, Orders: s.Orders, Current: s.Identity.Current,
+		Customers: s.Customers, Orders: s.Orders, Catalog: s.Catalog, Current: s.Identity.Current,
 	})
 	s.Forms = &forms.Service{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Customers: s.Customers,
 		Agree: func(ctx context.Context, tx *db.Tx, customerID uuid.UUID, purpose string, version int, channel, pointer string) error {
