@@ -1,0 +1,241 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// TestCrashOfOrders kills the service and PostgreSQL at random while buyers place,
+// pay, cancel, complete and return orders of the last pieces, and note every
+// acknowledgement in a file. Afterwards every acknowledged step is there once,
+// nothing is oversold, and all that is kept agrees with what it follows from.
+// SHUKE_CRASHES says how often; six times where nothing is said.
+func TestCrashOfOrders(t *testing.T) {
+	kills := 6
+	if n, err := strconv.Atoi(os.Getenv("SHUKE_CRASHES")); err == nil {
+		kills = n
+	} else if testing.Short() {
+		kills = 2
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	chance := rand.New(rand.NewPCG(seed, 0))
+	s := newCrashing(t)
+	s.start()
+	b := newBuyers(t, s)
+	b.begin()
+	for range kills {
+		b.await(6)
+		time.Sleep(time.Duration(chance.IntN(300)) * time.Millisecond)
+		if chance.IntN(3) == 0 {
+			s.killPostgres()
+			s.waitReady()
+			continue
+		}
+		s.kill()
+		s.start()
+	}
+	b.await(6)
+	b.ending.Store(true)
+	b.working.Wait()
+	require.NoError(t, b.file.Close())
+	s.kill()
+	s.start()
+
+	steps := b.read()
+	t.Logf("%d steps acknowledged, %d orders begun, %d kills", len(steps), b.next.Load(), kills+1)
+	b.requireTrue(steps)
+	s.requireVerified()
+	// A client that has lost the answers asks again: the same ones, and nothing happens twice.
+	for _, a := range steps {
+		sent := []byte(a.Sent)
+		if string(sent) == "null" { // there was no body
+			sent = nil
+		}
+		status, answer, err := b.post(a.Path, a.Key, sent)
+		require.NoError(t, err)
+		require.Less(t, status, 300, "%s %s: %s", a.Path, a.Key, answer)
+		require.Equal(t, object(a.Body)["id"], object(answer)["id"])
+	}
+	b.requireTrue(steps)
+	s.requireVerified()
+	s.stop()
+}
+
+// buyers are clients that take orders through their life.
+type buyers struct {
+	*tillClient
+	sku []string
+}
+
+// acknowledgedStep is one line of the file.
+type acknowledgedStep struct {
+	Step string          `json:"step"` // place, cancel, complete, return, approve, receive, refund
+	Path string          `json:"path"`
+	Key  string          `json:"key"`
+	Sent json.RawMessage `json:"sent"`
+	Body json.RawMessage `json:"body"`
+}
+
+const (
+	crashPieces = 60
+	crashPrice  = 700
+)
+
+func newBuyers(t *testing.T, s *crashing) *buyers {
+	t.Helper()
+	b := &buyers{tillClient: newTillClient(t, s)}
+	for n := range 3 {
+		sku := fmt.Sprint("LAST-", n)
+		b.sku = append(b.sku, sku)
+		b.must("/v1/products", map[string]any{"title": "最后几件", "variants": []any{map[string]any{"sku": sku, "price_amount": crashPrice}}})
+		raw, err := json.Marshal(map[string]any{"store_id": b.stores[0], "kind": "receipt", "lines": []any{map[string]any{"sku": sku, "quantity": crashPieces}}})
+		require.NoError(t, err)
+		status, answer, err := b.post("/v1/stock-movements", "receipt-"+sku, raw)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusCreated, status, "%s", answer)
+	}
+	return b
+}
+
+func (b *buyers) begin() {
+	for range 4 {
+		b.working.Go(func() {
+			for !b.ending.Load() {
+				b.live(b.next.Add(1) - 1)
+			}
+		})
+	}
+}
+
+// live takes the n-th order as far as it goes; every step is sent until it is
+// answered, as a client does that must know.
+func (b *buyers) live(n int64) {
+	dice := rand.New(rand.NewPCG(uint64(n), 2))
+	first, second := b.sku[dice.IntN(3)], b.sku[dice.IntN(3)]
+	lines := []any{map[string]any{"sku": first, "quantity": 1}}
+	if first != second {
+		lines = append(lines, map[string]any{"sku": second, "quantity": 1})
+	}
+	placed := b.step("place", n, "/v1/orders", map[string]any{"store_id": b.stores[0], "channel": "web", "fulfilment": "pickup", "external_number": fmt.Sprint("W-", n),
+		"customer_id": b.people[dice.IntN(len(b.people))].id, "lines": lines, "payments": []any{map[string]any{"method": "cash", "amount": crashPrice * len(lines)}}})
+	if placed == nil {
+		return
+	}
+	path := "/v1/orders/" + placed["id"].(string)
+	if n%3 == 0 {
+		b.step("cancel", n, path+"/cancel", map[string]any{"reason": "改变主意"})
+		return
+	}
+	if b.step("complete", n, path+"/complete", nil) == nil || n%3 == 1 && dice.IntN(2) == 0 {
+		return
+	}
+	line := placed["lines"].([]any)[0].(map[string]any)["id"]
+	back := b.step("return", n, path+"/returns", map[string]any{"lines": []any{map[string]any{"line_id": line, "quantity": 1, "reason_code": "other"}}})
+	if back == nil {
+		return
+	}
+	path = "/v1/returns/" + back["id"].(string)
+	for _, step := range []string{"approve", "receive", "refund"} {
+		var body any
+		if step != "approve" {
+			body = map[string]any{}
+		}
+		if b.step(step, n, path+"/"+step, body) == nil {
+			return
+		}
+	}
+}
+
+// step sends a step until it is answered, and notes a good answer.
+func (b *buyers) step(name string, n int64, path string, body any) map[string]any {
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			panic(err)
+		}
+	}
+	key := fmt.Sprintf("%s-%d", name, n)
+	for {
+		status, answer, err := b.post(path, key, raw)
+		switch {
+		case err == nil && status < 300:
+			line, err := json.Marshal(acknowledgedStep{name, path, key, raw, answer})
+			if err != nil {
+				panic(err)
+			}
+			b.mu.Lock()
+			_, err = b.file.Write(append(line, '\n'))
+			b.mu.Unlock()
+			if err != nil {
+				panic(err)
+			}
+			b.done.Add(1)
+			return object(answer)
+		case err == nil && status == http.StatusConflict && object(answer)["code"] == "inventory.insufficient":
+			b.done.Add(1) // an answer too
+			time.Sleep(30 * time.Millisecond)
+			return nil
+		case err == nil && status < 500 && status != http.StatusConflict && status != http.StatusTooManyRequests:
+			panic(fmt.Sprintf("%s: %d %s", path, status, answer))
+		case b.ending.Load():
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (b *buyers) read() (out []acknowledgedStep) {
+	b.t.Helper()
+	raw, err := os.ReadFile(b.path)
+	require.NoError(b.t, err)
+	for line := range bytes.Lines(raw) {
+		var a acknowledgedStep
+		require.NoError(b.t, json.Unmarshal(line, &a))
+		out = append(out, a)
+	}
+	require.Greater(b.t, len(out), 20)
+	return out
+}
+
+// requireTrue compares the file with the database.
+func (b *buyers) requireTrue(steps []acknowledgedStep) {
+	t, d := b.t, b.s.database()
+	t.Helper()
+	for _, a := range steps {
+		id := uuid.MustParse(object(a.Body)["id"].(string))
+		query := map[string]string{
+			"place":    "SELECT count(*) FROM orders WHERE id = $1 AND paid_amount = total_amount",
+			"cancel":   "SELECT count(*) FROM orders o WHERE id = $1 AND status = 'cancelled' AND paid_amount = (SELECT sum(amount) FROM order_refunds r WHERE r.order_id = o.id)",
+			"complete": "SELECT count(*) FROM orders WHERE id = $1 AND status = 'completed'",
+			"return":   "SELECT count(*) FROM order_returns WHERE id = $1",
+			"approve":  "SELECT count(*) FROM order_returns WHERE id = $1 AND status <> 'requested'",
+			"receive":  "SELECT count(*) FROM order_returns WHERE id = $1 AND status IN ('received', 'refunded')",
+			"refund":   "SELECT count(*) FROM order_returns b WHERE id = $1 AND status = 'refunded' AND total_amount = (SELECT sum(amount) FROM order_refunds r WHERE r.order_return_id = b.id)",
+		}[a.Step]
+		require.Equal(t, 1, number(t, d, query, id), "%s %s was acknowledged", a.Step, id)
+	}
+	require.Zero(t, number(t, d, "SELECT count(*) FROM (SELECT external_number FROM orders GROUP BY 1 HAVING count(*) > 1) x"), "orders that are there twice")
+	// Every piece is in one place only.
+	for _, sku := range b.sku {
+		const of = " FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE l.sku = $1"
+		onHand := number(t, d, "SELECT l.on_hand FROM stock_levels l JOIN variants v ON v.id = l.variant_id WHERE v.sku = $1", sku)
+		reserved := number(t, d, "SELECT l.reserved FROM stock_levels l JOIN variants v ON v.id = l.variant_id WHERE v.sku = $1", sku)
+		sold := number(t, d, "SELECT coalesce(sum(l.shipped_quantity), 0)"+of, sku)
+		back := number(t, d, "SELECT coalesce(sum(l.restocked_quantity), 0) FROM order_return_lines l WHERE l.sku = $1", sku)
+		promised := number(t, d, "SELECT coalesce(sum(l.quantity), 0)"+of+" AND o.status IN ('placed', 'paid', 'ready')", sku)
+		require.Equal(t, []int{crashPieces, promised}, []int{onHand + sold - back, reserved}, sku)
+		require.GreaterOrEqual(t, onHand, reserved, sku)
+	}
+}
