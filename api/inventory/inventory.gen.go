@@ -17,6 +17,27 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
+// Defines values for StockAlertKind.
+const (
+	StockAlertDead StockAlertKind = "dead"
+	StockAlertLow  StockAlertKind = "low"
+	StockAlertSlow StockAlertKind = "slow"
+)
+
+// Valid indicates whether the value is a known member of the StockAlertKind enum.
+func (e StockAlertKind) Valid() bool {
+	switch e {
+	case StockAlertDead:
+		return true
+	case StockAlertLow:
+		return true
+	case StockAlertSlow:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StockCountStatus.
 const (
 	StockCountStatusApproved  StockCountStatus = "approved"
@@ -182,6 +203,36 @@ func (e StockTransferStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListReorderSuggestionsParamsInclude.
+const (
+	ListReorderSuggestionsParamsIncludeIncludeTotalCount ListReorderSuggestionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListReorderSuggestionsParamsInclude enum.
+func (e ListReorderSuggestionsParamsInclude) Valid() bool {
+	switch e {
+	case ListReorderSuggestionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListStockAlertsParamsInclude.
+const (
+	ListStockAlertsParamsIncludeIncludeTotalCount ListStockAlertsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListStockAlertsParamsInclude enum.
+func (e ListStockAlertsParamsInclude) Valid() bool {
+	switch e {
+	case ListStockAlertsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListStockCountsParamsInclude.
 const (
 	ListStockCountsParamsIncludeIncludeTotalCount ListStockCountsParamsInclude = "total_count"
@@ -270,6 +321,96 @@ func (e ListStockTransfersParamsInclude) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// ReorderSuggestion A variant that should be ordered again.
+//
+// Example: {"available":3,"incoming":0,"level_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","on_hand":5,"reorder_point":12,"sku":"HLM-001","sold_quantity":28,"suggested_quantity":24,"title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type ReorderSuggestion struct {
+	Available int64 `json:"available"`
+	Incoming  int64 `json:"incoming"`
+
+	// LevelId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	LevelId externalRef0.Id `json:"level_id"`
+	OnHand  int64           `json:"on_hand"`
+
+	// ReorderPoint Order again from so many available and incoming pieces down.
+	ReorderPoint int64  `json:"reorder_point"`
+	Sku          string `json:"sku"`
+
+	// SoldQuantity Pieces sold in the days looked at.
+	SoldQuantity      int64  `json:"sold_quantity"`
+	SuggestedQuantity int64  `json:"suggested_quantity"`
+	Title             string `json:"title"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
+// ReorderSuggestionList A page of suggestions.
+//
+// Example: {"has_more":false,"items":[{"available":3,"incoming":0,"level_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","on_hand":5,"reorder_point":12,"sku":"HLM-001","sold_quantity":28,"suggested_quantity":24,"title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}],"next_cursor":null}
+type ReorderSuggestionList struct {
+	HasMore bool                `json:"has_more"`
+	Items   []ReorderSuggestion `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// StockAlert A variant of a store that needs a look.
+//
+// Example: {"available":3,"incoming":0,"kinds":["low"],"last_sold_at":"2026-07-01T02:00:00Z","level_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","low_stock_threshold":4,"on_hand":5,"sku":"HLM-001","sold_quantity":28,"title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+type StockAlert struct {
+	Available int64            `json:"available"`
+	Incoming  int64            `json:"incoming"`
+	Kinds     []StockAlertKind `json:"kinds"`
+
+	// LastSoldAt Within the days looked at.
+	LastSoldAt nullable.Nullable[time.Time] `json:"last_sold_at"`
+
+	// LevelId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	LevelId           externalRef0.Id          `json:"level_id"`
+	LowStockThreshold nullable.Nullable[int64] `json:"low_stock_threshold"`
+	OnHand            int64                    `json:"on_hand"`
+	Sku               string                   `json:"sku"`
+
+	// SoldQuantity Pieces sold in the days looked at.
+	SoldQuantity int64  `json:"sold_quantity"`
+	Title        string `json:"title"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
+// StockAlertKind Why a variant needs a look.
+//
+// Example: low
+type StockAlertKind string
+
+// StockAlertList A page of alerts.
+//
+// Example: {"has_more":false,"items":[{"available":3,"incoming":0,"kinds":["low"],"last_sold_at":"2026-07-01T02:00:00Z","level_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a51","low_stock_threshold":4,"on_hand":5,"sku":"HLM-001","sold_quantity":28,"title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}],"next_cursor":null}
+type StockAlertList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []StockAlert `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // StockCount A count of what a store really has.
@@ -828,6 +969,57 @@ type StockReservationId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type StockTransferId = externalRef0.Id
 
+// ListReorderSuggestionsParams defines parameters for ListReorderSuggestions.
+type ListReorderSuggestionsParams struct {
+	// StoreId The store.
+	StoreId externalRef0.Id `form:"store_id" json:"store_id"`
+
+	// Days How many days of sales to look at.
+	Days *int32 `form:"days,omitempty" json:"days,omitempty"`
+
+	// LeadDays Days from ordering to arrival.
+	LeadDays *int32 `form:"lead_days,omitempty" json:"lead_days,omitempty"`
+
+	// CoverDays Days that a delivery should last.
+	CoverDays *int32 `form:"cover_days,omitempty" json:"cover_days,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListReorderSuggestionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListReorderSuggestionsParamsInclude defines parameters for ListReorderSuggestions.
+type ListReorderSuggestionsParamsInclude string
+
+// ListStockAlertsParams defines parameters for ListStockAlerts.
+type ListStockAlertsParams struct {
+	// StoreId The store.
+	StoreId externalRef0.Id `form:"store_id" json:"store_id"`
+
+	// Kind Only alerts of this kind.
+	Kind *StockAlertKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Days How many days of sales to look at.
+	Days *int32 `form:"days,omitempty" json:"days,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListStockAlertsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListStockAlertsParamsInclude defines parameters for ListStockAlerts.
+type ListStockAlertsParamsInclude string
+
 // ListStockCountsParams defines parameters for ListStockCounts.
 type ListStockCountsParams struct {
 	// StoreId Only this store.
@@ -1129,6 +1321,12 @@ type ReceiveStockTransferJSONRequestBody = StockTransferReceipt
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListReorderSuggestions Suggest what to order
+	// (GET /v1/reorder-suggestions)
+	ListReorderSuggestions(ctx echo.Context, params ListReorderSuggestionsParams) error
+	// ListStockAlerts List what needs a look
+	// (GET /v1/stock-alerts)
+	ListStockAlerts(ctx echo.Context, params ListStockAlertsParams) error
 	// ListStockCounts List counts
 	// (GET /v1/stock-counts)
 	ListStockCounts(ctx echo.Context, params ListStockCountsParams) error
@@ -1209,6 +1407,119 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListReorderSuggestions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListReorderSuggestions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReorderSuggestionsParams
+	// ------------- Required query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "days", ctx.QueryParams(), &params.Days, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter days: %s", err))
+	}
+
+	// ------------- Optional query parameter "lead_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "lead_days", ctx.QueryParams(), &params.LeadDays, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter lead_days: %s", err))
+	}
+
+	// ------------- Optional query parameter "cover_days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cover_days", ctx.QueryParams(), &params.CoverDays, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cover_days: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListReorderSuggestions(ctx, params)
+	return err
+}
+
+// ListStockAlerts converts echo context to params.
+func (w *ServerInterfaceWrapper) ListStockAlerts(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListStockAlertsParams
+	// ------------- Required query parameter "store_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "store_id", ctx.QueryParams(), &params.StoreId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter store_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "days" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "days", ctx.QueryParams(), &params.Days, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter days: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListStockAlerts(ctx, params)
+	return err
 }
 
 // ListStockCounts converts echo context to params.
@@ -2278,7 +2589,121 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/stock-counts/:id/approve", wrapper.ApproveStockCount, options.OperationMiddlewares["approveStockCount"]...)
 	router.POST(options.BaseURL+"/v1/stock-counts/:id/reopen", wrapper.ReopenStockCount, options.OperationMiddlewares["reopenStockCount"]...)
 	router.POST(options.BaseURL+"/v1/stock-counts/:id/cancel", wrapper.CancelStockCount, options.OperationMiddlewares["cancelStockCount"]...)
+	router.GET(options.BaseURL+"/v1/stock-alerts", wrapper.ListStockAlerts, options.OperationMiddlewares["listStockAlerts"]...)
+	router.GET(options.BaseURL+"/v1/reorder-suggestions", wrapper.ListReorderSuggestions, options.OperationMiddlewares["listReorderSuggestions"]...)
 
+}
+
+type ListReorderSuggestionsRequestObject struct {
+	Params ListReorderSuggestionsParams
+}
+
+type ListReorderSuggestionsResponseObject interface {
+	VisitListReorderSuggestionsResponse(w http.ResponseWriter) error
+}
+
+type ListReorderSuggestions200ResponseHeaders struct {
+	Link *string
+}
+
+type ListReorderSuggestions200JSONResponse struct {
+	Body    ReorderSuggestionList
+	Headers ListReorderSuggestions200ResponseHeaders
+}
+
+func (response ListReorderSuggestions200JSONResponse) VisitListReorderSuggestionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReorderSuggestionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListReorderSuggestionsdefaultApplicationProblemPlusJSONResponse) VisitListReorderSuggestionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStockAlertsRequestObject struct {
+	Params ListStockAlertsParams
+}
+
+type ListStockAlertsResponseObject interface {
+	VisitListStockAlertsResponse(w http.ResponseWriter) error
+}
+
+type ListStockAlerts200ResponseHeaders struct {
+	Link *string
+}
+
+type ListStockAlerts200JSONResponse struct {
+	Body    StockAlertList
+	Headers ListStockAlerts200ResponseHeaders
+}
+
+func (response ListStockAlerts200JSONResponse) VisitListStockAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListStockAlertsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListStockAlertsdefaultApplicationProblemPlusJSONResponse) VisitListStockAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListStockCountsRequestObject struct {
@@ -3750,6 +4175,12 @@ func (response ShipStockTransferdefaultApplicationProblemPlusJSONResponse) Visit
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListReorderSuggestions Suggest what to order
+	// (GET /v1/reorder-suggestions)
+	ListReorderSuggestions(ctx context.Context, request ListReorderSuggestionsRequestObject) (ListReorderSuggestionsResponseObject, error)
+	// ListStockAlerts List what needs a look
+	// (GET /v1/stock-alerts)
+	ListStockAlerts(ctx context.Context, request ListStockAlertsRequestObject) (ListStockAlertsResponseObject, error)
 	// ListStockCounts List counts
 	// (GET /v1/stock-counts)
 	ListStockCounts(ctx context.Context, request ListStockCountsRequestObject) (ListStockCountsResponseObject, error)
@@ -3837,6 +4268,56 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListReorderSuggestions operation middleware
+func (sh *strictHandler) ListReorderSuggestions(ctx echo.Context, params ListReorderSuggestionsParams) error {
+	var request ListReorderSuggestionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReorderSuggestions(ctx.Request().Context(), request.(ListReorderSuggestionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReorderSuggestions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListReorderSuggestionsResponseObject); ok {
+		return validResponse.VisitListReorderSuggestionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListStockAlerts operation middleware
+func (sh *strictHandler) ListStockAlerts(ctx echo.Context, params ListStockAlertsParams) error {
+	var request ListStockAlertsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListStockAlerts(ctx.Request().Context(), request.(ListStockAlertsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListStockAlerts")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListStockAlertsResponseObject); ok {
+		return validResponse.VisitListStockAlertsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListStockCounts operation middleware

@@ -216,6 +216,7 @@ var rawSQL = map[string]string{
 	"internal/inventory/ledger.go":    "levels and ledger of one store, which the caller's scope has been checked for, set-based",
 	"internal/inventory/movements.go": "an advisory lock",
 	"internal/inventory/steps.go":     "stock of the orders and tickets of a caller who was judged there, set-based",
+	"internal/inventory/demand.go":    "levels and sales of one store, which the caller's scope has been checked for",
 	"internal/inventory/verify.go":    "sums over all stock, as the system",
 
 	"internal/segments/jobs.go":      "recomputes everybody, as the system",

@@ -382,3 +382,46 @@ func toAPICountLine(l *commerce.StockCountLine) inventoryapi.StockCountLine {
 	return inventoryapi.StockCountLine{VariantId: l.VariantID, Sku: sku, Title: title, ExpectedQuantity: l.ExpectedQuantity, CountedQuantity: l.CountedQuantity,
 		VarianceQuantity: l.CountedQuantity - l.ExpectedQuantity, CountedAt: l.CountedAt}
 }
+
+// ListStockAlerts implements listStockAlerts.
+func (a API) ListStockAlerts(ctx context.Context, r inventoryapi.ListStockAlertsRequestObject) (inventoryapi.ListStockAlertsResponseObject, error) {
+	p := r.Params
+	days := given(p.Days, 90)
+	found, err := a.Alerts(ctx, DemandFilter{StoreID: p.StoreId, Days: days, Kind: string(opt.Value(p.Kind))}, Asked{p.Limit, p.Cursor, p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	window := a.Window(days)
+	return inventoryapi.ListStockAlerts200JSONResponse{
+		Body: inventoryapi.StockAlertList{Items: each(found.Items, func(d Demand) inventoryapi.StockAlert {
+			return inventoryapi.StockAlert{LevelId: d.LevelID, VariantId: d.VariantID, Sku: d.SKU, Title: d.Title, OnHand: d.OnHand, Available: d.Available(), Incoming: d.Incoming,
+				SoldQuantity: d.Sold, LowStockThreshold: opt.OrNull(d.Threshold), LastSoldAt: opt.OrNull(d.LastSoldAt),
+				Kinds: each(d.Kinds(days, window), func(k string) inventoryapi.StockAlertKind { return inventoryapi.StockAlertKind(k) })}
+		}), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: inventoryapi.ListStockAlerts200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// ListReorderSuggestions implements listReorderSuggestions.
+func (a API) ListReorderSuggestions(ctx context.Context, r inventoryapi.ListReorderSuggestionsRequestObject) (inventoryapi.ListReorderSuggestionsResponseObject, error) {
+	p := r.Params
+	found, err := a.Suggestions(ctx, DemandFilter{StoreID: p.StoreId, Days: given(p.Days, 28)}, Supply{given(p.LeadDays, 7), given(p.CoverDays, 14)}, Asked{p.Limit, p.Cursor, p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	return inventoryapi.ListReorderSuggestions200JSONResponse{
+		Body: inventoryapi.ReorderSuggestionList{Items: each(found.Items, func(o Suggestion) inventoryapi.ReorderSuggestion {
+			return inventoryapi.ReorderSuggestion{LevelId: o.LevelID, VariantId: o.VariantID, Sku: o.SKU, Title: o.Title, OnHand: o.OnHand, Available: o.Available(), Incoming: o.Incoming,
+				SoldQuantity: o.Sold, ReorderPoint: o.ReorderPoint, SuggestedQuantity: o.Quantity}
+		}), NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: inventoryapi.ListReorderSuggestions200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// given is a number of a request, or what the contract says where it is left out.
+func given(n *int32, otherwise int) int {
+	if n == nil {
+		return otherwise
+	}
+	return int(*n)
+}

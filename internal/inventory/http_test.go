@@ -318,3 +318,46 @@ func TestNoPieceIsPromisedTwice(t *testing.T) {
 	require.Equal(t, map[int]int{201: 50, 409: 150}, got)
 	sound(t, app)
 }
+
+func TestAlertsAndSuggestions(t *testing.T) {
+	app := testkit.New(t)
+	admin, store := app.Admin(), app.Store().Id
+	for _, sku := range []string{"1001", "1002", "1003", "1004"} {
+		variant(app, sku)
+	}
+	move(admin, store, "receipt", []any{line("1001", 10), line("1002", 500), line("1003", 5), line("1004", 40)}).Want(201)
+	admin.Do("PATCH", "/v1/stock-levels/"+levelOf(admin, store, "1001").ID, map[string]any{"low_stock_threshold": 4}).Want(200)
+	move(admin, store, "sale", []any{line("1001", 7), line("1002", 1), line("1004", 20)}).Want(201)
+	_, err := app.DB.Exec(system(t), "UPDATE stock_levels SET created_at = now() - interval '200 days'") // they are here for long
+	require.NoError(t, err)
+	alerts := func(query string) map[string][]any {
+		out := map[string][]any{}
+		for next := "/v1/stock-alerts?limit=1&store_id=" + store.String() + query; next != ""; {
+			page := admin.Do("GET", next, nil).Want(200).Map()
+			for _, i := range page["items"].([]any) {
+				out[i.(map[string]any)["sku"].(string)] = i.(map[string]any)["kinds"].([]any)
+			}
+			if next = ""; page["next_cursor"] != nil {
+				next = "/v1/stock-alerts?limit=1&store_id=" + store.String() + query + "&cursor=" + page["next_cursor"].(string)
+			}
+		}
+		return out
+	}
+	require.Equal(t, map[string][]any{"1001": {"low"}, "1002": {"slow"}, "1003": {"dead"}}, alerts(""))
+	require.Equal(t, map[string][]any{"1003": {"dead"}}, alerts("&kind=dead"))
+	require.Empty(t, alerts("&kind=dead&days=365"))
+	var suggested struct {
+		Items []struct {
+			SKU               string
+			ReorderPoint      int64 `json:"reorder_point"`
+			SuggestedQuantity int64 `json:"suggested_quantity"`
+		}
+		TotalCount int64 `json:"total_count"`
+	}
+	admin.Do("GET", "/v1/reorder-suggestions?include=total_count&store_id="+store.String(), nil).Want(200).JSON(&suggested)
+	require.EqualValues(t, 2, suggested.TotalCount)
+	require.Equal(t, []string{"1004", "1001"}, []string{suggested.Items[0].SKU, suggested.Items[1].SKU}, "the fastest sellers first")
+	require.Positive(t, suggested.Items[1].SuggestedQuantity)
+	app.Client("store_manager", testkit.InStore(app.Store().Id)).Do("GET", "/v1/stock-alerts?store_id="+store.String(), nil).WantProblem(404, "inventory.store_not_found")
+	admin.Do("GET", "/v1/stock-alerts", nil).Want(422)
+}

@@ -134,6 +134,12 @@ var inventoryProbes = map[string]probe{
 	"submitStockCount": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/stock-counts/"+c.freshShelf().count.String()+"/submit", nil, c.stockKey()...))
 	},
+	"listStockAlerts": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/stock-alerts?store_id="+c.storeAt().String(), nil))
+	},
+	"listReorderSuggestions": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/reorder-suggestions?store_id="+c.storeAt().String(), nil))
+	},
 	"approveStockCount": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/stock-counts/"+c.freshShelf().handedIn.String()+"/approve", nil, c.stockKey()...))
 	},
