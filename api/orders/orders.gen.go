@@ -20,6 +20,93 @@ import (
 	externalRef1 "github.com/shuke-crm/shuke/api/customers"
 )
 
+// Defines values for CallbackProvider.
+const (
+	CallbackAlipay    CallbackProvider = "alipay"
+	CallbackWeChatPay CallbackProvider = "wechat_pay"
+)
+
+// Valid indicates whether the value is a known member of the CallbackProvider enum.
+func (e CallbackProvider) Valid() bool {
+	switch e {
+	case CallbackAlipay:
+		return true
+	case CallbackWeChatPay:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OnlinePaymentStatus.
+const (
+	OnlineClosed    OnlinePaymentStatus = "closed"
+	OnlineFailed    OnlinePaymentStatus = "failed"
+	OnlinePending   OnlinePaymentStatus = "pending"
+	OnlineSucceeded OnlinePaymentStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the OnlinePaymentStatus enum.
+func (e OnlinePaymentStatus) Valid() bool {
+	switch e {
+	case OnlineClosed:
+		return true
+	case OnlineFailed:
+		return true
+	case OnlinePending:
+		return true
+	case OnlineSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OnlinePaymentKind.
+const (
+	PayKindApp       OnlinePaymentKind = "app"
+	PayKindJSAPI     OnlinePaymentKind = "jsapi"
+	PayKindNative    OnlinePaymentKind = "native"
+	PayKindPage      OnlinePaymentKind = "page"
+	PayKindPrecreate OnlinePaymentKind = "precreate"
+)
+
+// Valid indicates whether the value is a known member of the OnlinePaymentKind enum.
+func (e OnlinePaymentKind) Valid() bool {
+	switch e {
+	case PayKindApp:
+		return true
+	case PayKindJSAPI:
+		return true
+	case PayKindNative:
+		return true
+	case PayKindPage:
+		return true
+	case PayKindPrecreate:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OnlinePaymentMethod.
+const (
+	PayByAlipay OnlinePaymentMethod = "alipay"
+	PayByWeChat OnlinePaymentMethod = "wechat_pay"
+)
+
+// Valid indicates whether the value is a known member of the OnlinePaymentMethod enum.
+func (e OnlinePaymentMethod) Valid() bool {
+	switch e {
+	case PayByAlipay:
+		return true
+	case PayByWeChat:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderChannel.
 const (
 	ChannelLive        OrderChannel = "live"
@@ -257,6 +344,60 @@ func (e POSWarning) Valid() bool {
 	}
 }
 
+// Defines values for PaymentNoticeOutcome.
+const (
+	NoticeAmountDiffers PaymentNoticeOutcome = "amount_differs"
+	NoticeApplied       PaymentNoticeOutcome = "applied"
+	NoticeIgnored       PaymentNoticeOutcome = "ignored"
+	NoticeKnown         PaymentNoticeOutcome = "known"
+	NoticePending       PaymentNoticeOutcome = "pending"
+	NoticeUnknownNumber PaymentNoticeOutcome = "unknown_number"
+)
+
+// Valid indicates whether the value is a known member of the PaymentNoticeOutcome enum.
+func (e PaymentNoticeOutcome) Valid() bool {
+	switch e {
+	case NoticeAmountDiffers:
+		return true
+	case NoticeApplied:
+		return true
+	case NoticeIgnored:
+		return true
+	case NoticeKnown:
+		return true
+	case NoticePending:
+		return true
+	case NoticeUnknownNumber:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderRefundStatus.
+const (
+	ProviderRefundFailed     ProviderRefundStatus = "failed"
+	ProviderRefundPending    ProviderRefundStatus = "pending"
+	ProviderRefundProcessing ProviderRefundStatus = "processing"
+	ProviderRefundSucceeded  ProviderRefundStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the ProviderRefundStatus enum.
+func (e ProviderRefundStatus) Valid() bool {
+	switch e {
+	case ProviderRefundFailed:
+		return true
+	case ProviderRefundPending:
+		return true
+	case ProviderRefundProcessing:
+		return true
+	case ProviderRefundSucceeded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RecordedPaymentMethod.
 const (
 	RecordedBankTransfer RecordedPaymentMethod = "bank_transfer"
@@ -347,6 +488,45 @@ func (e ShipmentStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListOrderRefundsParamsStatus.
+const (
+	Failed     ListOrderRefundsParamsStatus = "failed"
+	Pending    ListOrderRefundsParamsStatus = "pending"
+	Processing ListOrderRefundsParamsStatus = "processing"
+	Succeeded  ListOrderRefundsParamsStatus = "succeeded"
+)
+
+// Valid indicates whether the value is a known member of the ListOrderRefundsParamsStatus enum.
+func (e ListOrderRefundsParamsStatus) Valid() bool {
+	switch e {
+	case Failed:
+		return true
+	case Pending:
+		return true
+	case Processing:
+		return true
+	case Succeeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListOrderRefundsParamsInclude.
+const (
+	ListOrderRefundsParamsIncludeIncludeTotalCount ListOrderRefundsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListOrderRefundsParamsInclude enum.
+func (e ListOrderRefundsParamsInclude) Valid() bool {
+	switch e {
+	case ListOrderRefundsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListOrdersParamsInclude.
 const (
 	ListOrdersParamsIncludeIncludeTotalCount ListOrdersParamsInclude = "total_count"
@@ -371,6 +551,21 @@ const (
 func (e ListOrderHistoryParamsInclude) Valid() bool {
 	switch e {
 	case ListOrderHistoryParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPaymentNoticesParamsInclude.
+const (
+	ListPaymentNoticesParamsIncludeIncludeTotalCount ListPaymentNoticesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPaymentNoticesParamsInclude enum.
+func (e ListPaymentNoticesParamsInclude) Valid() bool {
+	switch e {
+	case ListPaymentNoticesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -407,6 +602,11 @@ func (e ListReturnsParamsInclude) Valid() bool {
 	}
 }
 
+// CallbackProvider Who sends notices.
+//
+// Example: wechat_pay
+type CallbackProvider string
+
 // ExchangeInput What comes back and what is handed over.
 //
 // Example: {"fulfilment":"taken","lines":[{"quantity":1,"sku":"85123A-XL"}],"return_lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":1,"reason_code":"wrong_size"}]}
@@ -441,6 +641,92 @@ type LineQuantity struct {
 	LineId   externalRef0.Id `json:"line_id"`
 	Quantity int64           `json:"quantity"`
 }
+
+// OnlinePayment A payment that a provider moves. One of `params`, `code_url`, `page_url` and `order_string` is set.
+//
+// Example: {"amount":5900,"code_url":null,"created_at":"2026-07-01T02:00:00Z","currency":"CNY","expires_at":"2026-07-01T02:30:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01","kind":"jsapi","method":"wechat_pay","number":"0192f1a47c1e7b529c553f3f7f0c2b01","order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b02","order_string":null,"page_url":null,"params":{"appId":"wx0000000000000001","nonceStr":"5K8264ILTKCH16CQ2502SI8ZNMTM67VS","package":"prepay_id=wx01","paySign":"oR9d8Puhn","signType":"RSA","timeStamp":"1782871200"},"status":"pending"}
+type OnlinePayment struct {
+	Amount int64 `json:"amount"`
+
+	// CodeUrl The content of a QR code.
+	CodeUrl   nullable.Nullable[string] `json:"code_url"`
+	CreatedAt time.Time                 `json:"created_at"`
+	Currency  string                    `json:"currency"`
+	ExpiresAt time.Time                 `json:"expires_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind WeChat Pay has `jsapi` and `native`, Alipay `precreate`, `page` and `app`.
+	//
+	// Example: jsapi
+	Kind OnlinePaymentKind `json:"kind"`
+
+	// Method Who moves the money.
+	//
+	// Example: wechat_pay
+	Method OnlinePaymentMethod `json:"method"`
+
+	// Number By which the provider knows it.
+	Number string `json:"number"`
+
+	// OrderId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	OrderId externalRef0.Id `json:"order_id"`
+
+	// OrderString For the provider's app.
+	OrderString nullable.Nullable[string] `json:"order_string"`
+
+	// PageUrl Where to send the browser.
+	PageUrl nullable.Nullable[string]              `json:"page_url"`
+	Params  nullable.Nullable[OnlinePaymentParams] `json:"params"`
+	Status  OnlinePaymentStatus                    `json:"status"`
+}
+
+// OnlinePaymentStatus defines model for OnlinePayment.Status.
+type OnlinePaymentStatus string
+
+// OnlinePaymentInput How the customer pays.
+//
+// Example: {"kind":"jsapi","method":"wechat_pay","openid":"oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"}
+type OnlinePaymentInput struct {
+	// Amount At most what is due; all of that where left out.
+	Amount *int64 `json:"amount,omitempty"`
+
+	// Kind WeChat Pay has `jsapi` and `native`, Alipay `precreate`, `page` and `app`.
+	//
+	// Example: jsapi
+	Kind OnlinePaymentKind `json:"kind"`
+
+	// Method Who moves the money.
+	//
+	// Example: wechat_pay
+	Method OnlinePaymentMethod `json:"method"`
+
+	// Openid The customer's open id at the paying app; for `jsapi`.
+	Openid *string `json:"openid,omitempty"`
+
+	// ReturnUrl Where the browser goes after paying; for `page`.
+	ReturnUrl *string `json:"return_url,omitempty"`
+}
+
+// OnlinePaymentKind WeChat Pay has `jsapi` and `native`, Alipay `precreate`, `page` and `app`.
+//
+// Example: jsapi
+type OnlinePaymentKind string
+
+// OnlinePaymentMethod Who moves the money.
+//
+// Example: wechat_pay
+type OnlinePaymentMethod string
+
+// OnlinePaymentParams What `wx.requestPayment` takes.
+//
+// Example: {"appId":"wx0000000000000001","nonceStr":"5K8264ILTKCH16CQ2502SI8ZNMTM67VS","package":"prepay_id=wx01","paySign":"oR9d8Puhn","signType":"RSA","timeStamp":"1782871200"}
+type OnlinePaymentParams map[string]string
 
 // Order A purchase.
 //
@@ -1196,6 +1482,100 @@ type POSTicket struct {
 // Example: return_exceeds_sale
 type POSWarning string
 
+// PaymentNotice What a provider told.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","kind":"payment","number":"0192f1a47c1e7b529c553f3f7f0c2b01","outcome":"applied","provider":"wechat_pay","received_at":"2026-07-01T02:00:00Z"}
+type PaymentNotice struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind payment, refund or other.
+	Kind string `json:"kind"`
+
+	// Number Of the payment or refund, as the provider gave it.
+	Number string `json:"number"`
+
+	// Outcome What became of a notice.
+	//
+	// Example: applied
+	Outcome    PaymentNoticeOutcome `json:"outcome"`
+	Provider   string               `json:"provider"`
+	ReceivedAt time.Time            `json:"received_at"`
+}
+
+// PaymentNoticeList A page of notices.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type PaymentNoticeList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []PaymentNotice `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PaymentNoticeOutcome What became of a notice.
+//
+// Example: applied
+type PaymentNoticeOutcome string
+
+// ProviderRefund Money that a provider gives back.
+//
+// Example: {"amount":5900,"attempts":2,"created_at":"2026-07-01T02:00:00Z","currency":"CNY","error_code":"ABNORMAL","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","number":"0192f1a47c1e7b529c553f3f7f0c2b03","order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b02","order_return_id":null,"provider":"wechat_pay","reason":"paid after the order was cancelled","refunded_at":null,"status":"failed"}
+type ProviderRefund struct {
+	Amount    int64     `json:"amount"`
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	Currency  string    `json:"currency"`
+
+	// ErrorCode The provider's last word, where it is not good.
+	ErrorCode nullable.Nullable[string] `json:"error_code"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Number By which the provider knows it.
+	Number string `json:"number"`
+
+	// OrderId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	OrderId       externalRef0.Id                       `json:"order_id"`
+	OrderReturnId nullable.Nullable[openapi_types.UUID] `json:"order_return_id"`
+
+	// Provider Who moves the money.
+	//
+	// Example: wechat_pay
+	Provider   OnlinePaymentMethod          `json:"provider"`
+	Reason     string                       `json:"reason"`
+	RefundedAt nullable.Nullable[time.Time] `json:"refunded_at"`
+	Status     ProviderRefundStatus         `json:"status"`
+}
+
+// ProviderRefundStatus defines model for ProviderRefund.Status.
+type ProviderRefundStatus string
+
+// ProviderRefundList A page of refunds.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ProviderRefundList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []ProviderRefund `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // ReceiptLine What came of a line of the return.
 //
 // Example: {"restocked_quantity":1,"return_line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31"}
@@ -1341,6 +1721,61 @@ type ShipmentInput struct {
 	Carrier        *string         `json:"carrier,omitempty"`
 	Lines          *[]LineQuantity `json:"lines,omitempty"`
 	TrackingNumber *string         `json:"tracking_number,omitempty"`
+}
+
+// WechatpayNonce defines model for WechatpayNonce.
+type WechatpayNonce = string
+
+// WechatpaySerial defines model for WechatpaySerial.
+type WechatpaySerial = string
+
+// WechatpaySignature defines model for WechatpaySignature.
+type WechatpaySignature = string
+
+// WechatpayTimestamp defines model for WechatpayTimestamp.
+type WechatpayTimestamp = string
+
+// ReceiveCallbackParams defines parameters for ReceiveCallback.
+type ReceiveCallbackParams struct {
+	// WechatpayTimestamp WeChat Pay's: part of its signature.
+	WechatpayTimestamp *WechatpayTimestamp `json:"Wechatpay-Timestamp,omitempty"`
+
+	// WechatpayNonce WeChat Pay's: part of its signature.
+	WechatpayNonce *WechatpayNonce `json:"Wechatpay-Nonce,omitempty"`
+
+	// WechatpaySignature WeChat Pay's: part of its signature.
+	WechatpaySignature *WechatpaySignature `json:"Wechatpay-Signature,omitempty"`
+
+	// WechatpaySerial WeChat Pay's: part of its signature.
+	WechatpaySerial *WechatpaySerial `json:"Wechatpay-Serial,omitempty"`
+}
+
+// ListOrderRefundsParams defines parameters for ListOrderRefunds.
+type ListOrderRefundsParams struct {
+	// Status Only those that stand so.
+	Status *ListOrderRefundsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListOrderRefundsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListOrderRefundsParamsStatus defines parameters for ListOrderRefunds.
+type ListOrderRefundsParamsStatus string
+
+// ListOrderRefundsParamsInclude defines parameters for ListOrderRefunds.
+type ListOrderRefundsParamsInclude string
+
+// RetryOrderRefundParams defines parameters for RetryOrderRefund.
+type RetryOrderRefundParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListOrdersParams defines parameters for ListOrders.
@@ -1505,6 +1940,42 @@ type ShipOrderParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListPaymentNoticesParams defines parameters for ListPaymentNotices.
+type ListPaymentNoticesParams struct {
+	// Outcome Only those with this outcome.
+	Outcome *PaymentNoticeOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// Number Only those about this number of a payment or refund.
+	Number *string `form:"number,omitempty" json:"number,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPaymentNoticesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPaymentNoticesParamsInclude defines parameters for ListPaymentNotices.
+type ListPaymentNoticesParamsInclude string
+
+// ReceivePaymentCallbackParams defines parameters for ReceivePaymentCallback.
+type ReceivePaymentCallbackParams struct {
+	// WechatpayTimestamp WeChat Pay's: part of its signature.
+	WechatpayTimestamp *WechatpayTimestamp `json:"Wechatpay-Timestamp,omitempty"`
+
+	// WechatpayNonce WeChat Pay's: part of its signature.
+	WechatpayNonce *WechatpayNonce `json:"Wechatpay-Nonce,omitempty"`
+
+	// WechatpaySignature WeChat Pay's: part of its signature.
+	WechatpaySignature *WechatpaySignature `json:"Wechatpay-Signature,omitempty"`
+
+	// WechatpaySerial WeChat Pay's: part of its signature.
+	WechatpaySerial *WechatpaySerial `json:"Wechatpay-Serial,omitempty"`
+}
+
 // IngestPOSOrdersParams defines parameters for IngestPOSOrders.
 type IngestPOSOrdersParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
@@ -1646,6 +2117,9 @@ type ExchangeOrderJSONRequestBody = ExchangeInput
 // ReplaceOrderLinesJSONRequestBody defines body for ReplaceOrderLines for application/json ContentType.
 type ReplaceOrderLinesJSONRequestBody = OrderLinesInput
 
+// StartOrderPaymentJSONRequestBody defines body for StartOrderPayment for application/json ContentType.
+type StartOrderPaymentJSONRequestBody = OnlinePaymentInput
+
 // AddOrderPaymentJSONRequestBody defines body for AddOrderPayment for application/json ContentType.
 type AddOrderPaymentJSONRequestBody = OrderPaymentInput
 
@@ -1678,6 +2152,15 @@ type RejectReturnJSONRequestBody = OrderReason
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ReceiveCallback Take a provider's notice
+	// (POST /v1/callbacks/{provider}/{channel_token})
+	ReceiveCallback(ctx echo.Context, provider CallbackProvider, channelToken string, params ReceiveCallbackParams) error
+	// ListOrderRefunds List refunds that providers carry out
+	// (GET /v1/order-refunds)
+	ListOrderRefunds(ctx echo.Context, params ListOrderRefundsParams) error
+	// RetryOrderRefund Try a failed refund again
+	// (POST /v1/order-refunds/{id}/retry)
+	RetryOrderRefund(ctx echo.Context, id externalRef0.Id, params RetryOrderRefundParams) error
 	// ListOrders List orders
 	// (GET /v1/orders)
 	ListOrders(ctx echo.Context, params ListOrdersParams) error
@@ -1708,6 +2191,9 @@ type ServerInterface interface {
 	// ReplaceOrderLines Change what is ordered
 	// (PUT /v1/orders/{id}/lines)
 	ReplaceOrderLines(ctx echo.Context, id externalRef0.Id, params ReplaceOrderLinesParams) error
+	// StartOrderPayment Have a customer pay by a provider
+	// (POST /v1/orders/{id}/online-payments)
+	StartOrderPayment(ctx echo.Context, id externalRef0.Id) error
 	// AddOrderPayment Record a payment
 	// (POST /v1/orders/{id}/payments)
 	AddOrderPayment(ctx echo.Context, id externalRef0.Id, params AddOrderPaymentParams) error
@@ -1726,6 +2212,12 @@ type ServerInterface interface {
 	// ShipOrder Send pieces of an order
 	// (POST /v1/orders/{id}/shipments)
 	ShipOrder(ctx echo.Context, id externalRef0.Id, params ShipOrderParams) error
+	// ListPaymentNotices List what payment providers told
+	// (GET /v1/payment-notices)
+	ListPaymentNotices(ctx echo.Context, params ListPaymentNoticesParams) error
+	// ReceivePaymentCallback Take a payment provider's notice, by the short address
+	// (POST /v1/payments/callbacks/{provider})
+	ReceivePaymentCallback(ctx echo.Context, provider CallbackProvider, params ReceivePaymentCallbackParams) error
 	// IngestPOSOrders Take in tickets of tills
 	// (POST /v1/pos/orders)
 	IngestPOSOrders(ctx echo.Context, params IngestPOSOrdersParams) error
@@ -1764,6 +2256,170 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ReceiveCallback converts echo context to params.
+func (w *ServerInterfaceWrapper) ReceiveCallback(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider CallbackProvider
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// ------------- Path parameter "channel_token" -------------
+	var channelToken string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "channel_token", ctx.Param("channel_token"), &channelToken, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter channel_token: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceiveCallbackParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Wechatpay-Timestamp" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Timestamp")]; found {
+		var WechatpayTimestamp WechatpayTimestamp
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Timestamp, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Timestamp", valueList[0], &WechatpayTimestamp, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Timestamp: %s", err))
+		}
+
+		params.WechatpayTimestamp = &WechatpayTimestamp
+	}
+	// ------------- Optional header parameter "Wechatpay-Nonce" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Nonce")]; found {
+		var WechatpayNonce WechatpayNonce
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Nonce, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Nonce", valueList[0], &WechatpayNonce, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Nonce: %s", err))
+		}
+
+		params.WechatpayNonce = &WechatpayNonce
+	}
+	// ------------- Optional header parameter "Wechatpay-Signature" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Signature")]; found {
+		var WechatpaySignature WechatpaySignature
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Signature, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Signature", valueList[0], &WechatpaySignature, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Signature: %s", err))
+		}
+
+		params.WechatpaySignature = &WechatpaySignature
+	}
+	// ------------- Optional header parameter "Wechatpay-Serial" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Serial")]; found {
+		var WechatpaySerial WechatpaySerial
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Serial, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Serial", valueList[0], &WechatpaySerial, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Serial: %s", err))
+		}
+
+		params.WechatpaySerial = &WechatpaySerial
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReceiveCallback(ctx, provider, channelToken, params)
+	return err
+}
+
+// ListOrderRefunds converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOrderRefunds(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOrderRefundsParams
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOrderRefunds(ctx, params)
+	return err
+}
+
+// RetryOrderRefund converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryOrderRefund(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryOrderRefundParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryOrderRefund(ctx, id, params)
+	return err
 }
 
 // ListOrders converts echo context to params.
@@ -2224,6 +2880,22 @@ func (w *ServerInterfaceWrapper) ReplaceOrderLines(ctx echo.Context) error {
 	return err
 }
 
+// StartOrderPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) StartOrderPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartOrderPayment(ctx, id)
+	return err
+}
+
 // AddOrderPayment converts echo context to params.
 func (w *ServerInterfaceWrapper) AddOrderPayment(ctx echo.Context) error {
 	var err error
@@ -2447,6 +3119,133 @@ func (w *ServerInterfaceWrapper) ShipOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ShipOrder(ctx, id, params)
+	return err
+}
+
+// ListPaymentNotices converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPaymentNotices(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPaymentNoticesParams
+	// ------------- Optional query parameter "outcome" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "outcome", ctx.QueryParams(), &params.Outcome, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter outcome: %s", err))
+	}
+
+	// ------------- Optional query parameter "number" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "number", ctx.QueryParams(), &params.Number, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter number: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPaymentNotices(ctx, params)
+	return err
+}
+
+// ReceivePaymentCallback converts echo context to params.
+func (w *ServerInterfaceWrapper) ReceivePaymentCallback(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider CallbackProvider
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReceivePaymentCallbackParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Wechatpay-Timestamp" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Timestamp")]; found {
+		var WechatpayTimestamp WechatpayTimestamp
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Timestamp, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Timestamp", valueList[0], &WechatpayTimestamp, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Timestamp: %s", err))
+		}
+
+		params.WechatpayTimestamp = &WechatpayTimestamp
+	}
+	// ------------- Optional header parameter "Wechatpay-Nonce" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Nonce")]; found {
+		var WechatpayNonce WechatpayNonce
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Nonce, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Nonce", valueList[0], &WechatpayNonce, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Nonce: %s", err))
+		}
+
+		params.WechatpayNonce = &WechatpayNonce
+	}
+	// ------------- Optional header parameter "Wechatpay-Signature" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Signature")]; found {
+		var WechatpaySignature WechatpaySignature
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Signature, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Signature", valueList[0], &WechatpaySignature, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Signature: %s", err))
+		}
+
+		params.WechatpaySignature = &WechatpaySignature
+	}
+	// ------------- Optional header parameter "Wechatpay-Serial" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Wechatpay-Serial")]; found {
+		var WechatpaySerial WechatpaySerial
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Wechatpay-Serial, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Wechatpay-Serial", valueList[0], &WechatpaySerial, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Wechatpay-Serial: %s", err))
+		}
+
+		params.WechatpaySerial = &WechatpaySerial
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReceivePaymentCallback(ctx, provider, params)
 	return err
 }
 
@@ -3021,7 +3820,163 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/return-reasons/:id", wrapper.UpdateReturnReason, options.OperationMiddlewares["updateReturnReason"]...)
 	router.GET(options.BaseURL+"/v1/stores/:id/order-events", wrapper.StreamOrderEvents, options.OperationMiddlewares["streamOrderEvents"]...)
 	router.GET(options.BaseURL+"/v1/orders/:id/events", wrapper.StreamOrder, options.OperationMiddlewares["streamOrder"]...)
+	router.POST(options.BaseURL+"/v1/orders/:id/online-payments", wrapper.StartOrderPayment, options.OperationMiddlewares["startOrderPayment"]...)
+	router.GET(options.BaseURL+"/v1/order-refunds", wrapper.ListOrderRefunds, options.OperationMiddlewares["listOrderRefunds"]...)
+	router.POST(options.BaseURL+"/v1/order-refunds/:id/retry", wrapper.RetryOrderRefund, options.OperationMiddlewares["retryOrderRefund"]...)
+	router.GET(options.BaseURL+"/v1/payment-notices", wrapper.ListPaymentNotices, options.OperationMiddlewares["listPaymentNotices"]...)
+	router.POST(options.BaseURL+"/v1/callbacks/:provider/:channel_token", wrapper.ReceiveCallback, options.OperationMiddlewares["receiveCallback"]...)
+	router.POST(options.BaseURL+"/v1/payments/callbacks/:provider", wrapper.ReceivePaymentCallback, options.OperationMiddlewares["receivePaymentCallback"]...)
 
+}
+
+type ReceiveCallbackRequestObject struct {
+	Provider     CallbackProvider `json:"provider"`
+	ChannelToken string           `json:"channel_token"`
+	Params       ReceiveCallbackParams
+	ContentType  string
+	Body         io.Reader
+}
+
+type ReceiveCallbackResponseObject interface {
+	VisitReceiveCallbackResponse(w http.ResponseWriter) error
+}
+
+type ReceiveCallback200TextResponse string
+
+func (response ReceiveCallback200TextResponse) VisitReceiveCallbackResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type ReceiveCallbackdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReceiveCallbackdefaultApplicationProblemPlusJSONResponse) VisitReceiveCallbackResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrderRefundsRequestObject struct {
+	Params ListOrderRefundsParams
+}
+
+type ListOrderRefundsResponseObject interface {
+	VisitListOrderRefundsResponse(w http.ResponseWriter) error
+}
+
+type ListOrderRefunds200ResponseHeaders struct {
+	Link *string
+}
+
+type ListOrderRefunds200JSONResponse struct {
+	Body    ProviderRefundList
+	Headers ListOrderRefunds200ResponseHeaders
+}
+
+func (response ListOrderRefunds200JSONResponse) VisitListOrderRefundsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrderRefundsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListOrderRefundsdefaultApplicationProblemPlusJSONResponse) VisitListOrderRefundsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryOrderRefundRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params RetryOrderRefundParams
+}
+
+type RetryOrderRefundResponseObject interface {
+	VisitRetryOrderRefundResponse(w http.ResponseWriter) error
+}
+
+type RetryOrderRefund200JSONResponse ProviderRefund
+
+func (response RetryOrderRefund200JSONResponse) VisitRetryOrderRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryOrderRefunddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RetryOrderRefunddefaultApplicationProblemPlusJSONResponse) VisitRetryOrderRefundResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListOrdersRequestObject struct {
@@ -3632,6 +4587,63 @@ func (response ReplaceOrderLinesdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type StartOrderPaymentRequestObject struct {
+	Id   externalRef0.Id `json:"id"`
+	Body *StartOrderPaymentJSONRequestBody
+}
+
+type StartOrderPaymentResponseObject interface {
+	VisitStartOrderPaymentResponse(w http.ResponseWriter) error
+}
+
+type StartOrderPayment201ResponseHeaders struct {
+	Location *string
+}
+
+type StartOrderPayment201JSONResponse struct {
+	Body    OnlinePayment
+	Headers StartOrderPayment201ResponseHeaders
+}
+
+func (response StartOrderPayment201JSONResponse) VisitStartOrderPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartOrderPaymentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StartOrderPaymentdefaultApplicationProblemPlusJSONResponse) VisitStartOrderPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddOrderPaymentRequestObject struct {
 	Id     externalRef0.Id `json:"id"`
 	Params AddOrderPaymentParams
@@ -3962,6 +4974,108 @@ type ShipOrderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ShipOrderdefaultApplicationProblemPlusJSONResponse) VisitShipOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPaymentNoticesRequestObject struct {
+	Params ListPaymentNoticesParams
+}
+
+type ListPaymentNoticesResponseObject interface {
+	VisitListPaymentNoticesResponse(w http.ResponseWriter) error
+}
+
+type ListPaymentNotices200ResponseHeaders struct {
+	Link *string
+}
+
+type ListPaymentNotices200JSONResponse struct {
+	Body    PaymentNoticeList
+	Headers ListPaymentNotices200ResponseHeaders
+}
+
+func (response ListPaymentNotices200JSONResponse) VisitListPaymentNoticesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPaymentNoticesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListPaymentNoticesdefaultApplicationProblemPlusJSONResponse) VisitListPaymentNoticesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReceivePaymentCallbackRequestObject struct {
+	Provider    CallbackProvider `json:"provider"`
+	Params      ReceivePaymentCallbackParams
+	ContentType string
+	Body        io.Reader
+}
+
+type ReceivePaymentCallbackResponseObject interface {
+	VisitReceivePaymentCallbackResponse(w http.ResponseWriter) error
+}
+
+type ReceivePaymentCallback200TextResponse string
+
+func (response ReceivePaymentCallback200TextResponse) VisitReceivePaymentCallbackResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type ReceivePaymentCallbackdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReceivePaymentCallbackdefaultApplicationProblemPlusJSONResponse) VisitReceivePaymentCallbackResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4631,6 +5745,15 @@ func (response StreamOrderEventsdefaultApplicationProblemPlusJSONResponse) Visit
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ReceiveCallback Take a provider's notice
+	// (POST /v1/callbacks/{provider}/{channel_token})
+	ReceiveCallback(ctx context.Context, request ReceiveCallbackRequestObject) (ReceiveCallbackResponseObject, error)
+	// ListOrderRefunds List refunds that providers carry out
+	// (GET /v1/order-refunds)
+	ListOrderRefunds(ctx context.Context, request ListOrderRefundsRequestObject) (ListOrderRefundsResponseObject, error)
+	// RetryOrderRefund Try a failed refund again
+	// (POST /v1/order-refunds/{id}/retry)
+	RetryOrderRefund(ctx context.Context, request RetryOrderRefundRequestObject) (RetryOrderRefundResponseObject, error)
 	// ListOrders List orders
 	// (GET /v1/orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
@@ -4661,6 +5784,9 @@ type StrictServerInterface interface {
 	// ReplaceOrderLines Change what is ordered
 	// (PUT /v1/orders/{id}/lines)
 	ReplaceOrderLines(ctx context.Context, request ReplaceOrderLinesRequestObject) (ReplaceOrderLinesResponseObject, error)
+	// StartOrderPayment Have a customer pay by a provider
+	// (POST /v1/orders/{id}/online-payments)
+	StartOrderPayment(ctx context.Context, request StartOrderPaymentRequestObject) (StartOrderPaymentResponseObject, error)
 	// AddOrderPayment Record a payment
 	// (POST /v1/orders/{id}/payments)
 	AddOrderPayment(ctx context.Context, request AddOrderPaymentRequestObject) (AddOrderPaymentResponseObject, error)
@@ -4679,6 +5805,12 @@ type StrictServerInterface interface {
 	// ShipOrder Send pieces of an order
 	// (POST /v1/orders/{id}/shipments)
 	ShipOrder(ctx context.Context, request ShipOrderRequestObject) (ShipOrderResponseObject, error)
+	// ListPaymentNotices List what payment providers told
+	// (GET /v1/payment-notices)
+	ListPaymentNotices(ctx context.Context, request ListPaymentNoticesRequestObject) (ListPaymentNoticesResponseObject, error)
+	// ReceivePaymentCallback Take a payment provider's notice, by the short address
+	// (POST /v1/payments/callbacks/{provider})
+	ReceivePaymentCallback(ctx context.Context, request ReceivePaymentCallbackRequestObject) (ReceivePaymentCallbackResponseObject, error)
 	// IngestPOSOrders Take in tickets of tills
 	// (POST /v1/pos/orders)
 	IngestPOSOrders(ctx context.Context, request IngestPOSOrdersRequestObject) (IngestPOSOrdersResponseObject, error)
@@ -4724,6 +5856,87 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ReceiveCallback operation middleware
+func (sh *strictHandler) ReceiveCallback(ctx echo.Context, provider CallbackProvider, channelToken string, params ReceiveCallbackParams) error {
+	var request ReceiveCallbackRequestObject
+
+	request.Provider = provider
+	request.ChannelToken = channelToken
+	request.Params = params
+	request.ContentType = ctx.Request().Header.Get("Content-Type")
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceiveCallback(ctx.Request().Context(), request.(ReceiveCallbackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceiveCallback")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReceiveCallbackResponseObject); ok {
+		return validResponse.VisitReceiveCallbackResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListOrderRefunds operation middleware
+func (sh *strictHandler) ListOrderRefunds(ctx echo.Context, params ListOrderRefundsParams) error {
+	var request ListOrderRefundsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOrderRefunds(ctx.Request().Context(), request.(ListOrderRefundsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOrderRefunds")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOrderRefundsResponseObject); ok {
+		return validResponse.VisitListOrderRefundsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryOrderRefund operation middleware
+func (sh *strictHandler) RetryOrderRefund(ctx echo.Context, id externalRef0.Id, params RetryOrderRefundParams) error {
+	var request RetryOrderRefundRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryOrderRefund(ctx.Request().Context(), request.(RetryOrderRefundRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryOrderRefund")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryOrderRefundResponseObject); ok {
+		return validResponse.VisitRetryOrderRefundResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // ListOrders operation middleware
@@ -5099,6 +6312,54 @@ func (sh *strictHandler) ReplaceOrderLines(ctx echo.Context, id externalRef0.Id,
 	return nil
 }
 
+// StartOrderPayment operation middleware
+func (sh *strictHandler) StartOrderPayment(ctx echo.Context, id externalRef0.Id) error {
+	var request StartOrderPaymentRequestObject
+
+	request.Id = id
+
+	var body StartOrderPaymentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartOrderPayment(ctx.Request().Context(), request.(StartOrderPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartOrderPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartOrderPaymentResponseObject); ok {
+		return validResponse.VisitStartOrderPaymentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AddOrderPayment operation middleware
 func (sh *strictHandler) AddOrderPayment(ctx echo.Context, id externalRef0.Id, params AddOrderPaymentParams) error {
 	var request AddOrderPaymentRequestObject
@@ -5340,6 +6601,60 @@ func (sh *strictHandler) ShipOrder(ctx echo.Context, id externalRef0.Id, params 
 		return err
 	} else if validResponse, ok := response.(ShipOrderResponseObject); ok {
 		return validResponse.VisitShipOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPaymentNotices operation middleware
+func (sh *strictHandler) ListPaymentNotices(ctx echo.Context, params ListPaymentNoticesParams) error {
+	var request ListPaymentNoticesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPaymentNotices(ctx.Request().Context(), request.(ListPaymentNoticesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPaymentNotices")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPaymentNoticesResponseObject); ok {
+		return validResponse.VisitListPaymentNoticesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReceivePaymentCallback operation middleware
+func (sh *strictHandler) ReceivePaymentCallback(ctx echo.Context, provider CallbackProvider, params ReceivePaymentCallbackParams) error {
+	var request ReceivePaymentCallbackRequestObject
+
+	request.Provider = provider
+	request.Params = params
+	request.ContentType = ctx.Request().Header.Get("Content-Type")
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReceivePaymentCallback(ctx.Request().Context(), request.(ReceivePaymentCallbackRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReceivePaymentCallback")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReceivePaymentCallbackResponseObject); ok {
+		return validResponse.VisitReceivePaymentCallbackResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

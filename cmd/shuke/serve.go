@@ -118,7 +118,7 @@ func (i *installation) application() (*server.Server, error) {
 		return nil, err
 	}
 	return server.New(
-		server.Config{PublicURL: i.cfg.PublicURL, CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency,
+		server.Config{PublicURL: i.cfg.PublicURL, BaseURL: i.cfg.BaseURL(), CORSOrigins: i.cfg.CORSOrigins, Currency: i.cfg.Currency,
 			RequireSecondFactor: i.cfg.RequireSecondFactor, PasswordResetURL: i.cfg.PasswordResetURL, TrustedProxies: i.cfg.Proxies(), RateLimits: i.cfg.RateLimits, Alerts: i.cfg.Alerts,
 			Attachments: timeline.Limits{Bytes: int64(i.cfg.AttachmentMiB) << 20, Pixels: int64(i.cfg.AttachmentMegapixels) * 1_000_000}},
 		server.Deps{

@@ -13,6 +13,12 @@
 // Orders of tills are completed and returns refunded from the start; other
 // states belong to the channels that arrive later.
 //
+// Money that providers move (provider_payments.go, refund_runner.go,
+// callbacks.go): a payment's or refund's number is committed before the provider
+// hears of it; what a provider says is booked once, whoever brings it (a notice, a
+// repetition, the clock, in any order); money that an order does not need goes
+// back to whom it came from. What is not known is asked for with the same number.
+//
 // Invariants: total_amount is the sum of quantity by unit price over the lines;
 // quantities and totals are positive on orders and returns alike;
 // returned_amount is the sum of the linked returns; customer_days and

@@ -62,4 +62,11 @@ var (
 	ErrNothingCame       = apperr.Define(apperr.Invalid, "orders.nothing_came", "A receipt has at least one piece. Reject the return if nothing came.", "收货至少须有一件；未收到商品请拒绝退货。")
 	ErrRefundPermission  = apperr.Define(apperr.Forbidden, "orders.refund_not_yours", "This gives money back, which needs the permission orders.refund.", "此操作涉及退款，需要 orders.refund 权限。")
 	ErrRefundExceeds     = apperr.Define(apperr.Conflict, "orders.refund_exceeds_payment", "At most {max} (in minor units) can be given back.", "最多可退 {max}（最小货币单位）。")
+
+	ErrPaymentKind      = apperr.Define(apperr.Invalid, "orders.payment_kind", "This provider's kinds are: {allowed}.", "该支付服务支持的方式为：{allowed}。")
+	ErrOpenID           = apperr.Define(apperr.Invalid, "orders.openid", "The kind jsapi names the customer's open id, and no other kind does.", "jsapi 支付须提供顾客的 openid，其他方式不得提供。")
+	ErrPaymentCurrency  = apperr.Define(apperr.Conflict, "orders.payment_currency", "Payment providers move CNY, and the order is in {currency}.", "支付服务仅支持人民币，该订单币种为 {currency}。")
+	ErrRefundNotFound   = apperr.Define(apperr.NotFound, "orders.refund_not_found", "There is no such refund, or not for you.", "找不到该退款，或您无权查看。")
+	ErrRefundNotFailed  = apperr.Define(apperr.Conflict, "orders.refund_not_failed", "The refund is {status}; only a failed one is tried again.", "退款当前状态为 {status}，只有失败的退款可以重试。")
+	ErrCallbackNotFound = apperr.Define(apperr.NotFound, "orders.callback_not_found", "Nobody listens at this address.", "该回调地址不存在。")
 )

@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/shuke-crm/shuke/internal/catalog"
@@ -12,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
+	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
@@ -29,6 +31,9 @@ type Deps struct {
 	Segments  *segments.Service
 	Inventory *inventory.Service
 	Queue     *jobs.Queue // nil: nothing happens by the clock
+	Outside   outside.Services
+	Log       *slog.Logger // nil logs nothing
+	BaseURL   string       // where payment providers reach this service, without a trailing slash
 
 	ReturnWindow time.Duration // after completion; zero: 30 days
 }
@@ -45,6 +50,9 @@ type Service struct {
 	catalog   *catalog.Service
 	segments  *segments.Service
 	inventory *inventory.Service
+	outside   outside.Services
+	log       *slog.Logger
+	baseURL   string
 
 	returnWindow time.Duration
 }
@@ -54,13 +62,18 @@ func New(d Deps) *Service {
 	d.Customers.HoldFields(customers.OfOrder, "orders")
 	s := &Service{
 		db: d.DB, clock: d.Clock, keys: d.Keys, cache: d.Cache, pages: d.Pages, currency: d.Currency,
-		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, returnWindow: d.ReturnWindow,
+		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, returnWindow: d.ReturnWindow, outside: d.Outside, log: d.Log, baseURL: d.BaseURL,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.returnWindow == 0 {
 		s.returnWindow = 30 * 24 * time.Hour
 	}
 	if d.Queue != nil {
 		d.Queue.Every("orders.cancel_unpaid", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.CancelUnpaid(ctx); return err })
+		d.Queue.Every("orders.check_payments", jobs.Interval(10*time.Second), func(ctx context.Context) error { _, err := s.CheckPayments(ctx); return err })
+		d.Queue.Every("orders.run_refunds", jobs.Interval(10*time.Second), func(ctx context.Context) error { _, err := s.RunRefunds(ctx); return err })
 	}
 	return s
 }

@@ -96,7 +96,37 @@ func (c *cell) order(store uuid.UUID, more map[string]any) byte {
 	return judge(c.do(http.MethodPost, "/v1/orders", body, "Idempotency-Key", c.word("place")))
 }
 
+// freshRefund is a refund by a provider, of an order of the cell's customer,
+// that has failed.
+func (c *cell) freshRefund() (order, refund uuid.UUID) {
+	order, _ = c.freshOrder("paid", "pickup")
+	if refund = c.id(); c.object == "none" {
+		return order, refund
+	}
+	c.exec(`INSERT INTO order_payments (id, order_id, method, provider, status, amount, refunded_amount, currency, number, created_at, updated_at)
+		VALUES ($1::uuid, $2, 'wechat_pay', 'wechat_pay', 'succeeded', 500, 500, 'CNY', replace($1::text, '-', ''), now(), now())`, refund, order)
+	c.exec(`INSERT INTO order_refunds (id, order_id, order_payment_id, method, provider, status, amount, currency, number, error_code, created_at, updated_at)
+		VALUES ($1::uuid, $2, $1, 'wechat_pay', 'wechat_pay', 'failed', 500, 'CNY', replace($1::text, '-', ''), 'CLOSED', now(), now())`, refund, order)
+	return order, refund
+}
+
 var stepProbes = map[string]probe{
+	"startOrderPayment": onOrder("placed", "pickup", http.MethodPost, "/online-payments", always(map[string]any{"method": "wechat_pay", "kind": "native"})),
+	"listOrderRefunds": func(c *cell) byte {
+		_, refund := c.freshRefund()
+		return among(c.do(http.MethodGet, "/v1/order-refunds?status=failed&limit=200", nil), refund)
+	},
+	"retryOrderRefund": func(c *cell) byte {
+		order, refund := c.freshRefund()
+		letter := judge(c.do(http.MethodPost, "/v1/order-refunds/"+refund.String()+"/retry", nil))
+		if letter != allowed && c.object != "none" && c.version("orders", order) != 1 {
+			return strange
+		}
+		return letter
+	},
+	"listPaymentNotices":     plain(http.MethodGet, "/v1/payment-notices", nil),
+	"receiveCallback":        plain(http.MethodPost, "/v1/callbacks/wechat_pay/guess", map[string]any{}),
+	"receivePaymentCallback": plain(http.MethodPost, "/v1/payments/callbacks/wechat_pay", map[string]any{}),
 	"createOrder":          func(c *cell) byte { return c.order(c.storeAt(), nil) },
 	"createOrder/customer": func(c *cell) byte { return c.order(c.a, map[string]any{"customer_id": c.buyer().id}) },
 	"createOrder/price": func(c *cell) byte {

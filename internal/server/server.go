@@ -81,6 +81,7 @@ type Deps struct {
 // Config is what a server may be told.
 type Config struct {
 	PublicURL   string   // address that clients use; problem types are relative without it
+	BaseURL     string   // address that payment providers send to: PublicURL, or where the service listens
 	CORSOrigins []string // web origins that browsers may call from; "*" means any
 	Currency    string   // ISO 4217
 	// RequireSecondFactor demands one of people for what asks for a fresh proof.
@@ -208,6 +209,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Queue: s.Jobs,
+		Outside: d.Outside, Log: d.Log, BaseURL: strings.TrimRight(cfg.BaseURL, "/"),
 	})
 	s.Orders.Subscribe(s.Events)
 	s.Imports = imports.New(imports.Deps{

@@ -216,6 +216,11 @@ func (a *App) start(ctx context.Context, o options) {
 	if o.worker {
 		deps.ListenURL = a.Database.AppURL
 	}
+	web := httptest.NewUnstartedServer(nil)
+	a.URL = "http://" + web.Listener.Addr().String()
+	if o.server.BaseURL == "" {
+		o.server.BaseURL = a.URL
+	}
 	a.Server, err = server.New(o.server, deps)
 	require.NoError(t, err)
 	// As the service starts: acting for nobody.
@@ -224,7 +229,6 @@ func (a *App) start(ctx context.Context, o options) {
 	_, err = a.Server.Identity.EnsureAdmin(ctx, AdminPassword)
 	require.NoError(t, err)
 
-	web := httptest.NewUnstartedServer(nil)
 	running, stop := context.WithCancel(ctx)
 	ended, ready := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -242,7 +246,6 @@ func (a *App) start(ctx context.Context, o options) {
 			t.Errorf("the application did not stop cleanly: %v", err)
 		}
 	})
-	a.URL = "http://" + web.Listener.Addr().String()
 	a.HTTP = &http.Client{
 		Transport:     &checked{app: a, next: &http.Transport{MaxIdleConnsPerHost: 64}},
 		Timeout:       30 * time.Second,

@@ -403,6 +403,14 @@ var (
 				},
 			},
 			{
+				Name:    "order_refunds_provider_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrderRefundsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "provider IS NOT NULL",
+				},
+			},
+			{
 				Name:    "order_refunds_due_idx",
 				Unique:  false,
 				Columns: []*schema.Column{OrderRefundsColumns[12], OrderRefundsColumns[0]},

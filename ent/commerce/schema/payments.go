@@ -117,6 +117,7 @@ func (OrderRefund) Indexes() []ent.Index {
 		index.Fields("order_return_id", "id").StorageKey("order_refunds_return_idx"),
 		index.Fields("order_payment_id", "id").StorageKey("order_refunds_payment_idx"),
 		index.Fields("number").Unique().Annotations(entsql.IndexWhere("number IS NOT NULL")).StorageKey("order_refunds_number_key"),
+		index.Fields("id").Annotations(entsql.IndexWhere("provider IS NOT NULL")).StorageKey("order_refunds_provider_idx"),
 		index.Fields("next_attempt_at", "id").Annotations(entsql.IndexWhere("next_attempt_at IS NOT NULL")).StorageKey("order_refunds_due_idx"),
 	}
 }

@@ -165,10 +165,10 @@ func decodeNotice(c Config, body []byte) (pay.Notice, error) {
 	return n, nil
 }
 
-// Answer implements pay.Provider: 204 ends the repetitions.
+// Answer implements pay.Provider: 200 ends the repetitions, whatever it says.
 func (c *Client) Answer(taken bool) pay.Reply {
 	if taken {
-		return pay.Reply{Status: http.StatusNoContent}
+		return pay.Reply{Status: http.StatusOK, ContentType: "application/json", Body: []byte(`{"code":"SUCCESS","message":"OK"}`)}
 	}
 	return pay.Reply{Status: http.StatusInternalServerError, ContentType: "application/json", Body: []byte(`{"code":"FAIL","message":"try again"}`)}
 }
