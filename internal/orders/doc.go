@@ -10,8 +10,8 @@
 // whichever of the two arrives later; the order's returned amount and its
 // lines' returned quantities are then recounted from all linked returns.
 //
-// Orders of tills are completed and returns refunded from the start; other
-// states belong to the channels that arrive later.
+// Orders of tills are completed and returns refunded from the start; the others
+// go through their states by steps (change.go), each with a row in order_changes.
 //
 // Money that providers move (provider_payments.go, refund_runner.go,
 // callbacks.go): a payment's or refund's number is committed before the provider
@@ -19,14 +19,16 @@
 // repetition, the clock, in any order); money that an order does not need goes
 // back to whom it came from. What is not known is asked for with the same number.
 //
-// Invariants: total_amount is the sum of quantity by unit price over the lines;
-// quantities and totals are positive on orders and returns alike;
-// returned_amount is the sum of the linked returns; customer_days and
-// customer_metrics follow in the same transaction.
+// Invariants, compared by Verify: total_amount is the sum of the lines after
+// discounts, and shipping; paid_amount and refunded_amount are the sums of
+// succeeded payments and of refunds that have not failed; returned_amount is the
+// sum of the linked returns that are refunded; customer_days and customer_metrics
+// follow in the same transaction, and so do reserved pieces.
 //
 // Lock order of one transaction: customers, variants, store (advisory),
-// pos_tickets, orders, metrics; several of a kind by ascending key.
+// pos_tickets, orders, metrics, stock; several of a kind by ascending key.
 //
-// Writes: orders, order_lines, order_returns, order_return_lines, pos_tickets.
-// Emits order.completed and order.returned.
+// Writes: orders, order_lines, order_returns, order_return_lines, order_payments,
+// order_refunds, order_changes, payment_callbacks, shipments, shipment_lines,
+// return_reasons, pos_tickets. Emits order.* and return.*.
 package orders

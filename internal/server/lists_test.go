@@ -32,13 +32,12 @@ func TestEveryListCounts(t *testing.T) {
 			HasMore    bool   `json:"has_more"`
 			TotalCount *int64 `json:"total_count"`
 		}
+		path := op.Path + "?"
 		if op.ID == "listStockAlerts" || op.ID == "listReorderSuggestions" { // of one store
-			op.Path += "?store_id=" + w.a.String() + "&"
-		} else {
-			op.Path += "?"
+			path += "store_id=" + w.a.String() + "&"
 		}
 		for query, page := range map[string]any{"limit=1": &one, "limit=200": &most} {
-			w.Do(http.MethodGet, op.Path+"include=total_count&"+query, nil, "Authorization", "Bearer "+token).Want(http.StatusOK).JSON(page)
+			w.Do(http.MethodGet, path+"include=total_count&"+query, nil, "Authorization", "Bearer "+token).Want(http.StatusOK).JSON(page)
 		}
 		require.NotNil(t, one.TotalCount, op.ID)
 		require.Equal(t, *one.TotalCount > 1, one.HasMore, op.ID)
