@@ -127,8 +127,8 @@ var stepProbes = map[string]probe{
 	"listPaymentNotices":     plain(http.MethodGet, "/v1/payment-notices", nil),
 	"receiveCallback":        plain(http.MethodPost, "/v1/callbacks/wechat_pay/guess", map[string]any{}),
 	"receivePaymentCallback": plain(http.MethodPost, "/v1/payments/callbacks/wechat_pay", map[string]any{}),
-	"createOrder":          func(c *cell) byte { return c.order(c.storeAt(), nil) },
-	"createOrder/customer": func(c *cell) byte { return c.order(c.a, map[string]any{"customer_id": c.buyer().id}) },
+	"createOrder":            func(c *cell) byte { return c.order(c.storeAt(), nil) },
+	"createOrder/customer":   func(c *cell) byte { return c.order(c.a, map[string]any{"customer_id": c.buyer().id}) },
 	"createOrder/price": func(c *cell) byte {
 		return c.order(c.a, map[string]any{"lines": []any{map[string]any{"sku": c.unstocked().sku, "quantity": 1, "unit_price_amount": 1}}})
 	},
