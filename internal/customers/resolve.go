@@ -37,11 +37,12 @@ type Resolved struct {
 	Archived        bool
 }
 
+// The arrays stand in queries of their own, so that it is planned once.
 const resolveSQL = `
-SELECT 'i' || id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[])
-UNION ALL SELECT 'e' || external_id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE external_id = ANY($2::text[])
-UNION ALL SELECT 'c' || encode(card_number_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE card_number_index = ANY($3::bytea[])
-UNION ALL SELECT 'p' || encode(phone_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE phone_index = ANY($4::bytea[])`
+SELECT 'i' || id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE id = ANY((SELECT $1::uuid[])::uuid[])
+UNION ALL SELECT 'e' || external_id, id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE external_id = ANY((SELECT $2::text[])::text[])
+UNION ALL SELECT 'c' || encode(card_number_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE card_number_index = ANY((SELECT $3::bytea[])::bytea[])
+UNION ALL SELECT 'p' || encode(phone_index, 'hex'), id, home_store_id, assigned_staff_id, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE phone_index = ANY((SELECT $4::bytea[])::bytea[])`
 
 // Resolve finds the customers that tickets name, in one statement, in the order
 // of the references; unknown ones are zero. Like a till's look-up it reaches

@@ -80,7 +80,7 @@ ON CONFLICT (store_id, variant_id) DO NOTHING`, store, ids, pgarray.UUIDs(missin
 
 func lockLevels(ctx context.Context, tx *db.Tx, store uuid.UUID, variants []uuid.UUID) (map[uuid.UUID]*level, error) {
 	rows, err := tx.Query(ctx, `SELECT variant_id, on_hand, reserved, incoming, damaged, low_stock_threshold FROM stock_levels
-WHERE store_id = $1 AND variant_id = ANY($2::uuid[]) ORDER BY variant_id FOR UPDATE`, store, pgarray.UUIDs(variants))
+WHERE store_id = $1 AND variant_id = ANY((SELECT $2::uuid[])::uuid[]) ORDER BY variant_id FOR UPDATE`, store, pgarray.UUIDs(variants))
 	if err != nil {
 		return nil, err
 	}

@@ -156,11 +156,11 @@ func (s *Service) checkPlaces(ctx context.Context, actor auth.Actor, rows []*row
 			people[r.ticket.StaffID] = true
 		}
 	}
-	known, err := s.storesOf(ctx, "SELECT id, id FROM stores WHERE id = ANY($1::uuid[])", stores)
+	known, err := s.storesOf(ctx, "SELECT id, id FROM stores WHERE id = ANY((SELECT $1::uuid[])::uuid[])", stores)
 	if err != nil {
 		return err
 	}
-	worksAt, err := s.storesOf(ctx, "SELECT id, store_id FROM staff WHERE id = ANY($1::uuid[])", people)
+	worksAt, err := s.storesOf(ctx, "SELECT id, store_id FROM staff WHERE id = ANY((SELECT $1::uuid[])::uuid[])", people)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package orders
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -283,14 +285,25 @@ func (s *Service) lockBuyer(ctx context.Context, tx *db.Tx, p *placing) error {
 	if p.in.Customer == nil {
 		return nil
 	}
-	found, err := s.customers.Resolve(ctx, tx, []customers.Ref{*p.in.Customer})
-	if err != nil {
-		return err
+	ref := *p.in.Customer
+	err := db.ErrAgain
+	if ref.ID != uuid.Nil { // nearly always the record that it was
+		p.customer, err = lockBuyer(ctx, tx, ref.ID)
 	}
-	if found[0].ID == uuid.Nil {
+	if errors.Is(err, db.ErrAgain) {
+		found, resolveErr := s.customers.Resolve(ctx, tx, []customers.Ref{ref})
+		if resolveErr != nil {
+			return resolveErr
+		}
+		if found[0].ID == uuid.Nil {
+			return ErrCustomer.At("/customer")
+		}
+		p.customer, err = lockBuyer(ctx, tx, found[0].ID)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
 		return ErrCustomer.At("/customer")
 	}
-	if p.customer, err = lockBuyer(ctx, tx, found[0].ID); err != nil {
+	if err != nil {
 		return err
 	}
 	if p.customer.archived {
@@ -565,16 +578,26 @@ func insertLines(ctx context.Context, tx *db.Tx, orderID uuid.UUID, all []*comme
 
 // insertPaid writes payments that were recorded.
 func (s *Service) insertPaid(ctx context.Context, tx *db.Tx, all []*commerce.OrderPayment) error {
-	if len(all) == 0 {
+	n := len(all)
+	if n == 0 {
 		return nil
 	}
-	creates := make([]*commerce.OrderPaymentCreate, len(all))
+	ids, orders := make(pgarray.UUIDs, n), make(pgarray.UUIDs, n)
+	methods, references, amounts := make([]string, n), make([]string, n), make([]int64, n)
 	for i, p := range all {
-		creates[i] = tx.Commerce.OrderPayment.Create().SetID(p.ID).SetOrderID(p.OrderID).SetMethod(p.Method).SetStatus(p.Status).SetAmount(p.Amount).SetCurrency(p.Currency).
-			SetNillableReference(p.Reference).SetNillablePaidAt(p.PaidAt).SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.UpdatedAt)
+		ids[i], orders[i], methods[i], amounts[i] = p.ID, p.OrderID, p.Method, p.Amount
+		if p.Reference != nil {
+			references[i] = *p.Reference
+		}
 	}
-	return tx.Commerce.OrderPayment.CreateBulk(creates...).Exec(ctx)
+	_, err := tx.Exec(ctx, insertRecorded.SQL(n), ids, orders, pq.Array(methods), pq.Array(amounts), pq.Array(references), s.currency, s.clock.Now())
+	return err
 }
+
+var insertRecorded = db.NewBatch(`
+INSERT INTO order_payments (id, order_id, method, status, amount, currency, reference, paid_at, created_at, updated_at)
+SELECT id, head, method, 'succeeded', amount, $6, NULLIF(reference, ''), $7, $7, $7 FROM {rows} ORDER BY n`,
+	col("id", "uuid"), col("head", "uuid"), col("method", "text"), col("amount", "bigint"), col("reference", "text"))
 
 // orderFields judges the custom fields of a new order.
 func (s *Service) orderFields(ctx context.Context, tx *db.Tx, p *placing) error {

@@ -129,6 +129,9 @@ func loadBanding(ctx context.Context, c *db.Clients) (*banding, error) {
 	return out, rows.Err()
 }
 
+// Arrays stand in queries of their own here ("(SELECT $1::uuid[])"), so that the
+// planner cannot look into them and plans once, not for each order anew.
+
 // lockMetrics makes the missing rows and locks all of them. A new row copies
 // its scope columns from the customer, who is held still for that; later the
 // customers table's trigger keeps them in step.
@@ -136,7 +139,7 @@ func (s *Service) lockMetrics(ctx context.Context, tx *db.Tx, ids []uuid.UUID) e
 	if _, err := tx.Exec(ctx, `
 INSERT INTO customer_metrics (id, store_id, assigned_staff_id, updated_at)
 SELECT c.id, c.home_store_id, c.assigned_staff_id, $2 FROM customers c
-WHERE c.id = ANY($1::uuid[]) AND NOT EXISTS (SELECT FROM customer_metrics m WHERE m.id = c.id)
+WHERE c.id = ANY((SELECT $1::uuid[])::uuid[]) AND NOT EXISTS (SELECT FROM customer_metrics m WHERE m.id = c.id)
 ORDER BY c.id FOR SHARE OF c
 ON CONFLICT (id) DO NOTHING`, pgarray.UUIDs(ids), s.clock.Now()); err != nil {
 		return err
@@ -145,7 +148,7 @@ ON CONFLICT (id) DO NOTHING`, pgarray.UUIDs(ids), s.clock.Now()); err != nil {
 	return err
 }
 
-const lockMetricsSQL = "SELECT FROM customer_metrics WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+const lockMetricsSQL = "SELECT FROM customer_metrics WHERE id = ANY((SELECT $1::uuid[])::uuid[]) ORDER BY id FOR NO KEY UPDATE"
 
 func addDays(ctx context.Context, tx *db.Tx, deltas []DayDelta) error {
 	n := len(deltas)
@@ -181,8 +184,8 @@ FROM customers c LEFT JOIN (
        count(*) FILTER (WHERE order_count > 0 AND day BETWEEN $2 AND $3) AS f,
        sum(spent_amount - returned_amount) FILTER (WHERE day BETWEEN $2 AND $3) AS m,
        min(day) FILTER (WHERE day BETWEEN $2 AND $3) AS oldest, min(day) FILTER (WHERE day > $3) AS future
-  FROM customer_days WHERE customer_id = ANY($1::uuid[]) GROUP BY customer_id) d ON d.customer_id = c.id
-WHERE c.id = ANY($1::uuid[])`,
+  FROM customer_days WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) GROUP BY customer_id) d ON d.customer_id = c.id
+WHERE c.id = ANY((SELECT $1::uuid[])::uuid[])`,
 		pgarray.UUIDs(ids), settings.WindowStart(today).Time(), today.Time())
 	if err != nil {
 		return nil, err
@@ -261,8 +264,8 @@ UPDATE customer_metrics m SET first_order_on = t.first_on, last_order_on = t.las
     frequency = t.f, monetary_amount = t.m, rfm_band = t.band, reband_on = t.reband, updated_at = $13
 FROM (SELECT id, NULLIF(first_on, '')::date AS first_on, NULLIF(last_on, '')::date AS last_on, orders, days, units, spent, returns, returned, f, m, band,
              NULLIF(reband, '')::date AS reband
-      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-                  $11::bigint[], $12::text[], $14::text[])
+      FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[]), (SELECT $5::bigint[]), (SELECT $6::bigint[]), (SELECT $7::bigint[]), (SELECT $8::bigint[]), (SELECT $9::bigint[]), (SELECT $10::bigint[]),
+                  (SELECT $11::bigint[]), (SELECT $12::text[]), (SELECT $14::text[]))
            AS u (id, first_on, last_on, orders, days, units, spent, returns, returned, f, m, band, reband)) t
 WHERE m.id = t.id AND (m.first_order_on, m.last_order_on, m.order_count, m.purchase_days, m.unit_count, m.spent_amount, m.return_count,
                        m.returned_amount, m.frequency, m.monetary_amount, m.rfm_band, m.reband_on)
