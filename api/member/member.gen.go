@@ -1277,6 +1277,9 @@ type PlaceMemberOrderJSONRequestBody = MemberOrderInput
 // CancelMemberOrderJSONRequestBody defines body for CancelMemberOrder for application/json ContentType.
 type CancelMemberOrderJSONRequestBody = MemberOrderReason
 
+// StartMemberPaymentJSONRequestBody defines body for StartMemberPayment for application/json ContentType.
+type StartMemberPaymentJSONRequestBody = externalRef3.OnlinePaymentInput
+
 // RequestMemberReturnJSONRequestBody defines body for RequestMemberReturn for application/json ContentType.
 type RequestMemberReturnJSONRequestBody = MemberReturnInput
 
@@ -1402,6 +1405,9 @@ type ServerInterface interface {
 	// CancelMemberOrder Cancel an own order
 	// (POST /v1/member/orders/{id}/cancel)
 	CancelMemberOrder(ctx echo.Context, id externalRef0.Id, params CancelMemberOrderParams) error
+	// StartMemberPayment Pay an own order
+	// (POST /v1/member/orders/{id}/online-payments)
+	StartMemberPayment(ctx echo.Context, id externalRef0.Id) error
 	// RequestMemberReturn Ask to return goods
 	// (POST /v1/member/orders/{id}/returns)
 	RequestMemberReturn(ctx echo.Context, id externalRef0.Id, params RequestMemberReturnParams) error
@@ -2307,6 +2313,22 @@ func (w *ServerInterfaceWrapper) CancelMemberOrder(ctx echo.Context) error {
 	return err
 }
 
+// StartMemberPayment converts echo context to params.
+func (w *ServerInterfaceWrapper) StartMemberPayment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartMemberPayment(ctx, id)
+	return err
+}
+
 // RequestMemberReturn converts echo context to params.
 func (w *ServerInterfaceWrapper) RequestMemberReturn(ctx echo.Context) error {
 	var err error
@@ -2585,6 +2607,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
 	router.POST(options.BaseURL+"/v1/member/orders", wrapper.PlaceMemberOrder, options.OperationMiddlewares["placeMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
+	router.POST(options.BaseURL+"/v1/member/orders/:id/online-payments", wrapper.StartMemberPayment, options.OperationMiddlewares["startMemberPayment"]...)
 	router.POST(options.BaseURL+"/v1/member/orders/:id/cancel", wrapper.CancelMemberOrder, options.OperationMiddlewares["cancelMemberOrder"]...)
 	router.POST(options.BaseURL+"/v1/member/orders/:id/returns", wrapper.RequestMemberReturn, options.OperationMiddlewares["requestMemberReturn"]...)
 	router.GET(options.BaseURL+"/v1/member/return-reasons", wrapper.ListMemberReturnReasons, options.OperationMiddlewares["listMemberReturnReasons"]...)
@@ -4432,6 +4455,63 @@ func (response CancelMemberOrderdefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type StartMemberPaymentRequestObject struct {
+	Id   externalRef0.Id `json:"id"`
+	Body *StartMemberPaymentJSONRequestBody
+}
+
+type StartMemberPaymentResponseObject interface {
+	VisitStartMemberPaymentResponse(w http.ResponseWriter) error
+}
+
+type StartMemberPayment201ResponseHeaders struct {
+	Location *string
+}
+
+type StartMemberPayment201JSONResponse struct {
+	Body    externalRef3.OnlinePayment
+	Headers StartMemberPayment201ResponseHeaders
+}
+
+func (response StartMemberPayment201JSONResponse) VisitStartMemberPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartMemberPaymentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response StartMemberPaymentdefaultApplicationProblemPlusJSONResponse) VisitStartMemberPaymentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RequestMemberReturnRequestObject struct {
 	Id     externalRef0.Id `json:"id"`
 	Params RequestMemberReturnParams
@@ -4945,6 +5025,9 @@ type StrictServerInterface interface {
 	// CancelMemberOrder Cancel an own order
 	// (POST /v1/member/orders/{id}/cancel)
 	CancelMemberOrder(ctx context.Context, request CancelMemberOrderRequestObject) (CancelMemberOrderResponseObject, error)
+	// StartMemberPayment Pay an own order
+	// (POST /v1/member/orders/{id}/online-payments)
+	StartMemberPayment(ctx context.Context, request StartMemberPaymentRequestObject) (StartMemberPaymentResponseObject, error)
 	// RequestMemberReturn Ask to return goods
 	// (POST /v1/member/orders/{id}/returns)
 	RequestMemberReturn(ctx context.Context, request RequestMemberReturnRequestObject) (RequestMemberReturnResponseObject, error)
@@ -6278,6 +6361,54 @@ func (sh *strictHandler) CancelMemberOrder(ctx echo.Context, id externalRef0.Id,
 		return err
 	} else if validResponse, ok := response.(CancelMemberOrderResponseObject); ok {
 		return validResponse.VisitCancelMemberOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartMemberPayment operation middleware
+func (sh *strictHandler) StartMemberPayment(ctx echo.Context, id externalRef0.Id) error {
+	var request StartMemberPaymentRequestObject
+
+	request.Id = id
+
+	var body StartMemberPaymentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartMemberPayment(ctx.Request().Context(), request.(StartMemberPaymentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartMemberPayment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartMemberPaymentResponseObject); ok {
+		return validResponse.VisitStartMemberPaymentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

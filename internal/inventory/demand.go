@@ -41,7 +41,7 @@ type DemandFilter struct {
 const (
 	AlertLow  = "low"  // available pieces at or below the threshold
 	AlertSlow = "slow" // what is there lasts longer than slowCover
-	AlertDead = "dead" // nothing was sold in the window, and it is there for longer than that
+	AlertDead = "dead" // nothing was sold in the window; both of what is there for longer than that
 )
 
 // slowCover is for how many days of sales there are pieces before they are slow.
@@ -50,7 +50,7 @@ const slowCover = 180
 // alertSQL is a condition on a level l and its sales d by kind of alert.
 var alertSQL = map[string]string{
 	AlertLow:  "l.low_stock_threshold IS NOT NULL AND l.on_hand - l.reserved <= l.low_stock_threshold",
-	AlertSlow: "d.sold > 0 AND l.on_hand > 0 AND l.on_hand::numeric * $4 > d.sold::numeric * 180", // slowCover
+	AlertSlow: "d.sold > 0 AND l.on_hand > 0 AND l.created_at < $3 AND l.on_hand::numeric * $4 > d.sold::numeric * 180", // slowCover
 	AlertDead: "d.sold IS NULL AND l.on_hand > 0 AND l.created_at < $3",
 }
 
@@ -145,11 +145,11 @@ func (d Demand) Kinds(days int, window time.Time) (out []string) {
 		out = append(out, AlertLow)
 	}
 	switch {
-	case d.OnHand <= 0:
-	case d.Sold > 0 && d.OnHand*int64(days) > d.Sold*slowCover:
-		out = append(out, AlertSlow)
-	case d.Sold == 0 && d.Since.Before(window):
+	case d.OnHand <= 0 || !d.Since.Before(window): // what is new has had no time to sell
+	case d.Sold == 0:
 		out = append(out, AlertDead)
+	case d.OnHand*int64(days) > d.Sold*slowCover:
+		out = append(out, AlertSlow)
 	}
 	return out
 }

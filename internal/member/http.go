@@ -322,6 +322,16 @@ func (a API) GetMemberOrder(ctx context.Context, r memberapi.GetMemberOrderReque
 	return memberapi.GetMemberOrder200JSONResponse{Body: body, Headers: memberapi.GetMemberOrder200ResponseHeaders{ETag: &tag}}, nil
 }
 
+// StartMemberPayment implements startMemberPayment.
+func (a API) StartMemberPayment(ctx context.Context, r memberapi.StartMemberPaymentRequestObject) (memberapi.StartMemberPaymentResponseObject, error) {
+	p, err := a.Orders.StartPayment(ctx, r.Id, orders.FromAPIOnline(r.Body))
+	if err != nil {
+		return nil, err
+	}
+	at := "/v1/member/orders/" + p.OrderID.String()
+	return memberapi.StartMemberPayment201JSONResponse{Body: orders.ToAPIOnline(p), Headers: memberapi.StartMemberPayment201ResponseHeaders{Location: &at}}, nil
+}
+
 // CancelMemberOrder implements cancelMemberOrder.
 func (a API) CancelMemberOrder(ctx context.Context, r memberapi.CancelMemberOrderRequestObject) (memberapi.CancelMemberOrderResponseObject, error) {
 	if err := a.Orders.Cancel(ctx, r.Id, nil, r.Body.Reason); err != nil {

@@ -439,6 +439,10 @@ func TestMembersOrderCancelAndReturn(t *testing.T) {
 	m.do(http.MethodPost, "/v1/member/orders/"+foreign.String()+"/cancel", object{"reason": "别人的"}, "Idempotency-Key", "m-4").Want(http.StatusNotFound)
 
 	path := "/v1/member/orders/" + o.Id.String()
+	paying := m.do(http.MethodPost, path+"/online-payments", object{"method": "wechat_pay", "kind": "native"}).Want(http.StatusCreated).Map()
+	require.NotEmpty(t, paying["code_url"])
+	require.Equal(t, paying["id"], m.do(http.MethodPost, path+"/online-payments", object{"method": "wechat_pay", "kind": "native"}).Want(http.StatusCreated).Map()["id"], "asked again")
+	m.do(http.MethodPost, "/v1/member/orders/"+foreign.String()+"/online-payments", object{"method": "wechat_pay", "kind": "native"}).Want(http.StatusNotFound)
 	admin.Do(http.MethodPost, "/v1/orders/"+o.Id.String()+"/payments", object{"method": "card", "amount": 3900}, "Idempotency-Key", "m-5").Want(http.StatusCreated)
 	m.do(http.MethodPost, path+"/returns", object{"lines": []any{object{"line_id": (*o.Lines)[0].Id, "quantity": 1, "reason_code": "unwanted"}}}, "Idempotency-Key", "m-6").WantProblem(http.StatusConflict, "orders.state")
 	m.do(http.MethodPost, path+"/cancel", object{"reason": "不想要了"}, "Idempotency-Key", "m-7").Want(http.StatusOK).JSON(&o)

@@ -16,11 +16,16 @@ import (
 
 // StartOrderPayment implements startOrderPayment.
 func (a API) StartOrderPayment(ctx context.Context, r ordersapi.StartOrderPaymentRequestObject) (ordersapi.StartOrderPaymentResponseObject, error) {
-	p, err := a.StartPayment(ctx, r.Id, Online{Provider: string(r.Body.Method), Kind: pay.Kind(r.Body.Kind), Amount: r.Body.Amount, OpenID: opt.Value(r.Body.Openid), ReturnURL: opt.Value(r.Body.ReturnUrl)})
+	p, err := a.StartPayment(ctx, r.Id, FromAPIOnline(r.Body))
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.StartOrderPayment201JSONResponse{Body: toAPIOnline(p), Headers: ordersapi.StartOrderPayment201ResponseHeaders{Location: at("/v1/orders/", p.OrderID)}}, nil
+	return ordersapi.StartOrderPayment201JSONResponse{Body: ToAPIOnline(p), Headers: ordersapi.StartOrderPayment201ResponseHeaders{Location: at("/v1/orders/", p.OrderID)}}, nil
+}
+
+// FromAPIOnline reads how a customer pays, as all contracts write it.
+func FromAPIOnline(b *ordersapi.OnlinePaymentInput) Online {
+	return Online{Provider: string(b.Method), Kind: pay.Kind(b.Kind), Amount: b.Amount, OpenID: opt.Value(b.Openid), ReturnURL: opt.Value(b.ReturnUrl)}
 }
 
 // ListOrderRefunds implements listOrderRefunds.
@@ -109,7 +114,8 @@ func wechatHeaders(timestamp, nonce, signature, serial *string) http.Header {
 	return h
 }
 
-func toAPIOnline(p *commerce.OrderPayment) ordersapi.OnlinePayment {
+// ToAPIOnline writes a payment by a provider as all contracts do.
+func ToAPIOnline(p *commerce.OrderPayment) ordersapi.OnlinePayment {
 	text := func(name string) nullable.Nullable[string] {
 		v, _ := p.Client[name].(string)
 		return textOrNull(v)

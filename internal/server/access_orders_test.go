@@ -172,6 +172,7 @@ var stepProbes = map[string]probe{
 		return judge(c.do(http.MethodPost, "/v1/member/orders", map[string]any{"store_id": c.a, "lines": []any{map[string]any{"sku": c.unstocked().sku, "quantity": 1}}}, "Idempotency-Key", c.word("own")))
 	},
 	"listMemberReturnReasons": plain(http.MethodGet, "/v1/member/return-reasons", nil),
+	"startMemberPayment":      onOwnOrder("placed", "/online-payments", func(uuid.UUID) any { return map[string]any{"method": "wechat_pay", "kind": "native"} }),
 	"cancelMemberOrder":       onOwnOrder("placed", "/cancel", func(uuid.UUID) any { return map[string]any{"reason": "不想要了"} }),
 	"requestMemberReturn":     onOwnOrder("completed", "/returns", func(line uuid.UUID) any { return map[string]any{"lines": returned(line)} }),
 	"listReturnReasons":       plain(http.MethodGet, "/v1/return-reasons", nil),
