@@ -432,6 +432,7 @@ func TestMembersOrderCancelAndReturn(t *testing.T) {
 	place("m-1", object{"recipient": object{"name": "王五", "phone": "13800000004", "address": object{"line1": "淮海中路 1 号"}}}).Want(http.StatusCreated).JSON(&o)
 	require.Equal(t, []any{client.OrderPlaced, client.FulfilDelivery, int64(3900)}, []any{o.Status, o.Fulfilment, o.TotalAmount})
 	require.Equal(t, o.Id.String(), place("m-1", object{"recipient": object{"name": "王五", "phone": "13800000004", "address": object{"line1": "淮海中路 1 号"}}}).Map()["id"], "sent again")
+	place("m-13", object{"store_id": uuid.New()}).WantProblem(http.StatusUnprocessableEntity, "orders.store_unknown")
 	place("m-2", object{"lines": []any{object{"sku": "BOOK-1", "quantity": 2}}}).WantProblem(http.StatusConflict, "inventory.insufficient")
 	r := place("m-3", object{"lines": []any{object{"sku": "BOOK-1", "quantity": 1, "unit_price_amount": 1}}})
 	require.Equal(t, http.StatusUnprocessableEntity, r.Status, "members take the catalogue's prices")

@@ -268,12 +268,8 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, ifMatch *string, in 
 		}
 		if in.StaffID != nil {
 			if *in.StaffID != nil {
-				r := &row{ticket: &Ticket{StoreID: c.o.StoreID, StaffID: **in.StaffID}, result: &Result{}}
-				if err := s.checkPlaces(ctx, auth.Must(ctx), []*row{r}); err != nil {
+				if err := s.checkPlace(ctx, auth.Must(ctx), c.o.StoreID, *in.StaffID); err != nil {
 					return err
-				}
-				if r.result.Err != nil {
-					return r.result.Err
 				}
 			}
 			c.o.StaffID = *in.StaffID

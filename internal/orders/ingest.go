@@ -156,7 +156,7 @@ func (s *Service) checkPlaces(ctx context.Context, actor auth.Actor, rows []*row
 			people[r.ticket.StaffID] = true
 		}
 	}
-	known, err := s.storesOf(ctx, "SELECT id, id FROM stores WHERE id = ANY((SELECT $1::uuid[])::uuid[])", stores)
+	known, err := s.storesOf(ctx, storesSQL, stores)
 	if err != nil {
 		return err
 	}
@@ -183,6 +183,9 @@ func (s *Service) checkPlaces(ctx context.Context, actor auth.Actor, rows []*row
 	}
 	return nil
 }
+
+// storesSQL finds the stores that exist.
+const storesSQL = "SELECT id, id FROM stores WHERE id = ANY((SELECT $1::uuid[])::uuid[])"
 
 // storesOf reads a store (zero for none) for each id that exists.
 func (s *Service) storesOf(ctx context.Context, query string, ids map[uuid.UUID]bool) (map[uuid.UUID]uuid.UUID, error) {

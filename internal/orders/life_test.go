@@ -265,6 +265,7 @@ func TestAnExchangeIsOneStep(t *testing.T) {
 	require.Equal(t, level{8, 0, 8, 0}, c.level("A"))
 	back := []any{map[string]any{"line_id": (*o.Lines)[0].Id, "quantity": 1, "reason_code": "wrong_size"}}
 	c.step(o.Id, "exchanges", map[string]any{"return_lines": back, "lines": []any{article("C", 2)}}).WantProblem(409, "inventory.insufficient")
+	c.step(o.Id, "exchanges", map[string]any{"store_id": uuid.New(), "return_lines": back, "lines": []any{article("B", 1)}}).WantProblem(422, "orders.store_unknown")
 	require.Equal(t, level{8, 0, 8, 0}, c.level("A"), "nothing came back either")
 
 	cheaper := c.order(c.step(o.Id, "exchanges", map[string]any{"return_lines": back, "lines": []any{article("B", 1)}}).Want(201))

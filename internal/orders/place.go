@@ -164,17 +164,16 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, in Input) (*commerce.Ord
 // admit makes the order's head of what may be taken without looking at goods.
 func (s *Service) admit(ctx context.Context, actor auth.Actor, p *placing) error {
 	in, now := &p.in, s.clock.Now()
-	if !in.AnyStore {
-		r := &row{ticket: &Ticket{StoreID: in.StoreID}, result: &Result{}}
-		if in.StaffID != nil {
-			r.ticket.StaffID = *in.StaffID
-		}
-		if err := s.checkPlaces(ctx, actor, []*row{r}); err != nil {
+	if in.AnyStore {
+		known, err := s.storesOf(ctx, storesSQL, map[uuid.UUID]bool{in.StoreID: true})
+		if err != nil {
 			return err
 		}
-		if r.result.Err != nil {
-			return r.result.Err
+		if _, ok := known[in.StoreID]; !ok {
+			return ErrStoreUnknown.At("/store_id")
 		}
+	} else if err := s.checkPlace(ctx, actor, in.StoreID, in.StaffID); err != nil {
+		return err
 	}
 	if err := mayOverride(actor, in.Lines, in.Shipping); err != nil {
 		return err
@@ -218,6 +217,23 @@ func (s *Service) admit(ctx context.Context, actor auth.Actor, p *placing) error
 		return ErrDraftPaid.At("/payments")
 	}
 	p.o = o
+	return nil
+}
+
+// checkPlace refuses a store beyond the caller's reach, and staff who are neither
+// the store's nor within it.
+// Errors: ErrStoreUnknown, ErrStaffUnknown.
+func (s *Service) checkPlace(ctx context.Context, actor auth.Actor, store uuid.UUID, who *uuid.UUID) error {
+	r := &row{ticket: &Ticket{StoreID: store}, result: &Result{}}
+	if who != nil {
+		r.ticket.StaffID = *who
+	}
+	if err := s.checkPlaces(ctx, actor, []*row{r}); err != nil {
+		return err
+	}
+	if r.result.Err != nil {
+		return r.result.Err
+	}
 	return nil
 }
 

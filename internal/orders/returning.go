@@ -295,12 +295,8 @@ func (s *Service) Receive(ctx context.Context, id uuid.UUID, ifMatch *string, st
 		b := c.back
 		into := b.StoreID
 		if store != nil && *store != into {
-			r := &row{ticket: &Ticket{StoreID: *store}, result: &Result{}}
-			if err := s.checkPlaces(ctx, auth.Must(ctx), []*row{r}); err != nil {
+			if err := s.checkPlace(ctx, auth.Must(ctx), *store, nil); err != nil {
 				return err
-			}
-			if r.result.Err != nil {
-				return r.result.Err
 			}
 			into = *store
 			c.details["received_in"] = into
@@ -439,6 +435,9 @@ func (s *Service) ExchangeGoods(ctx context.Context, orderID uuid.UUID, in Excha
 			return ErrRefundExceeds.New().Arg("max", max(0, min(c.o.TotalAmount-c.o.ReturnedAmount, c.o.PaidAmount-c.o.RefundedAmount)))
 		}
 		if in.StoreID != nil {
+			if err := s.checkPlace(ctx, auth.Must(ctx), *in.StoreID, nil); err != nil {
+				return err
+			}
 			b.StoreID = *in.StoreID
 		}
 		back := make([]inventory.Return, len(b.Edges.Lines))
