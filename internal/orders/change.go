@@ -397,7 +397,7 @@ func (c *changing) sort(in []LineInput) (kept, gone []*commerce.OrderLine, err e
 		case l.Discount != nil:
 			line.DiscountAmount = *l.Discount
 		case l.Quantity != line.Quantity: // the discount of a piece stays
-			line.DiscountAmount = line.DiscountAmount * l.Quantity / line.Quantity
+			line.DiscountAmount = share(line.DiscountAmount, l.Quantity, line.Quantity)
 		}
 		line.Quantity = l.Quantity
 		if line.TotalAmount = line.Quantity*line.UnitPriceAmount - line.DiscountAmount; line.TotalAmount < 0 {

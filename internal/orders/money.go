@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -16,6 +17,15 @@ import (
 
 // lineRow is a line of an order.
 type lineRow = commerce.OrderLine
+
+// share is amount × pieces / of, rounded down, for values that are not negative. The
+// product may be larger than an int64: a million pieces of a line that cost a
+// million each.
+func share(amount, pieces, of int64) int64 {
+	high, low := bits.Mul64(uint64(amount), uint64(pieces))
+	out, _ := bits.Div64(high, low, uint64(of)) // panics only where the share itself is no int64, which prices cannot reach
+	return int64(out)
+}
 
 // mayRefund refuses callers who may not give money back. The clock, and members
 // who cancel what is not on its way yet, may.

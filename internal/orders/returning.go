@@ -102,7 +102,7 @@ func (s *Service) announce(ctx context.Context, tx *db.Tx, c *changing, in Retur
 		}
 		// Its part of what is left of the line's price: over all returns of the line the
 		// parts add up to the price, to the last minor unit.
-		part := max(0, l.TotalAmount-worth[l.ID]) * in.Quantity / (l.Quantity - l.ReturnedQuantity)
+		part := share(max(0, l.TotalAmount-worth[l.ID]), in.Quantity, l.Quantity-l.ReturnedQuantity)
 		l.ReturnedQuantity += in.Quantity
 		b.Edges.Lines = append(b.Edges.Lines, &commerce.OrderReturnLine{ID: lineID, OrderReturnID: id, LineNumber: i + 1, OrderLineID: &l.ID, VariantID: l.VariantID, CategoryID: l.CategoryID,
 			Sku: l.Sku, Title: l.Title, ReasonCode: &in.ReasonCode, Quantity: in.Quantity, UnitPriceAmount: l.UnitPriceAmount, TotalAmount: part})
@@ -310,7 +310,7 @@ func (s *Service) Receive(ctx context.Context, id uuid.UUID, ifMatch *string, st
 			pieces := l.RestockedQuantity + l.DamagedQuantity
 			if missing := l.Quantity - pieces; missing > 0 {
 				c.giveUp(l, missing)
-				l.TotalAmount = l.TotalAmount * pieces / l.Quantity
+				l.TotalAmount = share(l.TotalAmount, pieces, l.Quantity)
 				l.Quantity = pieces
 			}
 			if pieces == 0 {
