@@ -179,6 +179,7 @@ const (
 	FacetBrand    ProductFacetProperty = "brand"
 	FacetCategory ProductFacetProperty = "category"
 	FacetColour   ProductFacetProperty = "colour"
+	FacetFabric   ProductFacetProperty = "fabric"
 	FacetKind     ProductFacetProperty = "kind"
 	FacetLanguage ProductFacetProperty = "language"
 	FacetSeason   ProductFacetProperty = "season"
@@ -195,6 +196,8 @@ func (e ProductFacetProperty) Valid() bool {
 	case FacetCategory:
 		return true
 	case FacetColour:
+		return true
+	case FacetFabric:
 		return true
 	case FacetKind:
 		return true
@@ -774,6 +777,43 @@ type CategoryList struct {
 
 	// TotalCount All categories that match, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// CategoryQuestion What is known of a product without a category.
+//
+// Example: {"authors":["曹雪芹"],"clc_code":"I242.4","title":"红楼梦脂评本"}
+type CategoryQuestion struct {
+	Authors *[]string `json:"authors,omitempty"`
+	Brand   *string   `json:"brand,omitempty"`
+
+	// ClcCode Chinese Library Classification.
+	ClcCode     *string `json:"clc_code,omitempty"`
+	Description *string `json:"description,omitempty"`
+	Title       string  `json:"title"`
+}
+
+// CategorySuggestion A category and why.
+//
+// Example: {"category_id":"01a20403-7182-701a-bb5d-6b7741d12598","evidence":["曹雪芹","I242","红楼"],"name":"小说","score":0.82}
+type CategorySuggestion struct {
+	// CategoryId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CategoryId externalRef0.Id `json:"category_id"`
+
+	// Evidence The parts of words, authors and classes that say most for it, at most five.
+	Evidence []string `json:"evidence"`
+	Name     string   `json:"name"`
+
+	// Score Its share of all that speaks for any category.
+	Score float64 `json:"score"`
+}
+
+// CategorySuggestions Categories that a product may belong to.
+//
+// Example: {"suggestions":[{"category_id":"01a20403-7182-701a-bb5d-6b7741d12598","evidence":["曹雪芹","I242","红楼"],"name":"小说","score":0.82}]}
+type CategorySuggestions struct {
+	Suggestions []CategorySuggestion `json:"suggestions"`
 }
 
 // CategoryUpdate What to change of a category.
@@ -2025,6 +2065,9 @@ type ListProductsParams struct {
 	// Season Only apparel of this season.
 	Season *string `form:"season,omitempty" json:"season,omitempty"`
 
+	// Fabric Only apparel of this fabric, named in full.
+	Fabric *string `form:"fabric,omitempty" json:"fabric,omitempty"`
+
 	// Colour Only products with an active variant of this colour.
 	Colour *string `form:"colour,omitempty" json:"colour,omitempty"`
 
@@ -2080,6 +2123,12 @@ type BulkProductsParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// SuggestCategoriesParams defines parameters for SuggestCategories.
+type SuggestCategoriesParams struct {
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
 // ImportOnixParams defines parameters for ImportOnix.
@@ -2312,6 +2361,9 @@ type CreateProductJSONRequestBody = ProductCreate
 // BulkProductsJSONRequestBody defines body for BulkProducts for application/json ContentType.
 type BulkProductsJSONRequestBody = ProductBulk
 
+// SuggestCategoriesJSONRequestBody defines body for SuggestCategories for application/json ContentType.
+type SuggestCategoriesJSONRequestBody = CategoryQuestion
+
 // ImportOnixMultipartRequestBody defines body for ImportOnix for multipart/form-data ContentType.
 type ImportOnixMultipartRequestBody = OnixUpload
 
@@ -2407,6 +2459,9 @@ type ServerInterface interface {
 	// BulkProducts Create or change many products
 	// (POST /v1/products/bulk)
 	BulkProducts(ctx echo.Context, params BulkProductsParams) error
+	// SuggestCategories Suggest categories for a product
+	// (POST /v1/products/category-suggestions)
+	SuggestCategories(ctx echo.Context, params SuggestCategoriesParams) error
 	// ImportOnix Take over an ONIX message
 	// (POST /v1/products/onix)
 	ImportOnix(ctx echo.Context, params ImportOnixParams) error
@@ -3252,6 +3307,13 @@ func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter season: %s", err))
 	}
 
+	// ------------- Optional query parameter "fabric" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fabric", ctx.QueryParams(), &params.Fabric, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fabric: %s", err))
+	}
+
 	// ------------- Optional query parameter "colour" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "colour", ctx.QueryParams(), &params.Colour, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -3411,6 +3473,35 @@ func (w *ServerInterfaceWrapper) BulkProducts(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.BulkProducts(ctx, params)
+	return err
+}
+
+// SuggestCategories converts echo context to params.
+func (w *ServerInterfaceWrapper) SuggestCategories(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SuggestCategoriesParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SuggestCategories(ctx, params)
 	return err
 }
 
@@ -4292,6 +4383,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/size-systems/:id", wrapper.GetSizeSystem, options.OperationMiddlewares["getSizeSystem"]...)
 	router.PATCH(options.BaseURL+"/v1/size-systems/:id", wrapper.UpdateSizeSystem, options.OperationMiddlewares["updateSizeSystem"]...)
 	router.POST(options.BaseURL+"/v1/products/bulk", wrapper.BulkProducts, options.OperationMiddlewares["bulkProducts"]...)
+	router.POST(options.BaseURL+"/v1/products/category-suggestions", wrapper.SuggestCategories, options.OperationMiddlewares["suggestCategories"]...)
 	router.POST(options.BaseURL+"/v1/products/onix", wrapper.ImportOnix, options.OperationMiddlewares["importOnix"]...)
 
 }
@@ -5522,6 +5614,53 @@ type BulkProductsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response BulkProductsdefaultApplicationProblemPlusJSONResponse) VisitBulkProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuggestCategoriesRequestObject struct {
+	Params SuggestCategoriesParams
+	Body   *SuggestCategoriesJSONRequestBody
+}
+
+type SuggestCategoriesResponseObject interface {
+	VisitSuggestCategoriesResponse(w http.ResponseWriter) error
+}
+
+type SuggestCategories200JSONResponse CategorySuggestions
+
+func (response SuggestCategories200JSONResponse) VisitSuggestCategoriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SuggestCategoriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SuggestCategoriesdefaultApplicationProblemPlusJSONResponse) VisitSuggestCategoriesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6825,6 +6964,9 @@ type StrictServerInterface interface {
 	// BulkProducts Create or change many products
 	// (POST /v1/products/bulk)
 	BulkProducts(ctx context.Context, request BulkProductsRequestObject) (BulkProductsResponseObject, error)
+	// SuggestCategories Suggest categories for a product
+	// (POST /v1/products/category-suggestions)
+	SuggestCategories(ctx context.Context, request SuggestCategoriesRequestObject) (SuggestCategoriesResponseObject, error)
 	// ImportOnix Take over an ONIX message
 	// (POST /v1/products/onix)
 	ImportOnix(ctx context.Context, request ImportOnixRequestObject) (ImportOnixResponseObject, error)
@@ -7690,6 +7832,54 @@ func (sh *strictHandler) BulkProducts(ctx echo.Context, params BulkProductsParam
 		return err
 	} else if validResponse, ok := response.(BulkProductsResponseObject); ok {
 		return validResponse.VisitBulkProductsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SuggestCategories operation middleware
+func (sh *strictHandler) SuggestCategories(ctx echo.Context, params SuggestCategoriesParams) error {
+	var request SuggestCategoriesRequestObject
+
+	request.Params = params
+
+	var body SuggestCategoriesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SuggestCategories(ctx.Request().Context(), request.(SuggestCategoriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SuggestCategories")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SuggestCategoriesResponseObject); ok {
+		return validResponse.VisitSuggestCategoriesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

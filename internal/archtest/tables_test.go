@@ -206,6 +206,7 @@ var rawSQL = map[string]string{
 	"internal/catalog/options.go":     "options of the variants of one locked product, set-based; no scope",
 	"internal/catalog/brands.go":      "a brand by its name, made if unknown; no scope",
 	"internal/catalog/search.go":      "products by anything, which have no scope",
+	"internal/catalog/suggest.go":     "categories by the words of their products",
 	"internal/catalog/categories.go":  "the tree, under a lock; no scope",
 	"internal/catalog/history.go":     "who changes prices and why, for triggers",
 	"internal/catalog/pricelists.go":  "prices of one list, which the caller's scope has been checked for, set-based",

@@ -21,7 +21,7 @@ func (a API) ListProducts(ctx context.Context, r catalogapi.ListProductsRequestO
 	p := r.Params
 	found, facets, err := a.Service.ListProducts(ctx, ProductFilter{
 		Text: strings.TrimSpace(opt.Value(p.Q)), CategoryID: p.CategoryId, Below: opt.Value(p.IncludeSubcategories), BrandID: p.BrandId,
-		MinPrice: p.MinPriceAmount, MaxPrice: p.MaxPriceAmount, Season: opt.Value(p.Season), Colour: opt.Value(p.Colour), Size: opt.Value(p.Size), Author: opt.Value(p.Author),
+		MinPrice: p.MinPriceAmount, MaxPrice: p.MaxPriceAmount, Season: opt.Value(p.Season), Fabric: opt.Value(p.Fabric), Colour: opt.Value(p.Colour), Size: opt.Value(p.Size), Author: opt.Value(p.Author),
 		Language: opt.Value(p.Language), CLC: opt.Value(p.Clc), WorkID: opt.Value(p.WorkId), Sort: string(opt.Value(p.Sort)), Facets: opt.Value(p.Facets), Kind: string(opt.Value(p.Kind)), ISBN: opt.Value(p.Isbn), Status: string(opt.Value(p.Status)),
 		Fields: opt.Value(p.CustomFields), Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil,
 	})

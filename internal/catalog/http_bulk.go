@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -31,6 +32,19 @@ func (a API) BulkProducts(ctx context.Context, r catalogapi.BulkProductsRequestO
 			Error: toAPIBulkError(o.Err, "/items/"+strconv.Itoa(i), lang)}
 	}
 	return catalogapi.BulkProducts200JSONResponse(body), nil
+}
+
+// SuggestCategories implements suggestCategories.
+func (a API) SuggestCategories(ctx context.Context, r catalogapi.SuggestCategoriesRequestObject) (catalogapi.SuggestCategoriesResponseObject, error) {
+	text := strings.Join([]string{r.Body.Title, opt.Value(r.Body.Description), opt.Value(r.Body.Brand)}, "\n")
+	found, err := a.Service.SuggestCategories(ctx, text, opt.Value(r.Body.Authors), opt.Value(r.Body.ClcCode))
+	if err != nil {
+		return nil, err
+	}
+	body := catalogapi.CategorySuggestions{Suggestions: each(found, func(s Suggestion) catalogapi.CategorySuggestion {
+		return catalogapi.CategorySuggestion{CategoryId: s.CategoryID, Name: s.Name, Score: s.Score, Evidence: s.Evidence}
+	})}
+	return catalogapi.SuggestCategories200JSONResponse(body), nil
 }
 
 // ImportOnix implements importOnix.

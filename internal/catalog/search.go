@@ -29,6 +29,7 @@ type ProductFilter struct {
 	MinPrice   *int64 // of any active variant
 	MaxPrice   *int64
 	Season     string
+	Fabric     string
 	Colour     string
 	Size       string
 	Author     string
@@ -231,6 +232,7 @@ func (s *Service) search(ctx context.Context, f ProductFilter, l *page.List) (*q
 		}
 	}
 	tag("season", "s", f.Season)
+	tag("fabric", "m", f.Fabric)
 	tag("colour", "c", f.Colour)
 	tag("size", "z", f.Size)
 	tag("author", "a", f.Author)
@@ -335,8 +337,8 @@ counted AS (
     SELECT 'kind' AS property, kind AS value, count(*) AS n FROM found GROUP BY kind
     UNION ALL SELECT 'category', category_id::text, count(*) FROM found WHERE category_id IS NOT NULL GROUP BY category_id
     UNION ALL SELECT 'brand', brand_id::text, count(*) FROM found WHERE brand_id IS NOT NULL GROUP BY brand_id
-    UNION ALL SELECT CASE left(term, 1) WHEN 's' THEN 'season' WHEN 'c' THEN 'colour' WHEN 'z' THEN 'size' WHEN 'a' THEN 'author' ELSE 'language' END, substr(term, 3), count(*)
-    FROM found, unnest(terms) term WHERE substr(term, 2, 1) = '=' AND left(term, 1) IN ('s', 'c', 'z', 'a', 'l') GROUP BY term
+    UNION ALL SELECT CASE left(term, 1) WHEN 's' THEN 'season' WHEN 'm' THEN 'fabric' WHEN 'c' THEN 'colour' WHEN 'z' THEN 'size' WHEN 'a' THEN 'author' ELSE 'language' END, substr(term, 3), count(*)
+    FROM found, unnest(terms) term WHERE substr(term, 2, 1) = '=' AND left(term, 1) IN ('s', 'm', 'c', 'z', 'a', 'l') GROUP BY term
 ), ranked AS (SELECT *, row_number() OVER (PARTITION BY property ORDER BY n DESC, value) AS place FROM counted)
 SELECT property, value, coalesce(b.name, c.name, value), n, (SELECT count(*) FROM found)
 FROM ranked LEFT JOIN brands b ON property = 'brand' AND b.id::text = value LEFT JOIN categories c ON property = 'category' AND c.id::text = value

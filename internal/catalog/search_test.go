@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
@@ -63,7 +65,7 @@ func TestSearchOfProducts(t *testing.T) {
 	potter, err := s.CreateProduct(ctx, ProductInput{Kind: "book", Title: "Harry Potter and the Philosopher's Stone", CategoryID: &top.ID,
 		Book: &schema.Book{Authors: []string{"J. K. Rowling"}, Language: "en", CLCCode: "I561.45", Series: "Harry Potter"}, Variants: []VariantInput{{SKU: "HP-1", PriceAmount: 9900}, {SKU: "HP-2", PriceAmount: 12900}}})
 	require.NoError(t, err)
-	dress, err := s.CreateProduct(ctx, ProductInput{Kind: "apparel", Title: "梦幻连衣裙", Brand: "甲牌", Apparel: &schema.Apparel{Season: "2026春"},
+	dress, err := s.CreateProduct(ctx, ProductInput{Kind: "apparel", Title: "梦幻连衣裙", Brand: "甲牌", Apparel: &schema.Apparel{Season: "2026春", Fabric: "棉"},
 		Options: []OptionInput{{Name: "颜色", Values: values("红", "蓝")}, {Name: "尺码", Values: values("M", "L")}}, Variants: []VariantInput{{SKU: "DR-1", PriceAmount: 100, Options: map[string]string{"颜色": "红", "尺码": "M"}}}})
 	require.NoError(t, err)
 	names := map[uuid.UUID]string{dream.ID: "dream", potter.ID: "potter", dress.ID: "dress"}
@@ -103,6 +105,8 @@ func TestSearchOfProducts(t *testing.T) {
 		"language":              {ProductFilter{Language: "zh"}, []string{"dream"}},
 		"work":                  {ProductFilter{WorkID: "hlm"}, []string{"dream"}},
 		"season":                {ProductFilter{Season: "2026春"}, []string{"dress"}},
+		"fabric":                {ProductFilter{Fabric: "棉"}, []string{"dress"}},
+		"no such fabric":        {ProductFilter{Fabric: "丝"}, []string{}},
 		"colour and size":       {ProductFilter{Colour: "红", Size: "m"}, []string{"dress"}},
 		"no such size yet":      {ProductFilter{Size: "L"}, []string{}},
 		"category":              {ProductFilter{CategoryID: &top.ID}, []string{"potter"}},
@@ -123,7 +127,7 @@ func TestSearchOfProducts(t *testing.T) {
 	_, facets, err := s.ListProducts(ctx, ProductFilter{Facets: true})
 	require.NoError(t, err)
 	assert.True(t, facets.Complete)
-	for _, want := range []Facet{{"kind", "book", "book", 2}, {"brand", dress.BrandID.String(), "甲牌", 1}, {"category", novels.ID.String(), "小说", 1}, {"author", "曹雪芹", "曹雪芹", 1}, {"colour", "红", "红", 1}, {"size", "m", "m", 1}, {"season", "2026春", "2026春", 1}, {"language", "en", "en", 1}} {
+	for _, want := range []Facet{{"kind", "book", "book", 2}, {"brand", dress.BrandID.String(), "甲牌", 1}, {"category", novels.ID.String(), "小说", 1}, {"author", "曹雪芹", "曹雪芹", 1}, {"colour", "红", "红", 1}, {"size", "m", "m", 1}, {"season", "2026春", "2026春", 1}, {"fabric", "棉", "棉", 1}, {"language", "en", "en", 1}} {
 		assert.True(t, slices.Contains(facets.Counts, want), "%v in %v", want, facets.Counts)
 	}
 
@@ -229,4 +233,57 @@ func TestCLCCodes(t *testing.T) {
 	for code, want := range map[string]bool{"I": true, "I242.4": true, "TP312": true, "TP312.8": true, "D922.290.4": true, "K892-6": true, "H319.4:I": true, "L1": false, "W": false, "": false, "i242": false, "IA1": false, "I242四": false} {
 		assert.Equal(t, want, CLC(code), code)
 	}
+}
+
+func TestCategoriesAreSuggested(t *testing.T) {
+	s, ctx := open(t)
+	category := func(name string) *commerce.Category {
+		c, err := s.CreateCategory(ctx, name, nil, nil)
+		require.NoError(t, err)
+		return c
+	}
+	novels, cooking, dresses := category("小说"), category("烹饪"), category("连衣裙")
+	nothing, err := s.SuggestCategories(ctx, "红楼梦", nil, "")
+	require.NoError(t, err)
+	require.Empty(t, nothing)
+	for i, p := range []ProductInput{
+		{Kind: "book", Title: "红楼梦", CategoryID: &novels.ID, Book: &schema.Book{CLCCode: "I242.4", Contributors: []schema.Contributor{{Name: "曹雪芹", Role: "author"}}}},
+		{Kind: "book", Title: "西游记", CategoryID: &novels.ID, Book: &schema.Book{CLCCode: "I242.4"}},
+		{Kind: "book", Title: "家常菜谱 easy cooking", CategoryID: &cooking.ID, Book: &schema.Book{CLCCode: "TS972.1"}},
+		{Kind: "book", Title: "川菜大全", CategoryID: &cooking.ID, Book: &schema.Book{CLCCode: "TS972.1"}},
+		{Title: "真丝连衣裙", CategoryID: &dresses.ID}, {Title: "碎花连衣裙", CategoryID: &dresses.ID}, {Title: "红色连衣裙"},
+	} {
+		p.Variants = []VariantInput{{SKU: fmt.Sprint("S", i), PriceAmount: 100}}
+		_, err := s.CreateProduct(ctx, p)
+		require.NoError(t, err)
+	}
+	for name, c := range map[string]struct {
+		text, clc string
+		authors   []string
+		want      *commerce.Category
+		evidence  string
+	}{
+		"a word":             {text: "夏季连衣裙", want: dresses, evidence: "连衣"},
+		"an author":          {text: "石头记", authors: []string{"曹雪芹"}, want: novels, evidence: "曹雪芹"},
+		"a class":            {text: "三国演义", clc: "I242.1", want: novels, evidence: "I242."},
+		"a Latin word":       {text: "COOKING for two", want: cooking, evidence: "oki"},
+		"a class over words": {text: "大全", clc: "I242.4", want: novels, evidence: "I242.4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := s.SuggestCategories(ctx, c.text, c.authors, c.clc)
+			require.NoError(t, err)
+			require.NotEmpty(t, got)
+			require.Equal(t, c.want.Name, got[0].Name, "%v", got)
+			require.Greater(t, got[0].Score, 0.5)
+			sum := 0.0
+			for _, one := range got {
+				sum += one.Score
+			}
+			require.InDelta(t, 1, sum, 1e-9)
+			require.Contains(t, got[0].Evidence, c.evidence)
+		})
+	}
+	nothing, err = s.SuggestCategories(ctx, "xyz 你我", nil, "")
+	require.NoError(t, err)
+	require.Empty(t, nothing)
 }

@@ -46,9 +46,14 @@ func (s *shop) at(now time.Time) {
 
 func open(t testing.TB, now time.Time) *shop {
 	t.Helper()
+	return openOn(t, pgtest.DB(t), now)
+}
+
+func openOn(t testing.TB, database *db.DB, now time.Time) *shop {
+	t.Helper()
 	zone, err := time.LoadLocation("Asia/Shanghai")
 	require.NoError(t, err)
-	s := &shop{t: t, db: pgtest.DB(t), now: now, ctx: auth.System(context.Background(), "test")}
+	s := &shop{t: t, db: database, now: now, ctx: auth.System(context.Background(), "test")}
 	s.clock = clock.Fake(zone, func() time.Time {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -131,7 +131,13 @@ func (f Filter) orders() (page.List, []predicate.Order) {
 	column(l, "customer_id", f.CustomerID, uuid.UUID.String, &where, order.CustomerID)
 	column(l, "staff_id", f.StaffID, uuid.UUID.String, &where, order.StaffID)
 	column(l, "channel", filled(f.Channel), same, &where, func(v string) predicate.Order { return order.ChannelEQ(order.Channel(v)) })
-	column(l, "status", filled(f.Status), same, &where, func(v string) predicate.Order { return order.StatusEQ(order.Status(v)) })
+	column(l, "status", filled(f.Status), same, &where, func(v string) predicate.Order {
+		is := order.StatusEQ(order.Status(v))
+		if v == "completed" || v == "cancelled" {
+			return is
+		}
+		return order.And(is, order.CompletedAtIsNil(), order.CancelledAtIsNil()) // which orders_open_idx and orders_open_placed_idx have alone
+	})
 	column(l, "placed_after", f.After, timeParam, &where, order.PlacedAtGTE)
 	column(l, "placed_before", f.Before, timeParam, &where, order.PlacedAtLT)
 	column(l, "external_number", filled(f.ExternalNumber), same, &where, order.ExternalNumber)

@@ -133,6 +133,7 @@ var catalogProbes = map[string]probe{
 	"bulkProducts": func(c *cell) byte {
 		return judge(c.do(http.MethodPost, "/v1/products/bulk", map[string]any{"mode": "create", "items": []any{map[string]any{"title": "新书", "variants": []any{map[string]any{"sku": c.word("BULK"), "price_amount": 100}}}}}))
 	},
+	"suggestCategories": plain(http.MethodPost, "/v1/products/category-suggestions", map[string]any{"title": "书"}),
 	"importOnix": func(c *cell) byte {
 		var body bytes.Buffer
 		form := multipart.NewWriter(&body)

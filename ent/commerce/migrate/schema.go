@@ -157,6 +157,14 @@ var (
 				},
 			},
 			{
+				Name:    "orders_open_placed_idx",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[11], OrdersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "completed_at IS NULL AND cancelled_at IS NULL",
+				},
+			},
+			{
 				Name:    "orders_unpaid_idx",
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[23], OrdersColumns[0]},

@@ -81,6 +81,7 @@ func (Order) Indexes() []ent.Index {
 		index.Fields("assigned_staff_id", "placed_at", "id").StorageKey("orders_staff_idx"),
 		index.Fields("placed_at", "id").StorageKey("orders_placed_idx"),
 		index.Fields("store_id", "placed_at", "id").Annotations(entsql.IndexWhere("completed_at IS NULL AND cancelled_at IS NULL")).StorageKey("orders_open_idx"),
+		index.Fields("placed_at", "id").Annotations(entsql.IndexWhere("completed_at IS NULL AND cancelled_at IS NULL")).StorageKey("orders_open_placed_idx"),
 		index.Fields("pay_by", "id").Annotations(entsql.IndexWhere("pay_by IS NOT NULL")).StorageKey("orders_unpaid_idx"),
 		index.Fields("exchange_of_id").Annotations(entsql.IndexWhere("exchange_of_id IS NOT NULL")).StorageKey("orders_exchange_idx"),
 		index.Fields("custom_fields").Annotations(entsql.IndexType("GIN"), entsql.IndexWhere("custom_fields IS NOT NULL")).StorageKey("orders_custom_fields_idx"),
