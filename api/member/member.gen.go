@@ -225,6 +225,21 @@ func (e ListMemberOrdersParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListMemberTrackingEventsParamsInclude.
+const (
+	ListMemberTrackingEventsParamsIncludeIncludeTotalCount ListMemberTrackingEventsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberTrackingEventsParamsInclude enum.
+func (e ListMemberTrackingEventsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberTrackingEventsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListMemberReturnReasonsParamsInclude.
 const (
 	ListMemberReturnReasonsParamsIncludeIncludeTotalCount ListMemberReturnReasonsParamsInclude = "total_count"
@@ -1187,6 +1202,24 @@ type RequestMemberReturnParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListMemberTrackingEventsParams defines parameters for ListMemberTrackingEvents.
+type ListMemberTrackingEventsParams struct {
+	// ShipmentId Only those of this parcel.
+	ShipmentId *externalRef3.OfShipment `form:"shipment_id,omitempty" json:"shipment_id,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberTrackingEventsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberTrackingEventsParamsInclude defines parameters for ListMemberTrackingEvents.
+type ListMemberTrackingEventsParamsInclude string
+
 // GetMemberPreferencesParams defines parameters for GetMemberPreferences.
 type GetMemberPreferencesParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -1411,6 +1444,9 @@ type ServerInterface interface {
 	// RequestMemberReturn Ask to return goods
 	// (POST /v1/member/orders/{id}/returns)
 	RequestMemberReturn(ctx echo.Context, id externalRef0.Id, params RequestMemberReturnParams) error
+	// ListMemberTrackingEvents List the steps of an own order's parcels
+	// (GET /v1/member/orders/{id}/tracking-events)
+	ListMemberTrackingEvents(ctx echo.Context, id externalRef0.Id, params ListMemberTrackingEventsParams) error
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx echo.Context) error
@@ -2365,6 +2401,52 @@ func (w *ServerInterfaceWrapper) RequestMemberReturn(ctx echo.Context) error {
 	return err
 }
 
+// ListMemberTrackingEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberTrackingEvents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberTrackingEventsParams
+	// ------------- Optional query parameter "shipment_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "shipment_id", ctx.QueryParams(), &params.ShipmentId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter shipment_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberTrackingEvents(ctx, id, params)
+	return err
+}
+
 // SetMemberPassword converts echo context to params.
 func (w *ServerInterfaceWrapper) SetMemberPassword(ctx echo.Context) error {
 	var err error
@@ -2608,6 +2690,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/member/orders", wrapper.PlaceMemberOrder, options.OperationMiddlewares["placeMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
 	router.POST(options.BaseURL+"/v1/member/orders/:id/online-payments", wrapper.StartMemberPayment, options.OperationMiddlewares["startMemberPayment"]...)
+	router.GET(options.BaseURL+"/v1/member/orders/:id/tracking-events", wrapper.ListMemberTrackingEvents, options.OperationMiddlewares["listMemberTrackingEvents"]...)
 	router.POST(options.BaseURL+"/v1/member/orders/:id/cancel", wrapper.CancelMemberOrder, options.OperationMiddlewares["cancelMemberOrder"]...)
 	router.POST(options.BaseURL+"/v1/member/orders/:id/returns", wrapper.RequestMemberReturn, options.OperationMiddlewares["requestMemberReturn"]...)
 	router.GET(options.BaseURL+"/v1/member/return-reasons", wrapper.ListMemberReturnReasons, options.OperationMiddlewares["listMemberReturnReasons"]...)
@@ -4574,6 +4657,63 @@ func (response RequestMemberReturndefaultApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type ListMemberTrackingEventsRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ListMemberTrackingEventsParams
+}
+
+type ListMemberTrackingEventsResponseObject interface {
+	VisitListMemberTrackingEventsResponse(w http.ResponseWriter) error
+}
+
+type ListMemberTrackingEvents200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMemberTrackingEvents200JSONResponse struct {
+	Body    externalRef3.TrackingEventList
+	Headers ListMemberTrackingEvents200ResponseHeaders
+}
+
+func (response ListMemberTrackingEvents200JSONResponse) VisitListMemberTrackingEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberTrackingEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberTrackingEventsdefaultApplicationProblemPlusJSONResponse) VisitListMemberTrackingEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetMemberPasswordRequestObject struct {
 	Body *SetMemberPasswordJSONRequestBody
 }
@@ -5031,6 +5171,9 @@ type StrictServerInterface interface {
 	// RequestMemberReturn Ask to return goods
 	// (POST /v1/member/orders/{id}/returns)
 	RequestMemberReturn(ctx context.Context, request RequestMemberReturnRequestObject) (RequestMemberReturnResponseObject, error)
+	// ListMemberTrackingEvents List the steps of an own order's parcels
+	// (GET /v1/member/orders/{id}/tracking-events)
+	ListMemberTrackingEvents(ctx context.Context, request ListMemberTrackingEventsRequestObject) (ListMemberTrackingEventsResponseObject, error)
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx context.Context, request SetMemberPasswordRequestObject) (SetMemberPasswordResponseObject, error)
@@ -6458,6 +6601,32 @@ func (sh *strictHandler) RequestMemberReturn(ctx echo.Context, id externalRef0.I
 		return err
 	} else if validResponse, ok := response.(RequestMemberReturnResponseObject); ok {
 		return validResponse.VisitRequestMemberReturnResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberTrackingEvents operation middleware
+func (sh *strictHandler) ListMemberTrackingEvents(ctx echo.Context, id externalRef0.Id, params ListMemberTrackingEventsParams) error {
+	var request ListMemberTrackingEventsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberTrackingEvents(ctx.Request().Context(), request.(ListMemberTrackingEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberTrackingEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberTrackingEventsResponseObject); ok {
+		return validResponse.VisitListMemberTrackingEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -23,6 +23,8 @@ import (
 // Defines values for CallbackProvider.
 const (
 	CallbackAlipay    CallbackProvider = "alipay"
+	CallbackKuaidi100 CallbackProvider = "kuaidi100"
+	CallbackSF        CallbackProvider = "sf"
 	CallbackWeChatPay CallbackProvider = "wechat_pay"
 )
 
@@ -30,6 +32,10 @@ const (
 func (e CallbackProvider) Valid() bool {
 	switch e {
 	case CallbackAlipay:
+		return true
+	case CallbackKuaidi100:
+		return true
+	case CallbackSF:
 		return true
 	case CallbackWeChatPay:
 		return true
@@ -344,6 +350,24 @@ func (e POSWarning) Valid() bool {
 	}
 }
 
+// Defines values for PaymentCallbackProvider.
+const (
+	PaymentCallbackAlipay    PaymentCallbackProvider = "alipay"
+	PaymentCallbackWeChatPay PaymentCallbackProvider = "wechat_pay"
+)
+
+// Valid indicates whether the value is a known member of the PaymentCallbackProvider enum.
+func (e PaymentCallbackProvider) Valid() bool {
+	switch e {
+	case PaymentCallbackAlipay:
+		return true
+	case PaymentCallbackWeChatPay:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentNoticeOutcome.
 const (
 	NoticeAmountDiffers PaymentNoticeOutcome = "amount_differs"
@@ -460,12 +484,12 @@ func (e ReturnReasonChangeStatus) Valid() bool {
 
 // Defines values for ShipmentStatus.
 const (
-	ShipmentDelivered  ShipmentStatus = "delivered"
-	ShipmentDelivering ShipmentStatus = "delivering"
-	ShipmentInTransit  ShipmentStatus = "in_transit"
-	ShipmentProblem    ShipmentStatus = "problem"
-	ShipmentReturned   ShipmentStatus = "returned"
-	ShipmentSent       ShipmentStatus = "sent"
+	ShipmentDelivered      ShipmentStatus = "delivered"
+	ShipmentException      ShipmentStatus = "exception"
+	ShipmentInTransit      ShipmentStatus = "in_transit"
+	ShipmentOutForDelivery ShipmentStatus = "out_for_delivery"
+	ShipmentReturned       ShipmentStatus = "returned"
+	ShipmentSent           ShipmentStatus = "sent"
 )
 
 // Valid indicates whether the value is a known member of the ShipmentStatus enum.
@@ -473,15 +497,66 @@ func (e ShipmentStatus) Valid() bool {
 	switch e {
 	case ShipmentDelivered:
 		return true
-	case ShipmentDelivering:
+	case ShipmentException:
 		return true
 	case ShipmentInTransit:
 		return true
-	case ShipmentProblem:
+	case ShipmentOutForDelivery:
 		return true
 	case ShipmentReturned:
 		return true
 	case ShipmentSent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ShipmentTracking.
+const (
+	TrackingEnded    ShipmentTracking = "ended"
+	TrackingFollowed ShipmentTracking = "followed"
+	TrackingPending  ShipmentTracking = "pending"
+	TrackingRefused  ShipmentTracking = "refused"
+)
+
+// Valid indicates whether the value is a known member of the ShipmentTracking enum.
+func (e ShipmentTracking) Valid() bool {
+	switch e {
+	case TrackingEnded:
+		return true
+	case TrackingFollowed:
+		return true
+	case TrackingPending:
+		return true
+	case TrackingRefused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for TrackingEventStatus.
+const (
+	StepDelivered      TrackingEventStatus = "delivered"
+	StepException      TrackingEventStatus = "exception"
+	StepInTransit      TrackingEventStatus = "in_transit"
+	StepOutForDelivery TrackingEventStatus = "out_for_delivery"
+	StepReturned       TrackingEventStatus = "returned"
+)
+
+// Valid indicates whether the value is a known member of the TrackingEventStatus enum.
+func (e TrackingEventStatus) Valid() bool {
+	switch e {
+	case StepDelivered:
+		return true
+	case StepException:
+		return true
+	case StepInTransit:
+		return true
+	case StepOutForDelivery:
+		return true
+	case StepReturned:
 		return true
 	default:
 		return false
@@ -551,6 +626,36 @@ const (
 func (e ListOrderHistoryParamsInclude) Valid() bool {
 	switch e {
 	case ListOrderHistoryParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListOrderShipmentsParamsInclude.
+const (
+	ListOrderShipmentsParamsIncludeIncludeTotalCount ListOrderShipmentsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListOrderShipmentsParamsInclude enum.
+func (e ListOrderShipmentsParamsInclude) Valid() bool {
+	switch e {
+	case ListOrderShipmentsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTrackingEventsParamsInclude.
+const (
+	ListTrackingEventsParamsIncludeIncludeTotalCount ListTrackingEventsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListTrackingEventsParamsInclude enum.
+func (e ListTrackingEventsParamsInclude) Valid() bool {
+	switch e {
+	case ListTrackingEventsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1482,6 +1587,11 @@ type POSTicket struct {
 // Example: return_exceeds_sale
 type POSWarning string
 
+// PaymentCallbackProvider A payment provider that sends notices.
+//
+// Example: wechat_pay
+type PaymentCallbackProvider string
+
 // PaymentNotice What a provider told.
 //
 // Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","kind":"payment","number":"0192f1a47c1e7b529c553f3f7f0c2b01","outcome":"applied","provider":"wechat_pay","received_at":"2026-07-01T02:00:00Z"}
@@ -1695,7 +1805,7 @@ type ReturnRefund struct {
 
 // Shipment A parcel.
 //
-// Example: {"carrier":"sf","delivered_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a43","lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":6}],"sent_at":"2026-07-01T04:00:00Z","status":"sent","tracking_number":"SF1234567890"}
+// Example: {"carrier":"sf","delivered_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a43","lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","quantity":6}],"sent_at":"2026-07-01T04:00:00Z","status":"in_transit","tracking":"followed","tracking_error":null,"tracking_number":"SF1234567890"}
 type Shipment struct {
 	Carrier     nullable.Nullable[string]    `json:"carrier"`
 	DeliveredAt nullable.Nullable[time.Time] `json:"delivered_at"`
@@ -1703,15 +1813,26 @@ type Shipment struct {
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
-	Id             externalRef0.Id           `json:"id"`
-	Lines          []LineQuantity            `json:"lines"`
-	SentAt         time.Time                 `json:"sent_at"`
-	Status         ShipmentStatus            `json:"status"`
+	Id     externalRef0.Id `json:"id"`
+	Lines  []LineQuantity  `json:"lines"`
+	SentAt time.Time       `json:"sent_at"`
+
+	// Status What the carrier told last; `sent` until it tells something.
+	Status ShipmentStatus `json:"status"`
+
+	// Tracking Whether the parcel is followed; null where it is not, `refused` where the provider does not know such a number.
+	Tracking nullable.Nullable[ShipmentTracking] `json:"tracking"`
+
+	// TrackingError A code of why it is not followed.
+	TrackingError  nullable.Nullable[string] `json:"tracking_error"`
 	TrackingNumber nullable.Nullable[string] `json:"tracking_number"`
 }
 
-// ShipmentStatus defines model for Shipment.Status.
+// ShipmentStatus What the carrier told last; `sent` until it tells something.
 type ShipmentStatus string
+
+// ShipmentTracking Whether the parcel is followed; null where it is not, `refused` where the provider does not know such a number.
+type ShipmentTracking string
 
 // ShipmentInput A parcel to send.
 //
@@ -1722,6 +1843,67 @@ type ShipmentInput struct {
 	Lines          *[]LineQuantity `json:"lines,omitempty"`
 	TrackingNumber *string         `json:"tracking_number,omitempty"`
 }
+
+// ShipmentList A page of parcels.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ShipmentList struct {
+	HasMore bool       `json:"has_more"`
+	Items   []Shipment `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// TrackingEvent One step of a parcel's way.
+//
+// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a46","occurred_at":"2026-07-01T09:00:00Z","place":"上海市","shipment_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a43","status":"in_transit","text":"快件到达上海集散中心"}
+type TrackingEvent struct {
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id         externalRef0.Id `json:"id"`
+	OccurredAt time.Time       `json:"occurred_at"`
+
+	// Place Empty where the carrier gives none.
+	Place string `json:"place"`
+
+	// ShipmentId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ShipmentId externalRef0.Id `json:"shipment_id"`
+
+	// Status Where the carrier says it of this step.
+	Status nullable.Nullable[TrackingEventStatus] `json:"status"`
+
+	// Text In the carrier's words.
+	Text string `json:"text"`
+}
+
+// TrackingEventStatus Where the carrier says it of this step.
+type TrackingEventStatus string
+
+// TrackingEventList A page of steps.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type TrackingEventList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []TrackingEvent `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All of them, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// OfShipment A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type OfShipment = externalRef0.Id
 
 // WechatpayNonce defines model for WechatpayNonce.
 type WechatpayNonce = string
@@ -1933,12 +2115,45 @@ type RequestReturnParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListOrderShipmentsParams defines parameters for ListOrderShipments.
+type ListOrderShipmentsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListOrderShipmentsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListOrderShipmentsParamsInclude defines parameters for ListOrderShipments.
+type ListOrderShipmentsParamsInclude string
+
 // ShipOrderParams defines parameters for ShipOrder.
 type ShipOrderParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
+
+// ListTrackingEventsParams defines parameters for ListTrackingEvents.
+type ListTrackingEventsParams struct {
+	// ShipmentId Only those of this parcel.
+	ShipmentId *OfShipment `form:"shipment_id,omitempty" json:"shipment_id,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListTrackingEventsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListTrackingEventsParamsInclude defines parameters for ListTrackingEvents.
+type ListTrackingEventsParamsInclude string
 
 // ListPaymentNoticesParams defines parameters for ListPaymentNotices.
 type ListPaymentNoticesParams struct {
@@ -2209,15 +2424,21 @@ type ServerInterface interface {
 	// RevealOrderRecipient Reveal the recipient
 	// (POST /v1/orders/{id}/reveal)
 	RevealOrderRecipient(ctx echo.Context, id externalRef0.Id) error
+	// ListOrderShipments List the parcels of an order
+	// (GET /v1/orders/{id}/shipments)
+	ListOrderShipments(ctx echo.Context, id externalRef0.Id, params ListOrderShipmentsParams) error
 	// ShipOrder Send pieces of an order
 	// (POST /v1/orders/{id}/shipments)
 	ShipOrder(ctx echo.Context, id externalRef0.Id, params ShipOrderParams) error
+	// ListTrackingEvents List the steps of an order's parcels
+	// (GET /v1/orders/{id}/tracking-events)
+	ListTrackingEvents(ctx echo.Context, id externalRef0.Id, params ListTrackingEventsParams) error
 	// ListPaymentNotices List what payment providers told
 	// (GET /v1/payment-notices)
 	ListPaymentNotices(ctx echo.Context, params ListPaymentNoticesParams) error
 	// ReceivePaymentCallback Take a payment provider's notice, by the short address
 	// (POST /v1/payments/callbacks/{provider})
-	ReceivePaymentCallback(ctx echo.Context, provider CallbackProvider, params ReceivePaymentCallbackParams) error
+	ReceivePaymentCallback(ctx echo.Context, provider PaymentCallbackProvider, params ReceivePaymentCallbackParams) error
 	// IngestPOSOrders Take in tickets of tills
 	// (POST /v1/pos/orders)
 	IngestPOSOrders(ctx echo.Context, params IngestPOSOrdersParams) error
@@ -3086,6 +3307,45 @@ func (w *ServerInterfaceWrapper) RevealOrderRecipient(ctx echo.Context) error {
 	return err
 }
 
+// ListOrderShipments converts echo context to params.
+func (w *ServerInterfaceWrapper) ListOrderShipments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListOrderShipmentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListOrderShipments(ctx, id, params)
+	return err
+}
+
 // ShipOrder converts echo context to params.
 func (w *ServerInterfaceWrapper) ShipOrder(ctx echo.Context) error {
 	var err error
@@ -3119,6 +3379,52 @@ func (w *ServerInterfaceWrapper) ShipOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ShipOrder(ctx, id, params)
+	return err
+}
+
+// ListTrackingEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListTrackingEvents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListTrackingEventsParams
+	// ------------- Optional query parameter "shipment_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "shipment_id", ctx.QueryParams(), &params.ShipmentId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter shipment_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListTrackingEvents(ctx, id, params)
 	return err
 }
 
@@ -3172,7 +3478,7 @@ func (w *ServerInterfaceWrapper) ListPaymentNotices(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ReceivePaymentCallback(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "provider" -------------
-	var provider CallbackProvider
+	var provider PaymentCallbackProvider
 
 	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -3801,7 +4107,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/orders/:id/lines", wrapper.ReplaceOrderLines, options.OperationMiddlewares["replaceOrderLines"]...)
 	router.POST(options.BaseURL+"/v1/orders/:id/place", wrapper.PlaceOrder, options.OperationMiddlewares["placeOrder"]...)
 	router.POST(options.BaseURL+"/v1/orders/:id/payments", wrapper.AddOrderPayment, options.OperationMiddlewares["addOrderPayment"]...)
+	router.GET(options.BaseURL+"/v1/orders/:id/shipments", wrapper.ListOrderShipments, options.OperationMiddlewares["listOrderShipments"]...)
 	router.POST(options.BaseURL+"/v1/orders/:id/shipments", wrapper.ShipOrder, options.OperationMiddlewares["shipOrder"]...)
+	router.GET(options.BaseURL+"/v1/orders/:id/tracking-events", wrapper.ListTrackingEvents, options.OperationMiddlewares["listTrackingEvents"]...)
 	router.POST(options.BaseURL+"/v1/orders/:id/ready", wrapper.ReadyOrder, options.OperationMiddlewares["readyOrder"]...)
 	router.POST(options.BaseURL+"/v1/orders/:id/complete", wrapper.CompleteOrder, options.OperationMiddlewares["completeOrder"]...)
 	router.POST(options.BaseURL+"/v1/orders/:id/cancel", wrapper.CancelOrder, options.OperationMiddlewares["cancelOrder"]...)
@@ -4929,6 +5237,63 @@ func (response RevealOrderRecipientdefaultApplicationProblemPlusJSONResponse) Vi
 	return err
 }
 
+type ListOrderShipmentsRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ListOrderShipmentsParams
+}
+
+type ListOrderShipmentsResponseObject interface {
+	VisitListOrderShipmentsResponse(w http.ResponseWriter) error
+}
+
+type ListOrderShipments200ResponseHeaders struct {
+	Link *string
+}
+
+type ListOrderShipments200JSONResponse struct {
+	Body    ShipmentList
+	Headers ListOrderShipments200ResponseHeaders
+}
+
+func (response ListOrderShipments200JSONResponse) VisitListOrderShipmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListOrderShipmentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListOrderShipmentsdefaultApplicationProblemPlusJSONResponse) VisitListOrderShipmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ShipOrderRequestObject struct {
 	Id     externalRef0.Id `json:"id"`
 	Params ShipOrderParams
@@ -4974,6 +5339,63 @@ type ShipOrderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ShipOrderdefaultApplicationProblemPlusJSONResponse) VisitShipOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTrackingEventsRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params ListTrackingEventsParams
+}
+
+type ListTrackingEventsResponseObject interface {
+	VisitListTrackingEventsResponse(w http.ResponseWriter) error
+}
+
+type ListTrackingEvents200ResponseHeaders struct {
+	Link *string
+}
+
+type ListTrackingEvents200JSONResponse struct {
+	Body    TrackingEventList
+	Headers ListTrackingEvents200ResponseHeaders
+}
+
+func (response ListTrackingEvents200JSONResponse) VisitListTrackingEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListTrackingEventsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListTrackingEventsdefaultApplicationProblemPlusJSONResponse) VisitListTrackingEventsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5048,7 +5470,7 @@ func (response ListPaymentNoticesdefaultApplicationProblemPlusJSONResponse) Visi
 }
 
 type ReceivePaymentCallbackRequestObject struct {
-	Provider    CallbackProvider `json:"provider"`
+	Provider    PaymentCallbackProvider `json:"provider"`
 	Params      ReceivePaymentCallbackParams
 	ContentType string
 	Body        io.Reader
@@ -5802,9 +6224,15 @@ type StrictServerInterface interface {
 	// RevealOrderRecipient Reveal the recipient
 	// (POST /v1/orders/{id}/reveal)
 	RevealOrderRecipient(ctx context.Context, request RevealOrderRecipientRequestObject) (RevealOrderRecipientResponseObject, error)
+	// ListOrderShipments List the parcels of an order
+	// (GET /v1/orders/{id}/shipments)
+	ListOrderShipments(ctx context.Context, request ListOrderShipmentsRequestObject) (ListOrderShipmentsResponseObject, error)
 	// ShipOrder Send pieces of an order
 	// (POST /v1/orders/{id}/shipments)
 	ShipOrder(ctx context.Context, request ShipOrderRequestObject) (ShipOrderResponseObject, error)
+	// ListTrackingEvents List the steps of an order's parcels
+	// (GET /v1/orders/{id}/tracking-events)
+	ListTrackingEvents(ctx context.Context, request ListTrackingEventsRequestObject) (ListTrackingEventsResponseObject, error)
 	// ListPaymentNotices List what payment providers told
 	// (GET /v1/payment-notices)
 	ListPaymentNotices(ctx context.Context, request ListPaymentNoticesRequestObject) (ListPaymentNoticesResponseObject, error)
@@ -6558,6 +6986,32 @@ func (sh *strictHandler) RevealOrderRecipient(ctx echo.Context, id externalRef0.
 	return nil
 }
 
+// ListOrderShipments operation middleware
+func (sh *strictHandler) ListOrderShipments(ctx echo.Context, id externalRef0.Id, params ListOrderShipmentsParams) error {
+	var request ListOrderShipmentsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListOrderShipments(ctx.Request().Context(), request.(ListOrderShipmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListOrderShipments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListOrderShipmentsResponseObject); ok {
+		return validResponse.VisitListOrderShipmentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ShipOrder operation middleware
 func (sh *strictHandler) ShipOrder(ctx echo.Context, id externalRef0.Id, params ShipOrderParams) error {
 	var request ShipOrderRequestObject
@@ -6607,6 +7061,32 @@ func (sh *strictHandler) ShipOrder(ctx echo.Context, id externalRef0.Id, params 
 	return nil
 }
 
+// ListTrackingEvents operation middleware
+func (sh *strictHandler) ListTrackingEvents(ctx echo.Context, id externalRef0.Id, params ListTrackingEventsParams) error {
+	var request ListTrackingEventsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListTrackingEvents(ctx.Request().Context(), request.(ListTrackingEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListTrackingEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListTrackingEventsResponseObject); ok {
+		return validResponse.VisitListTrackingEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListPaymentNotices operation middleware
 func (sh *strictHandler) ListPaymentNotices(ctx echo.Context, params ListPaymentNoticesParams) error {
 	var request ListPaymentNoticesRequestObject
@@ -6633,7 +7113,7 @@ func (sh *strictHandler) ListPaymentNotices(ctx echo.Context, params ListPayment
 }
 
 // ReceivePaymentCallback operation middleware
-func (sh *strictHandler) ReceivePaymentCallback(ctx echo.Context, provider CallbackProvider, params ReceivePaymentCallbackParams) error {
+func (sh *strictHandler) ReceivePaymentCallback(ctx echo.Context, provider PaymentCallbackProvider, params ReceivePaymentCallbackParams) error {
 	var request ReceivePaymentCallbackRequestObject
 
 	request.Provider = provider

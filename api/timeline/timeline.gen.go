@@ -119,6 +119,7 @@ const (
 	TimelineReturn           TimelineKind = "return"
 	TimelineTagAdded         TimelineKind = "tag_added"
 	TimelineTagRemoved       TimelineKind = "tag_removed"
+	TimelineTracking         TimelineKind = "tracking"
 )
 
 // Valid indicates whether the value is a known member of the TimelineKind enum.
@@ -159,6 +160,8 @@ func (e TimelineKind) Valid() bool {
 	case TimelineTagAdded:
 		return true
 	case TimelineTagRemoved:
+		return true
+	case TimelineTracking:
 		return true
 	default:
 		return false

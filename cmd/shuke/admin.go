@@ -15,6 +15,8 @@ import (
 	"github.com/shuke-crm/shuke/internal/identity"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/logistics"
+	"github.com/shuke-crm/shuke/internal/platform/pay"
 )
 
 func adminCommand() *cobra.Command {
@@ -24,7 +26,7 @@ func adminCommand() *cobra.Command {
 		Long: `Does what somebody who may read the data folder may do anyway. Everything is
 written to the audit log as done by the system. It works beside a running service.`,
 	}
-	cmd.AddCommand(apiKeyCommand(), resetPasswordCommand(), resetFactorsCommand())
+	cmd.AddCommand(apiKeyCommand(), resetPasswordCommand(), resetFactorsCommand(), callbackAddressCommand())
 	return cmd
 }
 
@@ -70,6 +72,30 @@ else: KEY=$(shuke admin api-key --name till-3 --permissions customers.lookup,ord
 	cmd.Flags().StringSliceVar(&permissions, "permissions", nil, "permissions, separated by commas (default: all)")
 	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it lives, such as 720h (default: until revoked)")
 	return cmd
+}
+
+func callbackAddressCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "callback-address wechat_pay|alipay|kuaidi100|sf",
+		Short: "Print where a provider sends its notices",
+		Long: `For the console of a provider that must be told, such as SF Express for its route
+pushes; the others learn it with each request. The address contains a secret.`,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{pay.WeChat, pay.Alipay, logistics.Kuaidi100Name, logistics.SFName},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			i, err := boot(cmd.Context(), bootOptions{attach: true, migrate: true})
+			if err != nil {
+				return err
+			}
+			defer i.close()
+			app, err := i.application()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), app.Orders.CallbackURL(args[0]))
+			return err
+		},
+	}
 }
 
 func resetPasswordCommand() *cobra.Command {

@@ -44,6 +44,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingevent"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingpush"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
@@ -112,6 +114,10 @@ type Client struct {
 	StockTransfer *StockTransferClient
 	// StockTransferLine is the client for interacting with the StockTransferLine builders.
 	StockTransferLine *StockTransferLineClient
+	// TrackingEvent is the client for interacting with the TrackingEvent builders.
+	TrackingEvent *TrackingEventClient
+	// TrackingPush is the client for interacting with the TrackingPush builders.
+	TrackingPush *TrackingPushClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
 	// VariantBarcode is the client for interacting with the VariantBarcode builders.
@@ -157,6 +163,8 @@ func (c *Client) init() {
 	c.StockReservationLine = NewStockReservationLineClient(c.config)
 	c.StockTransfer = NewStockTransferClient(c.config)
 	c.StockTransferLine = NewStockTransferLineClient(c.config)
+	c.TrackingEvent = NewTrackingEventClient(c.config)
+	c.TrackingPush = NewTrackingPushClient(c.config)
 	c.Variant = NewVariantClient(c.config)
 	c.VariantBarcode = NewVariantBarcodeClient(c.config)
 	c.VariantPriceChange = NewVariantPriceChangeClient(c.config)
@@ -280,6 +288,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		StockReservationLine: NewStockReservationLineClient(cfg),
 		StockTransfer:        NewStockTransferClient(cfg),
 		StockTransferLine:    NewStockTransferLineClient(cfg),
+		TrackingEvent:        NewTrackingEventClient(cfg),
+		TrackingPush:         NewTrackingPushClient(cfg),
 		Variant:              NewVariantClient(cfg),
 		VariantBarcode:       NewVariantBarcodeClient(cfg),
 		VariantPriceChange:   NewVariantPriceChangeClient(cfg),
@@ -330,6 +340,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		StockReservationLine: NewStockReservationLineClient(cfg),
 		StockTransfer:        NewStockTransferClient(cfg),
 		StockTransferLine:    NewStockTransferLineClient(cfg),
+		TrackingEvent:        NewTrackingEventClient(cfg),
+		TrackingPush:         NewTrackingPushClient(cfg),
 		Variant:              NewVariantClient(cfg),
 		VariantBarcode:       NewVariantBarcodeClient(cfg),
 		VariantPriceChange:   NewVariantPriceChangeClient(cfg),
@@ -368,7 +380,8 @@ func (c *Client) Use(hooks ...Hook) {
 		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
 		c.SizeSystem, c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel,
 		c.StockMovement, c.StockReservation, c.StockReservationLine, c.StockTransfer,
-		c.StockTransferLine, c.Variant, c.VariantBarcode, c.VariantPriceChange,
+		c.StockTransferLine, c.TrackingEvent, c.TrackingPush, c.Variant,
+		c.VariantBarcode, c.VariantPriceChange,
 	} {
 		n.Use(hooks...)
 	}
@@ -384,7 +397,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
 		c.SizeSystem, c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel,
 		c.StockMovement, c.StockReservation, c.StockReservationLine, c.StockTransfer,
-		c.StockTransferLine, c.Variant, c.VariantBarcode, c.VariantPriceChange,
+		c.StockTransferLine, c.TrackingEvent, c.TrackingPush, c.Variant,
+		c.VariantBarcode, c.VariantPriceChange,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -449,6 +463,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.StockTransfer.mutate(ctx, m)
 	case *StockTransferLineMutation:
 		return c.StockTransferLine.mutate(ctx, m)
+	case *TrackingEventMutation:
+		return c.TrackingEvent.mutate(ctx, m)
+	case *TrackingPushMutation:
+		return c.TrackingPush.mutate(ctx, m)
 	case *VariantMutation:
 		return c.Variant.mutate(ctx, m)
 	case *VariantBarcodeMutation:
@@ -3160,6 +3178,22 @@ func (c *ShipmentClient) QueryLines(_m *Shipment) *ShipmentLineQuery {
 	return query
 }
 
+// QueryEvents queries the events edge of a Shipment.
+func (c *ShipmentClient) QueryEvents(_m *Shipment) *TrackingEventQuery {
+	query := (&TrackingEventClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(shipment.Table, shipment.FieldID, id),
+			sqlgraph.To(trackingevent.Table, trackingevent.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, shipment.EventsTable, shipment.EventsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *ShipmentClient) Hooks() []Hook {
 	hooks := c.hooks.Shipment
@@ -4884,6 +4918,290 @@ func (c *StockTransferLineClient) mutate(ctx context.Context, m *StockTransferLi
 	}
 }
 
+// TrackingEventClient is a client for the TrackingEvent schema.
+type TrackingEventClient struct {
+	config
+}
+
+// NewTrackingEventClient returns a client for the TrackingEvent from the given config.
+func NewTrackingEventClient(c config) *TrackingEventClient {
+	return &TrackingEventClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `trackingevent.Hooks(f(g(h())))`.
+func (c *TrackingEventClient) Use(hooks ...Hook) {
+	c.hooks.TrackingEvent = append(c.hooks.TrackingEvent, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `trackingevent.Intercept(f(g(h())))`.
+func (c *TrackingEventClient) Intercept(interceptors ...Interceptor) {
+	c.inters.TrackingEvent = append(c.inters.TrackingEvent, interceptors...)
+}
+
+// Create returns a builder for creating a TrackingEvent entity.
+func (c *TrackingEventClient) Create() *TrackingEventCreate {
+	mutation := newTrackingEventMutation(c.config, OpCreate)
+	return &TrackingEventCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of TrackingEvent entities.
+func (c *TrackingEventClient) CreateBulk(builders ...*TrackingEventCreate) *TrackingEventCreateBulk {
+	return &TrackingEventCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TrackingEventClient) MapCreateBulk(slice any, setFunc func(*TrackingEventCreate, int)) *TrackingEventCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TrackingEventCreateBulk{err: fmt.Errorf("calling to TrackingEventClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TrackingEventCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TrackingEventCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for TrackingEvent.
+func (c *TrackingEventClient) Update() *TrackingEventUpdate {
+	mutation := newTrackingEventMutation(c.config, OpUpdate)
+	return &TrackingEventUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TrackingEventClient) UpdateOne(_m *TrackingEvent) *TrackingEventUpdateOne {
+	mutation := newTrackingEventMutation(c.config, OpUpdateOne, withTrackingEvent(_m))
+	return &TrackingEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TrackingEventClient) UpdateOneID(id uuid.UUID) *TrackingEventUpdateOne {
+	mutation := newTrackingEventMutation(c.config, OpUpdateOne, withTrackingEventID(id))
+	return &TrackingEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for TrackingEvent.
+func (c *TrackingEventClient) Delete() *TrackingEventDelete {
+	mutation := newTrackingEventMutation(c.config, OpDelete)
+	return &TrackingEventDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TrackingEventClient) DeleteOne(_m *TrackingEvent) *TrackingEventDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TrackingEventClient) DeleteOneID(id uuid.UUID) *TrackingEventDeleteOne {
+	builder := c.Delete().Where(trackingevent.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TrackingEventDeleteOne{builder}
+}
+
+// Query returns a query builder for TrackingEvent.
+func (c *TrackingEventClient) Query() *TrackingEventQuery {
+	return &TrackingEventQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTrackingEvent},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a TrackingEvent entity by its id.
+func (c *TrackingEventClient) Get(ctx context.Context, id uuid.UUID) (*TrackingEvent, error) {
+	return c.Query().Where(trackingevent.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TrackingEventClient) GetX(ctx context.Context, id uuid.UUID) *TrackingEvent {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryShipment queries the shipment edge of a TrackingEvent.
+func (c *TrackingEventClient) QueryShipment(_m *TrackingEvent) *ShipmentQuery {
+	query := (&ShipmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(trackingevent.Table, trackingevent.FieldID, id),
+			sqlgraph.To(shipment.Table, shipment.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, trackingevent.ShipmentTable, trackingevent.ShipmentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *TrackingEventClient) Hooks() []Hook {
+	hooks := c.hooks.TrackingEvent
+	return append(hooks[:len(hooks):len(hooks)], trackingevent.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *TrackingEventClient) Interceptors() []Interceptor {
+	return c.inters.TrackingEvent
+}
+
+func (c *TrackingEventClient) mutate(ctx context.Context, m *TrackingEventMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TrackingEventCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TrackingEventUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TrackingEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TrackingEventDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown TrackingEvent mutation op: %q", m.Op())
+	}
+}
+
+// TrackingPushClient is a client for the TrackingPush schema.
+type TrackingPushClient struct {
+	config
+}
+
+// NewTrackingPushClient returns a client for the TrackingPush from the given config.
+func NewTrackingPushClient(c config) *TrackingPushClient {
+	return &TrackingPushClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `trackingpush.Hooks(f(g(h())))`.
+func (c *TrackingPushClient) Use(hooks ...Hook) {
+	c.hooks.TrackingPush = append(c.hooks.TrackingPush, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `trackingpush.Intercept(f(g(h())))`.
+func (c *TrackingPushClient) Intercept(interceptors ...Interceptor) {
+	c.inters.TrackingPush = append(c.inters.TrackingPush, interceptors...)
+}
+
+// Create returns a builder for creating a TrackingPush entity.
+func (c *TrackingPushClient) Create() *TrackingPushCreate {
+	mutation := newTrackingPushMutation(c.config, OpCreate)
+	return &TrackingPushCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of TrackingPush entities.
+func (c *TrackingPushClient) CreateBulk(builders ...*TrackingPushCreate) *TrackingPushCreateBulk {
+	return &TrackingPushCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TrackingPushClient) MapCreateBulk(slice any, setFunc func(*TrackingPushCreate, int)) *TrackingPushCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TrackingPushCreateBulk{err: fmt.Errorf("calling to TrackingPushClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TrackingPushCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TrackingPushCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for TrackingPush.
+func (c *TrackingPushClient) Update() *TrackingPushUpdate {
+	mutation := newTrackingPushMutation(c.config, OpUpdate)
+	return &TrackingPushUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TrackingPushClient) UpdateOne(_m *TrackingPush) *TrackingPushUpdateOne {
+	mutation := newTrackingPushMutation(c.config, OpUpdateOne, withTrackingPush(_m))
+	return &TrackingPushUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TrackingPushClient) UpdateOneID(id uuid.UUID) *TrackingPushUpdateOne {
+	mutation := newTrackingPushMutation(c.config, OpUpdateOne, withTrackingPushID(id))
+	return &TrackingPushUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for TrackingPush.
+func (c *TrackingPushClient) Delete() *TrackingPushDelete {
+	mutation := newTrackingPushMutation(c.config, OpDelete)
+	return &TrackingPushDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TrackingPushClient) DeleteOne(_m *TrackingPush) *TrackingPushDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TrackingPushClient) DeleteOneID(id uuid.UUID) *TrackingPushDeleteOne {
+	builder := c.Delete().Where(trackingpush.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TrackingPushDeleteOne{builder}
+}
+
+// Query returns a query builder for TrackingPush.
+func (c *TrackingPushClient) Query() *TrackingPushQuery {
+	return &TrackingPushQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTrackingPush},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a TrackingPush entity by its id.
+func (c *TrackingPushClient) Get(ctx context.Context, id uuid.UUID) (*TrackingPush, error) {
+	return c.Query().Where(trackingpush.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TrackingPushClient) GetX(ctx context.Context, id uuid.UUID) *TrackingPush {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *TrackingPushClient) Hooks() []Hook {
+	hooks := c.hooks.TrackingPush
+	return append(hooks[:len(hooks):len(hooks)], trackingpush.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *TrackingPushClient) Interceptors() []Interceptor {
+	return c.inters.TrackingPush
+}
+
+func (c *TrackingPushClient) mutate(ctx context.Context, m *TrackingPushMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TrackingPushCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TrackingPushUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TrackingPushUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TrackingPushDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown TrackingPush mutation op: %q", m.Op())
+	}
+}
+
 // VariantClient is a client for the Variant schema.
 type VariantClient struct {
 	config
@@ -5342,8 +5660,8 @@ type (
 		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
 		ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
 		StockLevel, StockMovement, StockReservation, StockReservationLine,
-		StockTransfer, StockTransferLine, Variant, VariantBarcode,
-		VariantPriceChange []ent.Hook
+		StockTransfer, StockTransferLine, TrackingEvent, TrackingPush, Variant,
+		VariantBarcode, VariantPriceChange []ent.Hook
 	}
 	inters struct {
 		Brand, CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
@@ -5351,8 +5669,8 @@ type (
 		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
 		ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
 		StockLevel, StockMovement, StockReservation, StockReservationLine,
-		StockTransfer, StockTransferLine, Variant, VariantBarcode,
-		VariantPriceChange []ent.Interceptor
+		StockTransfer, StockTransferLine, TrackingEvent, TrackingPush, Variant,
+		VariantBarcode, VariantPriceChange []ent.Interceptor
 	}
 )
 

@@ -40,6 +40,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingevent"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingpush"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
@@ -131,6 +133,8 @@ func checkColumn(t, c string) error {
 			stockreservationline.Table: stockreservationline.ValidColumn,
 			stocktransfer.Table:        stocktransfer.ValidColumn,
 			stocktransferline.Table:    stocktransferline.ValidColumn,
+			trackingevent.Table:        trackingevent.ValidColumn,
+			trackingpush.Table:         trackingpush.ValidColumn,
 			variant.Table:              variant.ValidColumn,
 			variantbarcode.Table:       variantbarcode.ValidColumn,
 			variantpricechange.Table:   variantpricechange.ValidColumn,

@@ -42,6 +42,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingevent"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingpush"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
@@ -84,6 +86,8 @@ const (
 	TypeStockReservationLine = "StockReservationLine"
 	TypeStockTransfer        = "StockTransfer"
 	TypeStockTransferLine    = "StockTransferLine"
+	TypeTrackingEvent        = "TrackingEvent"
+	TypeTrackingPush         = "TrackingPush"
 	TypeVariant              = "Variant"
 	TypeVariantBarcode       = "VariantBarcode"
 	TypeVariantPriceChange   = "VariantPriceChange"
@@ -20220,6 +20224,17 @@ type ShipmentMutation struct {
 	status          *shipment.Status
 	sent_at         *time.Time
 	delivered_at    *time.Time
+	tracker         *shipment.Tracker
+	tracking        *shipment.Tracking
+	tracking_error  *string
+	carrier_was     *string
+	aborts          *int
+	addaborts       *int
+	attempts        *int
+	addattempts     *int
+	next_check_at   *time.Time
+	last_event_at   *time.Time
+	last_heard_at   *time.Time
 	version         *int64
 	addversion      *int64
 	created_at      *time.Time
@@ -20230,6 +20245,9 @@ type ShipmentMutation struct {
 	lines           map[uuid.UUID]struct{}
 	removedlines    map[uuid.UUID]struct{}
 	clearedlines    bool
+	events          map[uuid.UUID]struct{}
+	removedevents   map[uuid.UUID]struct{}
+	clearedevents   bool
 	done            bool
 	oldValue        func(context.Context) (*Shipment, error)
 	predicates      []predicate.Shipment
@@ -20594,6 +20612,461 @@ func (m *ShipmentMutation) ResetDeliveredAt() {
 	delete(m.clearedFields, shipment.FieldDeliveredAt)
 }
 
+// SetTracker sets the "tracker" field.
+func (m *ShipmentMutation) SetTracker(s shipment.Tracker) {
+	m.tracker = &s
+}
+
+// Tracker returns the value of the "tracker" field in the mutation.
+func (m *ShipmentMutation) Tracker() (r shipment.Tracker, exists bool) {
+	v := m.tracker
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTracker returns the old "tracker" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldTracker(ctx context.Context) (v *shipment.Tracker, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTracker is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTracker requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTracker: %w", err)
+	}
+	return oldValue.Tracker, nil
+}
+
+// ClearTracker clears the value of the "tracker" field.
+func (m *ShipmentMutation) ClearTracker() {
+	m.tracker = nil
+	m.clearedFields[shipment.FieldTracker] = struct{}{}
+}
+
+// TrackerCleared returns if the "tracker" field was cleared in this mutation.
+func (m *ShipmentMutation) TrackerCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldTracker]
+	return ok
+}
+
+// ResetTracker resets all changes to the "tracker" field.
+func (m *ShipmentMutation) ResetTracker() {
+	m.tracker = nil
+	delete(m.clearedFields, shipment.FieldTracker)
+}
+
+// SetTracking sets the "tracking" field.
+func (m *ShipmentMutation) SetTracking(s shipment.Tracking) {
+	m.tracking = &s
+}
+
+// Tracking returns the value of the "tracking" field in the mutation.
+func (m *ShipmentMutation) Tracking() (r shipment.Tracking, exists bool) {
+	v := m.tracking
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTracking returns the old "tracking" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldTracking(ctx context.Context) (v *shipment.Tracking, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTracking is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTracking requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTracking: %w", err)
+	}
+	return oldValue.Tracking, nil
+}
+
+// ClearTracking clears the value of the "tracking" field.
+func (m *ShipmentMutation) ClearTracking() {
+	m.tracking = nil
+	m.clearedFields[shipment.FieldTracking] = struct{}{}
+}
+
+// TrackingCleared returns if the "tracking" field was cleared in this mutation.
+func (m *ShipmentMutation) TrackingCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldTracking]
+	return ok
+}
+
+// ResetTracking resets all changes to the "tracking" field.
+func (m *ShipmentMutation) ResetTracking() {
+	m.tracking = nil
+	delete(m.clearedFields, shipment.FieldTracking)
+}
+
+// SetTrackingError sets the "tracking_error" field.
+func (m *ShipmentMutation) SetTrackingError(s string) {
+	m.tracking_error = &s
+}
+
+// TrackingError returns the value of the "tracking_error" field in the mutation.
+func (m *ShipmentMutation) TrackingError() (r string, exists bool) {
+	v := m.tracking_error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTrackingError returns the old "tracking_error" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldTrackingError(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTrackingError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTrackingError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTrackingError: %w", err)
+	}
+	return oldValue.TrackingError, nil
+}
+
+// ClearTrackingError clears the value of the "tracking_error" field.
+func (m *ShipmentMutation) ClearTrackingError() {
+	m.tracking_error = nil
+	m.clearedFields[shipment.FieldTrackingError] = struct{}{}
+}
+
+// TrackingErrorCleared returns if the "tracking_error" field was cleared in this mutation.
+func (m *ShipmentMutation) TrackingErrorCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldTrackingError]
+	return ok
+}
+
+// ResetTrackingError resets all changes to the "tracking_error" field.
+func (m *ShipmentMutation) ResetTrackingError() {
+	m.tracking_error = nil
+	delete(m.clearedFields, shipment.FieldTrackingError)
+}
+
+// SetCarrierWas sets the "carrier_was" field.
+func (m *ShipmentMutation) SetCarrierWas(s string) {
+	m.carrier_was = &s
+}
+
+// CarrierWas returns the value of the "carrier_was" field in the mutation.
+func (m *ShipmentMutation) CarrierWas() (r string, exists bool) {
+	v := m.carrier_was
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCarrierWas returns the old "carrier_was" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldCarrierWas(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCarrierWas is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCarrierWas requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCarrierWas: %w", err)
+	}
+	return oldValue.CarrierWas, nil
+}
+
+// ClearCarrierWas clears the value of the "carrier_was" field.
+func (m *ShipmentMutation) ClearCarrierWas() {
+	m.carrier_was = nil
+	m.clearedFields[shipment.FieldCarrierWas] = struct{}{}
+}
+
+// CarrierWasCleared returns if the "carrier_was" field was cleared in this mutation.
+func (m *ShipmentMutation) CarrierWasCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldCarrierWas]
+	return ok
+}
+
+// ResetCarrierWas resets all changes to the "carrier_was" field.
+func (m *ShipmentMutation) ResetCarrierWas() {
+	m.carrier_was = nil
+	delete(m.clearedFields, shipment.FieldCarrierWas)
+}
+
+// SetAborts sets the "aborts" field.
+func (m *ShipmentMutation) SetAborts(i int) {
+	m.aborts = &i
+	m.addaborts = nil
+}
+
+// Aborts returns the value of the "aborts" field in the mutation.
+func (m *ShipmentMutation) Aborts() (r int, exists bool) {
+	v := m.aborts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAborts returns the old "aborts" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldAborts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAborts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAborts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAborts: %w", err)
+	}
+	return oldValue.Aborts, nil
+}
+
+// AddAborts adds i to the "aborts" field.
+func (m *ShipmentMutation) AddAborts(i int) {
+	if m.addaborts != nil {
+		*m.addaborts += i
+	} else {
+		m.addaborts = &i
+	}
+}
+
+// AddedAborts returns the value that was added to the "aborts" field in this mutation.
+func (m *ShipmentMutation) AddedAborts() (r int, exists bool) {
+	v := m.addaborts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAborts resets all changes to the "aborts" field.
+func (m *ShipmentMutation) ResetAborts() {
+	m.aborts = nil
+	m.addaborts = nil
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *ShipmentMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *ShipmentMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *ShipmentMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *ShipmentMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *ShipmentMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (m *ShipmentMutation) SetNextCheckAt(t time.Time) {
+	m.next_check_at = &t
+}
+
+// NextCheckAt returns the value of the "next_check_at" field in the mutation.
+func (m *ShipmentMutation) NextCheckAt() (r time.Time, exists bool) {
+	v := m.next_check_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextCheckAt returns the old "next_check_at" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldNextCheckAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextCheckAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextCheckAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextCheckAt: %w", err)
+	}
+	return oldValue.NextCheckAt, nil
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (m *ShipmentMutation) ClearNextCheckAt() {
+	m.next_check_at = nil
+	m.clearedFields[shipment.FieldNextCheckAt] = struct{}{}
+}
+
+// NextCheckAtCleared returns if the "next_check_at" field was cleared in this mutation.
+func (m *ShipmentMutation) NextCheckAtCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldNextCheckAt]
+	return ok
+}
+
+// ResetNextCheckAt resets all changes to the "next_check_at" field.
+func (m *ShipmentMutation) ResetNextCheckAt() {
+	m.next_check_at = nil
+	delete(m.clearedFields, shipment.FieldNextCheckAt)
+}
+
+// SetLastEventAt sets the "last_event_at" field.
+func (m *ShipmentMutation) SetLastEventAt(t time.Time) {
+	m.last_event_at = &t
+}
+
+// LastEventAt returns the value of the "last_event_at" field in the mutation.
+func (m *ShipmentMutation) LastEventAt() (r time.Time, exists bool) {
+	v := m.last_event_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastEventAt returns the old "last_event_at" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldLastEventAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastEventAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastEventAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastEventAt: %w", err)
+	}
+	return oldValue.LastEventAt, nil
+}
+
+// ClearLastEventAt clears the value of the "last_event_at" field.
+func (m *ShipmentMutation) ClearLastEventAt() {
+	m.last_event_at = nil
+	m.clearedFields[shipment.FieldLastEventAt] = struct{}{}
+}
+
+// LastEventAtCleared returns if the "last_event_at" field was cleared in this mutation.
+func (m *ShipmentMutation) LastEventAtCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldLastEventAt]
+	return ok
+}
+
+// ResetLastEventAt resets all changes to the "last_event_at" field.
+func (m *ShipmentMutation) ResetLastEventAt() {
+	m.last_event_at = nil
+	delete(m.clearedFields, shipment.FieldLastEventAt)
+}
+
+// SetLastHeardAt sets the "last_heard_at" field.
+func (m *ShipmentMutation) SetLastHeardAt(t time.Time) {
+	m.last_heard_at = &t
+}
+
+// LastHeardAt returns the value of the "last_heard_at" field in the mutation.
+func (m *ShipmentMutation) LastHeardAt() (r time.Time, exists bool) {
+	v := m.last_heard_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastHeardAt returns the old "last_heard_at" field's value of the Shipment entity.
+// If the Shipment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ShipmentMutation) OldLastHeardAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastHeardAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastHeardAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastHeardAt: %w", err)
+	}
+	return oldValue.LastHeardAt, nil
+}
+
+// ClearLastHeardAt clears the value of the "last_heard_at" field.
+func (m *ShipmentMutation) ClearLastHeardAt() {
+	m.last_heard_at = nil
+	m.clearedFields[shipment.FieldLastHeardAt] = struct{}{}
+}
+
+// LastHeardAtCleared returns if the "last_heard_at" field was cleared in this mutation.
+func (m *ShipmentMutation) LastHeardAtCleared() bool {
+	_, ok := m.clearedFields[shipment.FieldLastHeardAt]
+	return ok
+}
+
+// ResetLastHeardAt resets all changes to the "last_heard_at" field.
+func (m *ShipmentMutation) ResetLastHeardAt() {
+	m.last_heard_at = nil
+	delete(m.clearedFields, shipment.FieldLastHeardAt)
+}
+
 // SetVersion sets the "version" field.
 func (m *ShipmentMutation) SetVersion(i int64) {
 	m.version = &i
@@ -20803,6 +21276,60 @@ func (m *ShipmentMutation) ResetLines() {
 	m.removedlines = nil
 }
 
+// AddEventIDs adds the "events" edge to the TrackingEvent entity by ids.
+func (m *ShipmentMutation) AddEventIDs(ids ...uuid.UUID) {
+	if m.events == nil {
+		m.events = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.events[ids[i]] = struct{}{}
+	}
+}
+
+// ClearEvents clears the "events" edge to the TrackingEvent entity.
+func (m *ShipmentMutation) ClearEvents() {
+	m.clearedevents = true
+}
+
+// EventsCleared reports if the "events" edge to the TrackingEvent entity was cleared.
+func (m *ShipmentMutation) EventsCleared() bool {
+	return m.clearedevents
+}
+
+// RemoveEventIDs removes the "events" edge to the TrackingEvent entity by IDs.
+func (m *ShipmentMutation) RemoveEventIDs(ids ...uuid.UUID) {
+	if m.removedevents == nil {
+		m.removedevents = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.events, ids[i])
+		m.removedevents[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedEvents returns the removed IDs of the "events" edge to the TrackingEvent entity.
+func (m *ShipmentMutation) RemovedEventsIDs() (ids []uuid.UUID) {
+	for id := range m.removedevents {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// EventsIDs returns the "events" edge IDs in the mutation.
+func (m *ShipmentMutation) EventsIDs() (ids []uuid.UUID) {
+	for id := range m.events {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetEvents resets all changes to the "events" edge.
+func (m *ShipmentMutation) ResetEvents() {
+	m.events = nil
+	m.clearedevents = false
+	m.removedevents = nil
+}
+
 // Where appends a list predicates to the ShipmentMutation builder.
 func (m *ShipmentMutation) Where(ps ...predicate.Shipment) {
 	m.predicates = append(m.predicates, ps...)
@@ -20837,7 +21364,7 @@ func (m *ShipmentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ShipmentMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 18)
 	if m._order != nil {
 		fields = append(fields, shipment.FieldOrderID)
 	}
@@ -20855,6 +21382,33 @@ func (m *ShipmentMutation) Fields() []string {
 	}
 	if m.delivered_at != nil {
 		fields = append(fields, shipment.FieldDeliveredAt)
+	}
+	if m.tracker != nil {
+		fields = append(fields, shipment.FieldTracker)
+	}
+	if m.tracking != nil {
+		fields = append(fields, shipment.FieldTracking)
+	}
+	if m.tracking_error != nil {
+		fields = append(fields, shipment.FieldTrackingError)
+	}
+	if m.carrier_was != nil {
+		fields = append(fields, shipment.FieldCarrierWas)
+	}
+	if m.aborts != nil {
+		fields = append(fields, shipment.FieldAborts)
+	}
+	if m.attempts != nil {
+		fields = append(fields, shipment.FieldAttempts)
+	}
+	if m.next_check_at != nil {
+		fields = append(fields, shipment.FieldNextCheckAt)
+	}
+	if m.last_event_at != nil {
+		fields = append(fields, shipment.FieldLastEventAt)
+	}
+	if m.last_heard_at != nil {
+		fields = append(fields, shipment.FieldLastHeardAt)
 	}
 	if m.version != nil {
 		fields = append(fields, shipment.FieldVersion)
@@ -20885,6 +21439,24 @@ func (m *ShipmentMutation) Field(name string) (ent.Value, bool) {
 		return m.SentAt()
 	case shipment.FieldDeliveredAt:
 		return m.DeliveredAt()
+	case shipment.FieldTracker:
+		return m.Tracker()
+	case shipment.FieldTracking:
+		return m.Tracking()
+	case shipment.FieldTrackingError:
+		return m.TrackingError()
+	case shipment.FieldCarrierWas:
+		return m.CarrierWas()
+	case shipment.FieldAborts:
+		return m.Aborts()
+	case shipment.FieldAttempts:
+		return m.Attempts()
+	case shipment.FieldNextCheckAt:
+		return m.NextCheckAt()
+	case shipment.FieldLastEventAt:
+		return m.LastEventAt()
+	case shipment.FieldLastHeardAt:
+		return m.LastHeardAt()
 	case shipment.FieldVersion:
 		return m.Version()
 	case shipment.FieldCreatedAt:
@@ -20912,6 +21484,24 @@ func (m *ShipmentMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldSentAt(ctx)
 	case shipment.FieldDeliveredAt:
 		return m.OldDeliveredAt(ctx)
+	case shipment.FieldTracker:
+		return m.OldTracker(ctx)
+	case shipment.FieldTracking:
+		return m.OldTracking(ctx)
+	case shipment.FieldTrackingError:
+		return m.OldTrackingError(ctx)
+	case shipment.FieldCarrierWas:
+		return m.OldCarrierWas(ctx)
+	case shipment.FieldAborts:
+		return m.OldAborts(ctx)
+	case shipment.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case shipment.FieldNextCheckAt:
+		return m.OldNextCheckAt(ctx)
+	case shipment.FieldLastEventAt:
+		return m.OldLastEventAt(ctx)
+	case shipment.FieldLastHeardAt:
+		return m.OldLastHeardAt(ctx)
 	case shipment.FieldVersion:
 		return m.OldVersion(ctx)
 	case shipment.FieldCreatedAt:
@@ -20969,6 +21559,69 @@ func (m *ShipmentMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetDeliveredAt(v)
 		return nil
+	case shipment.FieldTracker:
+		v, ok := value.(shipment.Tracker)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTracker(v)
+		return nil
+	case shipment.FieldTracking:
+		v, ok := value.(shipment.Tracking)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTracking(v)
+		return nil
+	case shipment.FieldTrackingError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTrackingError(v)
+		return nil
+	case shipment.FieldCarrierWas:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCarrierWas(v)
+		return nil
+	case shipment.FieldAborts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAborts(v)
+		return nil
+	case shipment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case shipment.FieldNextCheckAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextCheckAt(v)
+		return nil
+	case shipment.FieldLastEventAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastEventAt(v)
+		return nil
+	case shipment.FieldLastHeardAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastHeardAt(v)
+		return nil
 	case shipment.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -20998,6 +21651,12 @@ func (m *ShipmentMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *ShipmentMutation) AddedFields() []string {
 	var fields []string
+	if m.addaborts != nil {
+		fields = append(fields, shipment.FieldAborts)
+	}
+	if m.addattempts != nil {
+		fields = append(fields, shipment.FieldAttempts)
+	}
 	if m.addversion != nil {
 		fields = append(fields, shipment.FieldVersion)
 	}
@@ -21009,6 +21668,10 @@ func (m *ShipmentMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *ShipmentMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case shipment.FieldAborts:
+		return m.AddedAborts()
+	case shipment.FieldAttempts:
+		return m.AddedAttempts()
 	case shipment.FieldVersion:
 		return m.AddedVersion()
 	}
@@ -21020,6 +21683,20 @@ func (m *ShipmentMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *ShipmentMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case shipment.FieldAborts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAborts(v)
+		return nil
+	case shipment.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
 	case shipment.FieldVersion:
 		v, ok := value.(int64)
 		if !ok {
@@ -21044,6 +21721,27 @@ func (m *ShipmentMutation) ClearedFields() []string {
 	if m.FieldCleared(shipment.FieldDeliveredAt) {
 		fields = append(fields, shipment.FieldDeliveredAt)
 	}
+	if m.FieldCleared(shipment.FieldTracker) {
+		fields = append(fields, shipment.FieldTracker)
+	}
+	if m.FieldCleared(shipment.FieldTracking) {
+		fields = append(fields, shipment.FieldTracking)
+	}
+	if m.FieldCleared(shipment.FieldTrackingError) {
+		fields = append(fields, shipment.FieldTrackingError)
+	}
+	if m.FieldCleared(shipment.FieldCarrierWas) {
+		fields = append(fields, shipment.FieldCarrierWas)
+	}
+	if m.FieldCleared(shipment.FieldNextCheckAt) {
+		fields = append(fields, shipment.FieldNextCheckAt)
+	}
+	if m.FieldCleared(shipment.FieldLastEventAt) {
+		fields = append(fields, shipment.FieldLastEventAt)
+	}
+	if m.FieldCleared(shipment.FieldLastHeardAt) {
+		fields = append(fields, shipment.FieldLastHeardAt)
+	}
 	return fields
 }
 
@@ -21066,6 +21764,27 @@ func (m *ShipmentMutation) ClearField(name string) error {
 		return nil
 	case shipment.FieldDeliveredAt:
 		m.ClearDeliveredAt()
+		return nil
+	case shipment.FieldTracker:
+		m.ClearTracker()
+		return nil
+	case shipment.FieldTracking:
+		m.ClearTracking()
+		return nil
+	case shipment.FieldTrackingError:
+		m.ClearTrackingError()
+		return nil
+	case shipment.FieldCarrierWas:
+		m.ClearCarrierWas()
+		return nil
+	case shipment.FieldNextCheckAt:
+		m.ClearNextCheckAt()
+		return nil
+	case shipment.FieldLastEventAt:
+		m.ClearLastEventAt()
+		return nil
+	case shipment.FieldLastHeardAt:
+		m.ClearLastHeardAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Shipment nullable field %s", name)
@@ -21093,6 +21812,33 @@ func (m *ShipmentMutation) ResetField(name string) error {
 	case shipment.FieldDeliveredAt:
 		m.ResetDeliveredAt()
 		return nil
+	case shipment.FieldTracker:
+		m.ResetTracker()
+		return nil
+	case shipment.FieldTracking:
+		m.ResetTracking()
+		return nil
+	case shipment.FieldTrackingError:
+		m.ResetTrackingError()
+		return nil
+	case shipment.FieldCarrierWas:
+		m.ResetCarrierWas()
+		return nil
+	case shipment.FieldAborts:
+		m.ResetAborts()
+		return nil
+	case shipment.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case shipment.FieldNextCheckAt:
+		m.ResetNextCheckAt()
+		return nil
+	case shipment.FieldLastEventAt:
+		m.ResetLastEventAt()
+		return nil
+	case shipment.FieldLastHeardAt:
+		m.ResetLastHeardAt()
+		return nil
 	case shipment.FieldVersion:
 		m.ResetVersion()
 		return nil
@@ -21108,12 +21854,15 @@ func (m *ShipmentMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ShipmentMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m._order != nil {
 		edges = append(edges, shipment.EdgeOrder)
 	}
 	if m.lines != nil {
 		edges = append(edges, shipment.EdgeLines)
+	}
+	if m.events != nil {
+		edges = append(edges, shipment.EdgeEvents)
 	}
 	return edges
 }
@@ -21132,15 +21881,24 @@ func (m *ShipmentMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case shipment.EdgeEvents:
+		ids := make([]ent.Value, 0, len(m.events))
+		for id := range m.events {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ShipmentMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.removedlines != nil {
 		edges = append(edges, shipment.EdgeLines)
+	}
+	if m.removedevents != nil {
+		edges = append(edges, shipment.EdgeEvents)
 	}
 	return edges
 }
@@ -21155,18 +21913,27 @@ func (m *ShipmentMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case shipment.EdgeEvents:
+		ids := make([]ent.Value, 0, len(m.removedevents))
+		for id := range m.removedevents {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ShipmentMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.cleared_order {
 		edges = append(edges, shipment.EdgeOrder)
 	}
 	if m.clearedlines {
 		edges = append(edges, shipment.EdgeLines)
+	}
+	if m.clearedevents {
+		edges = append(edges, shipment.EdgeEvents)
 	}
 	return edges
 }
@@ -21179,6 +21946,8 @@ func (m *ShipmentMutation) EdgeCleared(name string) bool {
 		return m.cleared_order
 	case shipment.EdgeLines:
 		return m.clearedlines
+	case shipment.EdgeEvents:
+		return m.clearedevents
 	}
 	return false
 }
@@ -21203,6 +21972,9 @@ func (m *ShipmentMutation) ResetEdge(name string) error {
 		return nil
 	case shipment.EdgeLines:
 		m.ResetLines()
+		return nil
+	case shipment.EdgeEvents:
+		m.ResetEvents()
 		return nil
 	}
 	return fmt.Errorf("unknown Shipment edge %s", name)
@@ -30477,6 +31249,1432 @@ func (m *StockTransferLineMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown StockTransferLine edge %s", name)
+}
+
+// TrackingEventMutation represents an operation that mutates the TrackingEvent nodes in the graph.
+type TrackingEventMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	order_id        *uuid.UUID
+	customer_id     *uuid.UUID
+	event_key       *string
+	occurred_at     *time.Time
+	status          *trackingevent.Status
+	private_sealed  *[]byte
+	superseded_at   *time.Time
+	created_at      *time.Time
+	clearedFields   map[string]struct{}
+	shipment        *uuid.UUID
+	clearedshipment bool
+	done            bool
+	oldValue        func(context.Context) (*TrackingEvent, error)
+	predicates      []predicate.TrackingEvent
+}
+
+var _ ent.Mutation = (*TrackingEventMutation)(nil)
+
+// trackingeventOption allows management of the mutation configuration using functional options.
+type trackingeventOption func(*TrackingEventMutation)
+
+// newTrackingEventMutation creates new mutation for the TrackingEvent entity.
+func newTrackingEventMutation(c config, op Op, opts ...trackingeventOption) *TrackingEventMutation {
+	m := &TrackingEventMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTrackingEvent,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTrackingEventID sets the ID field of the mutation.
+func withTrackingEventID(id uuid.UUID) trackingeventOption {
+	return func(m *TrackingEventMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *TrackingEvent
+		)
+		m.oldValue = func(ctx context.Context) (*TrackingEvent, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().TrackingEvent.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTrackingEvent sets the old TrackingEvent of the mutation.
+func withTrackingEvent(node *TrackingEvent) trackingeventOption {
+	return func(m *TrackingEventMutation) {
+		m.oldValue = func(context.Context) (*TrackingEvent, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TrackingEventMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TrackingEventMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of TrackingEvent entities.
+func (m *TrackingEventMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TrackingEventMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TrackingEventMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().TrackingEvent.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *TrackingEventMutation) SetOrderID(u uuid.UUID) {
+	m.order_id = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *TrackingEventMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m.order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldOrderID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *TrackingEventMutation) ResetOrderID() {
+	m.order_id = nil
+}
+
+// SetShipmentID sets the "shipment_id" field.
+func (m *TrackingEventMutation) SetShipmentID(u uuid.UUID) {
+	m.shipment = &u
+}
+
+// ShipmentID returns the value of the "shipment_id" field in the mutation.
+func (m *TrackingEventMutation) ShipmentID() (r uuid.UUID, exists bool) {
+	v := m.shipment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShipmentID returns the old "shipment_id" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldShipmentID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShipmentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShipmentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShipmentID: %w", err)
+	}
+	return oldValue.ShipmentID, nil
+}
+
+// ResetShipmentID resets all changes to the "shipment_id" field.
+func (m *TrackingEventMutation) ResetShipmentID() {
+	m.shipment = nil
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *TrackingEventMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *TrackingEventMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldCustomerID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ClearCustomerID clears the value of the "customer_id" field.
+func (m *TrackingEventMutation) ClearCustomerID() {
+	m.customer_id = nil
+	m.clearedFields[trackingevent.FieldCustomerID] = struct{}{}
+}
+
+// CustomerIDCleared returns if the "customer_id" field was cleared in this mutation.
+func (m *TrackingEventMutation) CustomerIDCleared() bool {
+	_, ok := m.clearedFields[trackingevent.FieldCustomerID]
+	return ok
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *TrackingEventMutation) ResetCustomerID() {
+	m.customer_id = nil
+	delete(m.clearedFields, trackingevent.FieldCustomerID)
+}
+
+// SetEventKey sets the "event_key" field.
+func (m *TrackingEventMutation) SetEventKey(s string) {
+	m.event_key = &s
+}
+
+// EventKey returns the value of the "event_key" field in the mutation.
+func (m *TrackingEventMutation) EventKey() (r string, exists bool) {
+	v := m.event_key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEventKey returns the old "event_key" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldEventKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEventKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEventKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEventKey: %w", err)
+	}
+	return oldValue.EventKey, nil
+}
+
+// ResetEventKey resets all changes to the "event_key" field.
+func (m *TrackingEventMutation) ResetEventKey() {
+	m.event_key = nil
+}
+
+// SetOccurredAt sets the "occurred_at" field.
+func (m *TrackingEventMutation) SetOccurredAt(t time.Time) {
+	m.occurred_at = &t
+}
+
+// OccurredAt returns the value of the "occurred_at" field in the mutation.
+func (m *TrackingEventMutation) OccurredAt() (r time.Time, exists bool) {
+	v := m.occurred_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOccurredAt returns the old "occurred_at" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldOccurredAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOccurredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOccurredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOccurredAt: %w", err)
+	}
+	return oldValue.OccurredAt, nil
+}
+
+// ResetOccurredAt resets all changes to the "occurred_at" field.
+func (m *TrackingEventMutation) ResetOccurredAt() {
+	m.occurred_at = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *TrackingEventMutation) SetStatus(t trackingevent.Status) {
+	m.status = &t
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *TrackingEventMutation) Status() (r trackingevent.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldStatus(ctx context.Context) (v *trackingevent.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ClearStatus clears the value of the "status" field.
+func (m *TrackingEventMutation) ClearStatus() {
+	m.status = nil
+	m.clearedFields[trackingevent.FieldStatus] = struct{}{}
+}
+
+// StatusCleared returns if the "status" field was cleared in this mutation.
+func (m *TrackingEventMutation) StatusCleared() bool {
+	_, ok := m.clearedFields[trackingevent.FieldStatus]
+	return ok
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *TrackingEventMutation) ResetStatus() {
+	m.status = nil
+	delete(m.clearedFields, trackingevent.FieldStatus)
+}
+
+// SetPrivateSealed sets the "private_sealed" field.
+func (m *TrackingEventMutation) SetPrivateSealed(b []byte) {
+	m.private_sealed = &b
+}
+
+// PrivateSealed returns the value of the "private_sealed" field in the mutation.
+func (m *TrackingEventMutation) PrivateSealed() (r []byte, exists bool) {
+	v := m.private_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrivateSealed returns the old "private_sealed" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldPrivateSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrivateSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrivateSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrivateSealed: %w", err)
+	}
+	return oldValue.PrivateSealed, nil
+}
+
+// ResetPrivateSealed resets all changes to the "private_sealed" field.
+func (m *TrackingEventMutation) ResetPrivateSealed() {
+	m.private_sealed = nil
+}
+
+// SetSupersededAt sets the "superseded_at" field.
+func (m *TrackingEventMutation) SetSupersededAt(t time.Time) {
+	m.superseded_at = &t
+}
+
+// SupersededAt returns the value of the "superseded_at" field in the mutation.
+func (m *TrackingEventMutation) SupersededAt() (r time.Time, exists bool) {
+	v := m.superseded_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSupersededAt returns the old "superseded_at" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldSupersededAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSupersededAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSupersededAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSupersededAt: %w", err)
+	}
+	return oldValue.SupersededAt, nil
+}
+
+// ClearSupersededAt clears the value of the "superseded_at" field.
+func (m *TrackingEventMutation) ClearSupersededAt() {
+	m.superseded_at = nil
+	m.clearedFields[trackingevent.FieldSupersededAt] = struct{}{}
+}
+
+// SupersededAtCleared returns if the "superseded_at" field was cleared in this mutation.
+func (m *TrackingEventMutation) SupersededAtCleared() bool {
+	_, ok := m.clearedFields[trackingevent.FieldSupersededAt]
+	return ok
+}
+
+// ResetSupersededAt resets all changes to the "superseded_at" field.
+func (m *TrackingEventMutation) ResetSupersededAt() {
+	m.superseded_at = nil
+	delete(m.clearedFields, trackingevent.FieldSupersededAt)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *TrackingEventMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *TrackingEventMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the TrackingEvent entity.
+// If the TrackingEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingEventMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *TrackingEventMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearShipment clears the "shipment" edge to the Shipment entity.
+func (m *TrackingEventMutation) ClearShipment() {
+	m.clearedshipment = true
+	m.clearedFields[trackingevent.FieldShipmentID] = struct{}{}
+}
+
+// ShipmentCleared reports if the "shipment" edge to the Shipment entity was cleared.
+func (m *TrackingEventMutation) ShipmentCleared() bool {
+	return m.clearedshipment
+}
+
+// ShipmentIDs returns the "shipment" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ShipmentID instead. It exists only for internal usage by the builders.
+func (m *TrackingEventMutation) ShipmentIDs() (ids []uuid.UUID) {
+	if id := m.shipment; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetShipment resets all changes to the "shipment" edge.
+func (m *TrackingEventMutation) ResetShipment() {
+	m.shipment = nil
+	m.clearedshipment = false
+}
+
+// Where appends a list predicates to the TrackingEventMutation builder.
+func (m *TrackingEventMutation) Where(ps ...predicate.TrackingEvent) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TrackingEventMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TrackingEventMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.TrackingEvent, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TrackingEventMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TrackingEventMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (TrackingEvent).
+func (m *TrackingEventMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TrackingEventMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.order_id != nil {
+		fields = append(fields, trackingevent.FieldOrderID)
+	}
+	if m.shipment != nil {
+		fields = append(fields, trackingevent.FieldShipmentID)
+	}
+	if m.customer_id != nil {
+		fields = append(fields, trackingevent.FieldCustomerID)
+	}
+	if m.event_key != nil {
+		fields = append(fields, trackingevent.FieldEventKey)
+	}
+	if m.occurred_at != nil {
+		fields = append(fields, trackingevent.FieldOccurredAt)
+	}
+	if m.status != nil {
+		fields = append(fields, trackingevent.FieldStatus)
+	}
+	if m.private_sealed != nil {
+		fields = append(fields, trackingevent.FieldPrivateSealed)
+	}
+	if m.superseded_at != nil {
+		fields = append(fields, trackingevent.FieldSupersededAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, trackingevent.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TrackingEventMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case trackingevent.FieldOrderID:
+		return m.OrderID()
+	case trackingevent.FieldShipmentID:
+		return m.ShipmentID()
+	case trackingevent.FieldCustomerID:
+		return m.CustomerID()
+	case trackingevent.FieldEventKey:
+		return m.EventKey()
+	case trackingevent.FieldOccurredAt:
+		return m.OccurredAt()
+	case trackingevent.FieldStatus:
+		return m.Status()
+	case trackingevent.FieldPrivateSealed:
+		return m.PrivateSealed()
+	case trackingevent.FieldSupersededAt:
+		return m.SupersededAt()
+	case trackingevent.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TrackingEventMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case trackingevent.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case trackingevent.FieldShipmentID:
+		return m.OldShipmentID(ctx)
+	case trackingevent.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case trackingevent.FieldEventKey:
+		return m.OldEventKey(ctx)
+	case trackingevent.FieldOccurredAt:
+		return m.OldOccurredAt(ctx)
+	case trackingevent.FieldStatus:
+		return m.OldStatus(ctx)
+	case trackingevent.FieldPrivateSealed:
+		return m.OldPrivateSealed(ctx)
+	case trackingevent.FieldSupersededAt:
+		return m.OldSupersededAt(ctx)
+	case trackingevent.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown TrackingEvent field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TrackingEventMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case trackingevent.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case trackingevent.FieldShipmentID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShipmentID(v)
+		return nil
+	case trackingevent.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case trackingevent.FieldEventKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEventKey(v)
+		return nil
+	case trackingevent.FieldOccurredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOccurredAt(v)
+		return nil
+	case trackingevent.FieldStatus:
+		v, ok := value.(trackingevent.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case trackingevent.FieldPrivateSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrivateSealed(v)
+		return nil
+	case trackingevent.FieldSupersededAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSupersededAt(v)
+		return nil
+	case trackingevent.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TrackingEvent field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TrackingEventMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TrackingEventMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TrackingEventMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown TrackingEvent numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TrackingEventMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(trackingevent.FieldCustomerID) {
+		fields = append(fields, trackingevent.FieldCustomerID)
+	}
+	if m.FieldCleared(trackingevent.FieldStatus) {
+		fields = append(fields, trackingevent.FieldStatus)
+	}
+	if m.FieldCleared(trackingevent.FieldSupersededAt) {
+		fields = append(fields, trackingevent.FieldSupersededAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TrackingEventMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TrackingEventMutation) ClearField(name string) error {
+	switch name {
+	case trackingevent.FieldCustomerID:
+		m.ClearCustomerID()
+		return nil
+	case trackingevent.FieldStatus:
+		m.ClearStatus()
+		return nil
+	case trackingevent.FieldSupersededAt:
+		m.ClearSupersededAt()
+		return nil
+	}
+	return fmt.Errorf("unknown TrackingEvent nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TrackingEventMutation) ResetField(name string) error {
+	switch name {
+	case trackingevent.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case trackingevent.FieldShipmentID:
+		m.ResetShipmentID()
+		return nil
+	case trackingevent.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case trackingevent.FieldEventKey:
+		m.ResetEventKey()
+		return nil
+	case trackingevent.FieldOccurredAt:
+		m.ResetOccurredAt()
+		return nil
+	case trackingevent.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case trackingevent.FieldPrivateSealed:
+		m.ResetPrivateSealed()
+		return nil
+	case trackingevent.FieldSupersededAt:
+		m.ResetSupersededAt()
+		return nil
+	case trackingevent.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown TrackingEvent field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TrackingEventMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.shipment != nil {
+		edges = append(edges, trackingevent.EdgeShipment)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TrackingEventMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case trackingevent.EdgeShipment:
+		if id := m.shipment; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TrackingEventMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TrackingEventMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TrackingEventMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedshipment {
+		edges = append(edges, trackingevent.EdgeShipment)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TrackingEventMutation) EdgeCleared(name string) bool {
+	switch name {
+	case trackingevent.EdgeShipment:
+		return m.clearedshipment
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TrackingEventMutation) ClearEdge(name string) error {
+	switch name {
+	case trackingevent.EdgeShipment:
+		m.ClearShipment()
+		return nil
+	}
+	return fmt.Errorf("unknown TrackingEvent unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TrackingEventMutation) ResetEdge(name string) error {
+	switch name {
+	case trackingevent.EdgeShipment:
+		m.ResetShipment()
+		return nil
+	}
+	return fmt.Errorf("unknown TrackingEvent edge %s", name)
+}
+
+// TrackingPushMutation represents an operation that mutates the TrackingPush nodes in the graph.
+type TrackingPushMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	provider      *string
+	digest        *string
+	raw_sealed    *[]byte
+	outcome       *string
+	received_at   *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*TrackingPush, error)
+	predicates    []predicate.TrackingPush
+}
+
+var _ ent.Mutation = (*TrackingPushMutation)(nil)
+
+// trackingpushOption allows management of the mutation configuration using functional options.
+type trackingpushOption func(*TrackingPushMutation)
+
+// newTrackingPushMutation creates new mutation for the TrackingPush entity.
+func newTrackingPushMutation(c config, op Op, opts ...trackingpushOption) *TrackingPushMutation {
+	m := &TrackingPushMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTrackingPush,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTrackingPushID sets the ID field of the mutation.
+func withTrackingPushID(id uuid.UUID) trackingpushOption {
+	return func(m *TrackingPushMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *TrackingPush
+		)
+		m.oldValue = func(ctx context.Context) (*TrackingPush, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().TrackingPush.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTrackingPush sets the old TrackingPush of the mutation.
+func withTrackingPush(node *TrackingPush) trackingpushOption {
+	return func(m *TrackingPushMutation) {
+		m.oldValue = func(context.Context) (*TrackingPush, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TrackingPushMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TrackingPushMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of TrackingPush entities.
+func (m *TrackingPushMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TrackingPushMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TrackingPushMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().TrackingPush.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetProvider sets the "provider" field.
+func (m *TrackingPushMutation) SetProvider(s string) {
+	m.provider = &s
+}
+
+// Provider returns the value of the "provider" field in the mutation.
+func (m *TrackingPushMutation) Provider() (r string, exists bool) {
+	v := m.provider
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProvider returns the old "provider" field's value of the TrackingPush entity.
+// If the TrackingPush object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingPushMutation) OldProvider(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProvider is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProvider requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProvider: %w", err)
+	}
+	return oldValue.Provider, nil
+}
+
+// ResetProvider resets all changes to the "provider" field.
+func (m *TrackingPushMutation) ResetProvider() {
+	m.provider = nil
+}
+
+// SetDigest sets the "digest" field.
+func (m *TrackingPushMutation) SetDigest(s string) {
+	m.digest = &s
+}
+
+// Digest returns the value of the "digest" field in the mutation.
+func (m *TrackingPushMutation) Digest() (r string, exists bool) {
+	v := m.digest
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDigest returns the old "digest" field's value of the TrackingPush entity.
+// If the TrackingPush object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingPushMutation) OldDigest(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDigest is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDigest requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDigest: %w", err)
+	}
+	return oldValue.Digest, nil
+}
+
+// ResetDigest resets all changes to the "digest" field.
+func (m *TrackingPushMutation) ResetDigest() {
+	m.digest = nil
+}
+
+// SetRawSealed sets the "raw_sealed" field.
+func (m *TrackingPushMutation) SetRawSealed(b []byte) {
+	m.raw_sealed = &b
+}
+
+// RawSealed returns the value of the "raw_sealed" field in the mutation.
+func (m *TrackingPushMutation) RawSealed() (r []byte, exists bool) {
+	v := m.raw_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRawSealed returns the old "raw_sealed" field's value of the TrackingPush entity.
+// If the TrackingPush object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingPushMutation) OldRawSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRawSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRawSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRawSealed: %w", err)
+	}
+	return oldValue.RawSealed, nil
+}
+
+// ResetRawSealed resets all changes to the "raw_sealed" field.
+func (m *TrackingPushMutation) ResetRawSealed() {
+	m.raw_sealed = nil
+}
+
+// SetOutcome sets the "outcome" field.
+func (m *TrackingPushMutation) SetOutcome(s string) {
+	m.outcome = &s
+}
+
+// Outcome returns the value of the "outcome" field in the mutation.
+func (m *TrackingPushMutation) Outcome() (r string, exists bool) {
+	v := m.outcome
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOutcome returns the old "outcome" field's value of the TrackingPush entity.
+// If the TrackingPush object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingPushMutation) OldOutcome(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOutcome is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOutcome requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOutcome: %w", err)
+	}
+	return oldValue.Outcome, nil
+}
+
+// ResetOutcome resets all changes to the "outcome" field.
+func (m *TrackingPushMutation) ResetOutcome() {
+	m.outcome = nil
+}
+
+// SetReceivedAt sets the "received_at" field.
+func (m *TrackingPushMutation) SetReceivedAt(t time.Time) {
+	m.received_at = &t
+}
+
+// ReceivedAt returns the value of the "received_at" field in the mutation.
+func (m *TrackingPushMutation) ReceivedAt() (r time.Time, exists bool) {
+	v := m.received_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReceivedAt returns the old "received_at" field's value of the TrackingPush entity.
+// If the TrackingPush object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TrackingPushMutation) OldReceivedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReceivedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReceivedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReceivedAt: %w", err)
+	}
+	return oldValue.ReceivedAt, nil
+}
+
+// ResetReceivedAt resets all changes to the "received_at" field.
+func (m *TrackingPushMutation) ResetReceivedAt() {
+	m.received_at = nil
+}
+
+// Where appends a list predicates to the TrackingPushMutation builder.
+func (m *TrackingPushMutation) Where(ps ...predicate.TrackingPush) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TrackingPushMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TrackingPushMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.TrackingPush, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TrackingPushMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TrackingPushMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (TrackingPush).
+func (m *TrackingPushMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TrackingPushMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.provider != nil {
+		fields = append(fields, trackingpush.FieldProvider)
+	}
+	if m.digest != nil {
+		fields = append(fields, trackingpush.FieldDigest)
+	}
+	if m.raw_sealed != nil {
+		fields = append(fields, trackingpush.FieldRawSealed)
+	}
+	if m.outcome != nil {
+		fields = append(fields, trackingpush.FieldOutcome)
+	}
+	if m.received_at != nil {
+		fields = append(fields, trackingpush.FieldReceivedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TrackingPushMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case trackingpush.FieldProvider:
+		return m.Provider()
+	case trackingpush.FieldDigest:
+		return m.Digest()
+	case trackingpush.FieldRawSealed:
+		return m.RawSealed()
+	case trackingpush.FieldOutcome:
+		return m.Outcome()
+	case trackingpush.FieldReceivedAt:
+		return m.ReceivedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TrackingPushMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case trackingpush.FieldProvider:
+		return m.OldProvider(ctx)
+	case trackingpush.FieldDigest:
+		return m.OldDigest(ctx)
+	case trackingpush.FieldRawSealed:
+		return m.OldRawSealed(ctx)
+	case trackingpush.FieldOutcome:
+		return m.OldOutcome(ctx)
+	case trackingpush.FieldReceivedAt:
+		return m.OldReceivedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown TrackingPush field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TrackingPushMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case trackingpush.FieldProvider:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProvider(v)
+		return nil
+	case trackingpush.FieldDigest:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDigest(v)
+		return nil
+	case trackingpush.FieldRawSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRawSealed(v)
+		return nil
+	case trackingpush.FieldOutcome:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOutcome(v)
+		return nil
+	case trackingpush.FieldReceivedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReceivedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TrackingPush field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TrackingPushMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TrackingPushMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TrackingPushMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown TrackingPush numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TrackingPushMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TrackingPushMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TrackingPushMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown TrackingPush nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TrackingPushMutation) ResetField(name string) error {
+	switch name {
+	case trackingpush.FieldProvider:
+		m.ResetProvider()
+		return nil
+	case trackingpush.FieldDigest:
+		m.ResetDigest()
+		return nil
+	case trackingpush.FieldRawSealed:
+		m.ResetRawSealed()
+		return nil
+	case trackingpush.FieldOutcome:
+		m.ResetOutcome()
+		return nil
+	case trackingpush.FieldReceivedAt:
+		m.ResetReceivedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown TrackingPush field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TrackingPushMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TrackingPushMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TrackingPushMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TrackingPushMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TrackingPushMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TrackingPushMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TrackingPushMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown TrackingPush unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TrackingPushMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown TrackingPush edge %s", name)
 }
 
 // VariantMutation represents an operation that mutates the Variant nodes in the graph.

@@ -31,6 +31,24 @@ type Shipment struct {
 	SentAt time.Time `json:"sent_at,omitempty"`
 	// DeliveredAt holds the value of the "delivered_at" field.
 	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
+	// who follows the parcel; null: nobody
+	Tracker *shipment.Tracker `json:"tracker,omitempty"`
+	// pending: the provider is being asked to follow it
+	Tracking *shipment.Tracking `json:"tracking,omitempty"`
+	// why it is not followed
+	TrackingError *string `json:"tracking_error,omitempty"`
+	// as the provider wrote it before it corrected the carrier
+	CarrierWas *string `json:"carrier_was,omitempty"`
+	// how often the provider gave up
+	Aborts int `json:"aborts,omitempty"`
+	// how often the provider was asked since it last answered
+	Attempts int `json:"attempts,omitempty"`
+	// NextCheckAt holds the value of the "next_check_at" field.
+	NextCheckAt *time.Time `json:"next_check_at,omitempty"`
+	// the newest step of its way
+	LastEventAt *time.Time `json:"last_event_at,omitempty"`
+	// LastHeardAt holds the value of the "last_heard_at" field.
+	LastHeardAt *time.Time `json:"last_heard_at,omitempty"`
 	// Version holds the value of the "version" field.
 	Version int64 `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -49,9 +67,11 @@ type ShipmentEdges struct {
 	Order *Order `json:"order,omitempty"`
 	// Lines holds the value of the lines edge.
 	Lines []*ShipmentLine `json:"lines,omitempty"`
+	// Events holds the value of the events edge.
+	Events []*TrackingEvent `json:"events,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [3]bool
 }
 
 // OrderOrErr returns the Order value or an error if the edge
@@ -74,16 +94,25 @@ func (e ShipmentEdges) LinesOrErr() ([]*ShipmentLine, error) {
 	return nil, &NotLoadedError{edge: "lines"}
 }
 
+// EventsOrErr returns the Events value or an error if the edge
+// was not loaded in eager-loading.
+func (e ShipmentEdges) EventsOrErr() ([]*TrackingEvent, error) {
+	if e.loadedTypes[2] {
+		return e.Events, nil
+	}
+	return nil, &NotLoadedError{edge: "events"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Shipment) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case shipment.FieldVersion:
+		case shipment.FieldAborts, shipment.FieldAttempts, shipment.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case shipment.FieldCarrier, shipment.FieldTrackingNumber, shipment.FieldStatus:
+		case shipment.FieldCarrier, shipment.FieldTrackingNumber, shipment.FieldStatus, shipment.FieldTracker, shipment.FieldTracking, shipment.FieldTrackingError, shipment.FieldCarrierWas:
 			values[i] = new(sql.NullString)
-		case shipment.FieldSentAt, shipment.FieldDeliveredAt, shipment.FieldCreatedAt, shipment.FieldUpdatedAt:
+		case shipment.FieldSentAt, shipment.FieldDeliveredAt, shipment.FieldNextCheckAt, shipment.FieldLastEventAt, shipment.FieldLastHeardAt, shipment.FieldCreatedAt, shipment.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		case shipment.FieldID, shipment.FieldOrderID:
 			values[i] = new(uuid.UUID)
@@ -147,6 +176,67 @@ func (_m *Shipment) assignValues(columns []string, values []any) error {
 				_m.DeliveredAt = new(time.Time)
 				*_m.DeliveredAt = value.Time
 			}
+		case shipment.FieldTracker:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tracker", values[i])
+			} else if value.Valid {
+				_m.Tracker = new(shipment.Tracker)
+				*_m.Tracker = shipment.Tracker(value.String)
+			}
+		case shipment.FieldTracking:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tracking", values[i])
+			} else if value.Valid {
+				_m.Tracking = new(shipment.Tracking)
+				*_m.Tracking = shipment.Tracking(value.String)
+			}
+		case shipment.FieldTrackingError:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tracking_error", values[i])
+			} else if value.Valid {
+				_m.TrackingError = new(string)
+				*_m.TrackingError = value.String
+			}
+		case shipment.FieldCarrierWas:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field carrier_was", values[i])
+			} else if value.Valid {
+				_m.CarrierWas = new(string)
+				*_m.CarrierWas = value.String
+			}
+		case shipment.FieldAborts:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field aborts", values[i])
+			} else if value.Valid {
+				_m.Aborts = int(value.Int64)
+			}
+		case shipment.FieldAttempts:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempts", values[i])
+			} else if value.Valid {
+				_m.Attempts = int(value.Int64)
+			}
+		case shipment.FieldNextCheckAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_check_at", values[i])
+			} else if value.Valid {
+				_m.NextCheckAt = new(time.Time)
+				*_m.NextCheckAt = value.Time
+			}
+		case shipment.FieldLastEventAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_event_at", values[i])
+			} else if value.Valid {
+				_m.LastEventAt = new(time.Time)
+				*_m.LastEventAt = value.Time
+			}
+		case shipment.FieldLastHeardAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field last_heard_at", values[i])
+			} else if value.Valid {
+				_m.LastHeardAt = new(time.Time)
+				*_m.LastHeardAt = value.Time
+			}
 		case shipment.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field version", values[i])
@@ -186,6 +276,11 @@ func (_m *Shipment) QueryOrder() *OrderQuery {
 // QueryLines queries the "lines" edge of the Shipment entity.
 func (_m *Shipment) QueryLines() *ShipmentLineQuery {
 	return NewShipmentClient(_m.config).QueryLines(_m)
+}
+
+// QueryEvents queries the "events" edge of the Shipment entity.
+func (_m *Shipment) QueryEvents() *TrackingEventQuery {
+	return NewShipmentClient(_m.config).QueryEvents(_m)
 }
 
 // Update returns a builder for updating this Shipment.
@@ -232,6 +327,47 @@ func (_m *Shipment) String() string {
 	builder.WriteString(", ")
 	if v := _m.DeliveredAt; v != nil {
 		builder.WriteString("delivered_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.Tracker; v != nil {
+		builder.WriteString("tracker=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.Tracking; v != nil {
+		builder.WriteString("tracking=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.TrackingError; v != nil {
+		builder.WriteString("tracking_error=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.CarrierWas; v != nil {
+		builder.WriteString("carrier_was=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("aborts=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Aborts))
+	builder.WriteString(", ")
+	builder.WriteString("attempts=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
+	builder.WriteString(", ")
+	if v := _m.NextCheckAt; v != nil {
+		builder.WriteString("next_check_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.LastEventAt; v != nil {
+		builder.WriteString("last_event_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.LastHeardAt; v != nil {
+		builder.WriteString("last_heard_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -14,6 +14,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingevent"
 )
 
 // ShipmentCreate is the builder for creating a Shipment entity.
@@ -91,6 +92,132 @@ func (_c *ShipmentCreate) SetNillableDeliveredAt(v *time.Time) *ShipmentCreate {
 	return _c
 }
 
+// SetTracker sets the "tracker" field.
+func (_c *ShipmentCreate) SetTracker(v shipment.Tracker) *ShipmentCreate {
+	_c.mutation.SetTracker(v)
+	return _c
+}
+
+// SetNillableTracker sets the "tracker" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableTracker(v *shipment.Tracker) *ShipmentCreate {
+	if v != nil {
+		_c.SetTracker(*v)
+	}
+	return _c
+}
+
+// SetTracking sets the "tracking" field.
+func (_c *ShipmentCreate) SetTracking(v shipment.Tracking) *ShipmentCreate {
+	_c.mutation.SetTracking(v)
+	return _c
+}
+
+// SetNillableTracking sets the "tracking" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableTracking(v *shipment.Tracking) *ShipmentCreate {
+	if v != nil {
+		_c.SetTracking(*v)
+	}
+	return _c
+}
+
+// SetTrackingError sets the "tracking_error" field.
+func (_c *ShipmentCreate) SetTrackingError(v string) *ShipmentCreate {
+	_c.mutation.SetTrackingError(v)
+	return _c
+}
+
+// SetNillableTrackingError sets the "tracking_error" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableTrackingError(v *string) *ShipmentCreate {
+	if v != nil {
+		_c.SetTrackingError(*v)
+	}
+	return _c
+}
+
+// SetCarrierWas sets the "carrier_was" field.
+func (_c *ShipmentCreate) SetCarrierWas(v string) *ShipmentCreate {
+	_c.mutation.SetCarrierWas(v)
+	return _c
+}
+
+// SetNillableCarrierWas sets the "carrier_was" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableCarrierWas(v *string) *ShipmentCreate {
+	if v != nil {
+		_c.SetCarrierWas(*v)
+	}
+	return _c
+}
+
+// SetAborts sets the "aborts" field.
+func (_c *ShipmentCreate) SetAborts(v int) *ShipmentCreate {
+	_c.mutation.SetAborts(v)
+	return _c
+}
+
+// SetNillableAborts sets the "aborts" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableAborts(v *int) *ShipmentCreate {
+	if v != nil {
+		_c.SetAborts(*v)
+	}
+	return _c
+}
+
+// SetAttempts sets the "attempts" field.
+func (_c *ShipmentCreate) SetAttempts(v int) *ShipmentCreate {
+	_c.mutation.SetAttempts(v)
+	return _c
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableAttempts(v *int) *ShipmentCreate {
+	if v != nil {
+		_c.SetAttempts(*v)
+	}
+	return _c
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (_c *ShipmentCreate) SetNextCheckAt(v time.Time) *ShipmentCreate {
+	_c.mutation.SetNextCheckAt(v)
+	return _c
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableNextCheckAt(v *time.Time) *ShipmentCreate {
+	if v != nil {
+		_c.SetNextCheckAt(*v)
+	}
+	return _c
+}
+
+// SetLastEventAt sets the "last_event_at" field.
+func (_c *ShipmentCreate) SetLastEventAt(v time.Time) *ShipmentCreate {
+	_c.mutation.SetLastEventAt(v)
+	return _c
+}
+
+// SetNillableLastEventAt sets the "last_event_at" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableLastEventAt(v *time.Time) *ShipmentCreate {
+	if v != nil {
+		_c.SetLastEventAt(*v)
+	}
+	return _c
+}
+
+// SetLastHeardAt sets the "last_heard_at" field.
+func (_c *ShipmentCreate) SetLastHeardAt(v time.Time) *ShipmentCreate {
+	_c.mutation.SetLastHeardAt(v)
+	return _c
+}
+
+// SetNillableLastHeardAt sets the "last_heard_at" field if the given value is not nil.
+func (_c *ShipmentCreate) SetNillableLastHeardAt(v *time.Time) *ShipmentCreate {
+	if v != nil {
+		_c.SetLastHeardAt(*v)
+	}
+	return _c
+}
+
 // SetVersion sets the "version" field.
 func (_c *ShipmentCreate) SetVersion(v int64) *ShipmentCreate {
 	_c.mutation.SetVersion(v)
@@ -159,6 +286,21 @@ func (_c *ShipmentCreate) AddLines(v ...*ShipmentLine) *ShipmentCreate {
 	return _c.AddLineIDs(ids...)
 }
 
+// AddEventIDs adds the "events" edge to the TrackingEvent entity by IDs.
+func (_c *ShipmentCreate) AddEventIDs(ids ...uuid.UUID) *ShipmentCreate {
+	_c.mutation.AddEventIDs(ids...)
+	return _c
+}
+
+// AddEvents adds the "events" edges to the TrackingEvent entity.
+func (_c *ShipmentCreate) AddEvents(v ...*TrackingEvent) *ShipmentCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddEventIDs(ids...)
+}
+
 // Mutation returns the ShipmentMutation object of the builder.
 func (_c *ShipmentCreate) Mutation() *ShipmentMutation {
 	return _c.mutation
@@ -199,6 +341,14 @@ func (_c *ShipmentCreate) defaults() error {
 	if _, ok := _c.mutation.Status(); !ok {
 		v := shipment.DefaultStatus
 		_c.mutation.SetStatus(v)
+	}
+	if _, ok := _c.mutation.Aborts(); !ok {
+		v := shipment.DefaultAborts
+		_c.mutation.SetAborts(v)
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		v := shipment.DefaultAttempts
+		_c.mutation.SetAttempts(v)
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := shipment.DefaultVersion
@@ -246,6 +396,32 @@ func (_c *ShipmentCreate) check() error {
 	}
 	if _, ok := _c.mutation.SentAt(); !ok {
 		return &ValidationError{Name: "sent_at", err: errors.New(`commerce: missing required field "Shipment.sent_at"`)}
+	}
+	if v, ok := _c.mutation.Tracker(); ok {
+		if err := shipment.TrackerValidator(v); err != nil {
+			return &ValidationError{Name: "tracker", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracker": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.Tracking(); ok {
+		if err := shipment.TrackingValidator(v); err != nil {
+			return &ValidationError{Name: "tracking", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracking": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.TrackingError(); ok {
+		if err := shipment.TrackingErrorValidator(v); err != nil {
+			return &ValidationError{Name: "tracking_error", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracking_error": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.CarrierWas(); ok {
+		if err := shipment.CarrierWasValidator(v); err != nil {
+			return &ValidationError{Name: "carrier_was", err: fmt.Errorf(`commerce: validator failed for field "Shipment.carrier_was": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Aborts(); !ok {
+		return &ValidationError{Name: "aborts", err: errors.New(`commerce: missing required field "Shipment.aborts"`)}
+	}
+	if _, ok := _c.mutation.Attempts(); !ok {
+		return &ValidationError{Name: "attempts", err: errors.New(`commerce: missing required field "Shipment.attempts"`)}
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		return &ValidationError{Name: "version", err: errors.New(`commerce: missing required field "Shipment.version"`)}
@@ -314,6 +490,42 @@ func (_c *ShipmentCreate) createSpec() (*Shipment, *sqlgraph.CreateSpec) {
 		_spec.SetField(shipment.FieldDeliveredAt, field.TypeTime, value)
 		_node.DeliveredAt = &value
 	}
+	if value, ok := _c.mutation.Tracker(); ok {
+		_spec.SetField(shipment.FieldTracker, field.TypeEnum, value)
+		_node.Tracker = &value
+	}
+	if value, ok := _c.mutation.Tracking(); ok {
+		_spec.SetField(shipment.FieldTracking, field.TypeEnum, value)
+		_node.Tracking = &value
+	}
+	if value, ok := _c.mutation.TrackingError(); ok {
+		_spec.SetField(shipment.FieldTrackingError, field.TypeString, value)
+		_node.TrackingError = &value
+	}
+	if value, ok := _c.mutation.CarrierWas(); ok {
+		_spec.SetField(shipment.FieldCarrierWas, field.TypeString, value)
+		_node.CarrierWas = &value
+	}
+	if value, ok := _c.mutation.Aborts(); ok {
+		_spec.SetField(shipment.FieldAborts, field.TypeInt, value)
+		_node.Aborts = value
+	}
+	if value, ok := _c.mutation.Attempts(); ok {
+		_spec.SetField(shipment.FieldAttempts, field.TypeInt, value)
+		_node.Attempts = value
+	}
+	if value, ok := _c.mutation.NextCheckAt(); ok {
+		_spec.SetField(shipment.FieldNextCheckAt, field.TypeTime, value)
+		_node.NextCheckAt = &value
+	}
+	if value, ok := _c.mutation.LastEventAt(); ok {
+		_spec.SetField(shipment.FieldLastEventAt, field.TypeTime, value)
+		_node.LastEventAt = &value
+	}
+	if value, ok := _c.mutation.LastHeardAt(); ok {
+		_spec.SetField(shipment.FieldLastHeardAt, field.TypeTime, value)
+		_node.LastHeardAt = &value
+	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(shipment.FieldVersion, field.TypeInt64, value)
 		_node.Version = value
@@ -352,6 +564,22 @@ func (_c *ShipmentCreate) createSpec() (*Shipment, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(shipmentline.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.EventsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   shipment.EventsTable,
+			Columns: []string{shipment.EventsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(trackingevent.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

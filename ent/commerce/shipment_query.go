@@ -19,6 +19,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingevent"
 )
 
 // ShipmentQuery is the builder for querying Shipment entities.
@@ -30,6 +31,7 @@ type ShipmentQuery struct {
 	predicates []predicate.Shipment
 	withOrder  *OrderQuery
 	withLines  *ShipmentLineQuery
+	withEvents *TrackingEventQuery
 	modifiers  []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -104,6 +106,28 @@ func (_q *ShipmentQuery) QueryLines() *ShipmentLineQuery {
 			sqlgraph.From(shipment.Table, shipment.FieldID, selector),
 			sqlgraph.To(shipmentline.Table, shipmentline.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, shipment.LinesTable, shipment.LinesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryEvents chains the current query on the "events" edge.
+func (_q *ShipmentQuery) QueryEvents() *TrackingEventQuery {
+	query := (&TrackingEventClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(shipment.Table, shipment.FieldID, selector),
+			sqlgraph.To(trackingevent.Table, trackingevent.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, shipment.EventsTable, shipment.EventsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -305,6 +329,7 @@ func (_q *ShipmentQuery) Clone() *ShipmentQuery {
 		predicates: append([]predicate.Shipment{}, _q.predicates...),
 		withOrder:  _q.withOrder.Clone(),
 		withLines:  _q.withLines.Clone(),
+		withEvents: _q.withEvents.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -331,6 +356,17 @@ func (_q *ShipmentQuery) WithLines(opts ...func(*ShipmentLineQuery)) *ShipmentQu
 		opt(query)
 	}
 	_q.withLines = query
+	return _q
+}
+
+// WithEvents tells the query-builder to eager-load the nodes that are connected to
+// the "events" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ShipmentQuery) WithEvents(opts ...func(*TrackingEventQuery)) *ShipmentQuery {
+	query := (&TrackingEventClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withEvents = query
 	return _q
 }
 
@@ -418,9 +454,10 @@ func (_q *ShipmentQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Shi
 	var (
 		nodes       = []*Shipment{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [3]bool{
 			_q.withOrder != nil,
 			_q.withLines != nil,
+			_q.withEvents != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -454,6 +491,13 @@ func (_q *ShipmentQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Shi
 		if err := _q.loadLines(ctx, query, nodes,
 			func(n *Shipment) { n.Edges.Lines = []*ShipmentLine{} },
 			func(n *Shipment, e *ShipmentLine) { n.Edges.Lines = append(n.Edges.Lines, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withEvents; query != nil {
+		if err := _q.loadEvents(ctx, query, nodes,
+			func(n *Shipment) { n.Edges.Events = []*TrackingEvent{} },
+			func(n *Shipment, e *TrackingEvent) { n.Edges.Events = append(n.Edges.Events, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -504,6 +548,36 @@ func (_q *ShipmentQuery) loadLines(ctx context.Context, query *ShipmentLineQuery
 	}
 	query.Where(predicate.ShipmentLine(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(shipment.LinesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ShipmentID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "shipment_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ShipmentQuery) loadEvents(ctx context.Context, query *TrackingEventQuery, nodes []*Shipment, init func(*Shipment), assign func(*Shipment, *TrackingEvent)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*Shipment)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(trackingevent.FieldShipmentID)
+	}
+	query.Where(predicate.TrackingEvent(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(shipment.EventsColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
 	"github.com/shuke-crm/shuke/ent/commerce/shipmentline"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingevent"
 )
 
 // ShipmentUpdate is the builder for updating Shipment entities.
@@ -119,6 +120,188 @@ func (_u *ShipmentUpdate) ClearDeliveredAt() *ShipmentUpdate {
 	return _u
 }
 
+// SetTracker sets the "tracker" field.
+func (_u *ShipmentUpdate) SetTracker(v shipment.Tracker) *ShipmentUpdate {
+	_u.mutation.SetTracker(v)
+	return _u
+}
+
+// SetNillableTracker sets the "tracker" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableTracker(v *shipment.Tracker) *ShipmentUpdate {
+	if v != nil {
+		_u.SetTracker(*v)
+	}
+	return _u
+}
+
+// ClearTracker clears the value of the "tracker" field.
+func (_u *ShipmentUpdate) ClearTracker() *ShipmentUpdate {
+	_u.mutation.ClearTracker()
+	return _u
+}
+
+// SetTracking sets the "tracking" field.
+func (_u *ShipmentUpdate) SetTracking(v shipment.Tracking) *ShipmentUpdate {
+	_u.mutation.SetTracking(v)
+	return _u
+}
+
+// SetNillableTracking sets the "tracking" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableTracking(v *shipment.Tracking) *ShipmentUpdate {
+	if v != nil {
+		_u.SetTracking(*v)
+	}
+	return _u
+}
+
+// ClearTracking clears the value of the "tracking" field.
+func (_u *ShipmentUpdate) ClearTracking() *ShipmentUpdate {
+	_u.mutation.ClearTracking()
+	return _u
+}
+
+// SetTrackingError sets the "tracking_error" field.
+func (_u *ShipmentUpdate) SetTrackingError(v string) *ShipmentUpdate {
+	_u.mutation.SetTrackingError(v)
+	return _u
+}
+
+// SetNillableTrackingError sets the "tracking_error" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableTrackingError(v *string) *ShipmentUpdate {
+	if v != nil {
+		_u.SetTrackingError(*v)
+	}
+	return _u
+}
+
+// ClearTrackingError clears the value of the "tracking_error" field.
+func (_u *ShipmentUpdate) ClearTrackingError() *ShipmentUpdate {
+	_u.mutation.ClearTrackingError()
+	return _u
+}
+
+// SetCarrierWas sets the "carrier_was" field.
+func (_u *ShipmentUpdate) SetCarrierWas(v string) *ShipmentUpdate {
+	_u.mutation.SetCarrierWas(v)
+	return _u
+}
+
+// SetNillableCarrierWas sets the "carrier_was" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableCarrierWas(v *string) *ShipmentUpdate {
+	if v != nil {
+		_u.SetCarrierWas(*v)
+	}
+	return _u
+}
+
+// ClearCarrierWas clears the value of the "carrier_was" field.
+func (_u *ShipmentUpdate) ClearCarrierWas() *ShipmentUpdate {
+	_u.mutation.ClearCarrierWas()
+	return _u
+}
+
+// SetAborts sets the "aborts" field.
+func (_u *ShipmentUpdate) SetAborts(v int) *ShipmentUpdate {
+	_u.mutation.ResetAborts()
+	_u.mutation.SetAborts(v)
+	return _u
+}
+
+// SetNillableAborts sets the "aborts" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableAborts(v *int) *ShipmentUpdate {
+	if v != nil {
+		_u.SetAborts(*v)
+	}
+	return _u
+}
+
+// AddAborts adds value to the "aborts" field.
+func (_u *ShipmentUpdate) AddAborts(v int) *ShipmentUpdate {
+	_u.mutation.AddAborts(v)
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *ShipmentUpdate) SetAttempts(v int) *ShipmentUpdate {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableAttempts(v *int) *ShipmentUpdate {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *ShipmentUpdate) AddAttempts(v int) *ShipmentUpdate {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *ShipmentUpdate) SetNextCheckAt(v time.Time) *ShipmentUpdate {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableNextCheckAt(v *time.Time) *ShipmentUpdate {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *ShipmentUpdate) ClearNextCheckAt() *ShipmentUpdate {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetLastEventAt sets the "last_event_at" field.
+func (_u *ShipmentUpdate) SetLastEventAt(v time.Time) *ShipmentUpdate {
+	_u.mutation.SetLastEventAt(v)
+	return _u
+}
+
+// SetNillableLastEventAt sets the "last_event_at" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableLastEventAt(v *time.Time) *ShipmentUpdate {
+	if v != nil {
+		_u.SetLastEventAt(*v)
+	}
+	return _u
+}
+
+// ClearLastEventAt clears the value of the "last_event_at" field.
+func (_u *ShipmentUpdate) ClearLastEventAt() *ShipmentUpdate {
+	_u.mutation.ClearLastEventAt()
+	return _u
+}
+
+// SetLastHeardAt sets the "last_heard_at" field.
+func (_u *ShipmentUpdate) SetLastHeardAt(v time.Time) *ShipmentUpdate {
+	_u.mutation.SetLastHeardAt(v)
+	return _u
+}
+
+// SetNillableLastHeardAt sets the "last_heard_at" field if the given value is not nil.
+func (_u *ShipmentUpdate) SetNillableLastHeardAt(v *time.Time) *ShipmentUpdate {
+	if v != nil {
+		_u.SetLastHeardAt(*v)
+	}
+	return _u
+}
+
+// ClearLastHeardAt clears the value of the "last_heard_at" field.
+func (_u *ShipmentUpdate) ClearLastHeardAt() *ShipmentUpdate {
+	_u.mutation.ClearLastHeardAt()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *ShipmentUpdate) SetVersion(v int64) *ShipmentUpdate {
 	_u.mutation.ResetVersion()
@@ -169,6 +352,21 @@ func (_u *ShipmentUpdate) AddLines(v ...*ShipmentLine) *ShipmentUpdate {
 	return _u.AddLineIDs(ids...)
 }
 
+// AddEventIDs adds the "events" edge to the TrackingEvent entity by IDs.
+func (_u *ShipmentUpdate) AddEventIDs(ids ...uuid.UUID) *ShipmentUpdate {
+	_u.mutation.AddEventIDs(ids...)
+	return _u
+}
+
+// AddEvents adds the "events" edges to the TrackingEvent entity.
+func (_u *ShipmentUpdate) AddEvents(v ...*TrackingEvent) *ShipmentUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddEventIDs(ids...)
+}
+
 // Mutation returns the ShipmentMutation object of the builder.
 func (_u *ShipmentUpdate) Mutation() *ShipmentMutation {
 	return _u.mutation
@@ -193,6 +391,27 @@ func (_u *ShipmentUpdate) RemoveLines(v ...*ShipmentLine) *ShipmentUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveLineIDs(ids...)
+}
+
+// ClearEvents clears all "events" edges to the TrackingEvent entity.
+func (_u *ShipmentUpdate) ClearEvents() *ShipmentUpdate {
+	_u.mutation.ClearEvents()
+	return _u
+}
+
+// RemoveEventIDs removes the "events" edge to TrackingEvent entities by IDs.
+func (_u *ShipmentUpdate) RemoveEventIDs(ids ...uuid.UUID) *ShipmentUpdate {
+	_u.mutation.RemoveEventIDs(ids...)
+	return _u
+}
+
+// RemoveEvents removes "events" edges to TrackingEvent entities.
+func (_u *ShipmentUpdate) RemoveEvents(v ...*TrackingEvent) *ShipmentUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveEventIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -237,6 +456,26 @@ func (_u *ShipmentUpdate) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := shipment.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "Shipment.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Tracker(); ok {
+		if err := shipment.TrackerValidator(v); err != nil {
+			return &ValidationError{Name: "tracker", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracker": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Tracking(); ok {
+		if err := shipment.TrackingValidator(v); err != nil {
+			return &ValidationError{Name: "tracking", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracking": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrackingError(); ok {
+		if err := shipment.TrackingErrorValidator(v); err != nil {
+			return &ValidationError{Name: "tracking_error", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracking_error": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.CarrierWas(); ok {
+		if err := shipment.CarrierWasValidator(v); err != nil {
+			return &ValidationError{Name: "carrier_was", err: fmt.Errorf(`commerce: validator failed for field "Shipment.carrier_was": %w`, err)}
 		}
 	}
 	if _u.mutation.OrderCleared() && len(_u.mutation.OrderIDs()) > 0 {
@@ -287,6 +526,60 @@ func (_u *ShipmentUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.DeliveredAtCleared() {
 		_spec.ClearField(shipment.FieldDeliveredAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.Tracker(); ok {
+		_spec.SetField(shipment.FieldTracker, field.TypeEnum, value)
+	}
+	if _u.mutation.TrackerCleared() {
+		_spec.ClearField(shipment.FieldTracker, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.Tracking(); ok {
+		_spec.SetField(shipment.FieldTracking, field.TypeEnum, value)
+	}
+	if _u.mutation.TrackingCleared() {
+		_spec.ClearField(shipment.FieldTracking, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.TrackingError(); ok {
+		_spec.SetField(shipment.FieldTrackingError, field.TypeString, value)
+	}
+	if _u.mutation.TrackingErrorCleared() {
+		_spec.ClearField(shipment.FieldTrackingError, field.TypeString)
+	}
+	if value, ok := _u.mutation.CarrierWas(); ok {
+		_spec.SetField(shipment.FieldCarrierWas, field.TypeString, value)
+	}
+	if _u.mutation.CarrierWasCleared() {
+		_spec.ClearField(shipment.FieldCarrierWas, field.TypeString)
+	}
+	if value, ok := _u.mutation.Aborts(); ok {
+		_spec.SetField(shipment.FieldAborts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAborts(); ok {
+		_spec.AddField(shipment.FieldAborts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(shipment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(shipment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(shipment.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(shipment.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastEventAt(); ok {
+		_spec.SetField(shipment.FieldLastEventAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastEventAtCleared() {
+		_spec.ClearField(shipment.FieldLastEventAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastHeardAt(); ok {
+		_spec.SetField(shipment.FieldLastHeardAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastHeardAtCleared() {
+		_spec.ClearField(shipment.FieldLastHeardAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(shipment.FieldVersion, field.TypeInt64, value)
 	}
@@ -334,6 +627,51 @@ func (_u *ShipmentUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(shipmentline.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.EventsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   shipment.EventsTable,
+			Columns: []string{shipment.EventsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(trackingevent.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedEventsIDs(); len(nodes) > 0 && !_u.mutation.EventsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   shipment.EventsTable,
+			Columns: []string{shipment.EventsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(trackingevent.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EventsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   shipment.EventsTable,
+			Columns: []string{shipment.EventsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(trackingevent.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {
@@ -451,6 +789,188 @@ func (_u *ShipmentUpdateOne) ClearDeliveredAt() *ShipmentUpdateOne {
 	return _u
 }
 
+// SetTracker sets the "tracker" field.
+func (_u *ShipmentUpdateOne) SetTracker(v shipment.Tracker) *ShipmentUpdateOne {
+	_u.mutation.SetTracker(v)
+	return _u
+}
+
+// SetNillableTracker sets the "tracker" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableTracker(v *shipment.Tracker) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetTracker(*v)
+	}
+	return _u
+}
+
+// ClearTracker clears the value of the "tracker" field.
+func (_u *ShipmentUpdateOne) ClearTracker() *ShipmentUpdateOne {
+	_u.mutation.ClearTracker()
+	return _u
+}
+
+// SetTracking sets the "tracking" field.
+func (_u *ShipmentUpdateOne) SetTracking(v shipment.Tracking) *ShipmentUpdateOne {
+	_u.mutation.SetTracking(v)
+	return _u
+}
+
+// SetNillableTracking sets the "tracking" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableTracking(v *shipment.Tracking) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetTracking(*v)
+	}
+	return _u
+}
+
+// ClearTracking clears the value of the "tracking" field.
+func (_u *ShipmentUpdateOne) ClearTracking() *ShipmentUpdateOne {
+	_u.mutation.ClearTracking()
+	return _u
+}
+
+// SetTrackingError sets the "tracking_error" field.
+func (_u *ShipmentUpdateOne) SetTrackingError(v string) *ShipmentUpdateOne {
+	_u.mutation.SetTrackingError(v)
+	return _u
+}
+
+// SetNillableTrackingError sets the "tracking_error" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableTrackingError(v *string) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetTrackingError(*v)
+	}
+	return _u
+}
+
+// ClearTrackingError clears the value of the "tracking_error" field.
+func (_u *ShipmentUpdateOne) ClearTrackingError() *ShipmentUpdateOne {
+	_u.mutation.ClearTrackingError()
+	return _u
+}
+
+// SetCarrierWas sets the "carrier_was" field.
+func (_u *ShipmentUpdateOne) SetCarrierWas(v string) *ShipmentUpdateOne {
+	_u.mutation.SetCarrierWas(v)
+	return _u
+}
+
+// SetNillableCarrierWas sets the "carrier_was" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableCarrierWas(v *string) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetCarrierWas(*v)
+	}
+	return _u
+}
+
+// ClearCarrierWas clears the value of the "carrier_was" field.
+func (_u *ShipmentUpdateOne) ClearCarrierWas() *ShipmentUpdateOne {
+	_u.mutation.ClearCarrierWas()
+	return _u
+}
+
+// SetAborts sets the "aborts" field.
+func (_u *ShipmentUpdateOne) SetAborts(v int) *ShipmentUpdateOne {
+	_u.mutation.ResetAborts()
+	_u.mutation.SetAborts(v)
+	return _u
+}
+
+// SetNillableAborts sets the "aborts" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableAborts(v *int) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetAborts(*v)
+	}
+	return _u
+}
+
+// AddAborts adds value to the "aborts" field.
+func (_u *ShipmentUpdateOne) AddAborts(v int) *ShipmentUpdateOne {
+	_u.mutation.AddAborts(v)
+	return _u
+}
+
+// SetAttempts sets the "attempts" field.
+func (_u *ShipmentUpdateOne) SetAttempts(v int) *ShipmentUpdateOne {
+	_u.mutation.ResetAttempts()
+	_u.mutation.SetAttempts(v)
+	return _u
+}
+
+// SetNillableAttempts sets the "attempts" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableAttempts(v *int) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetAttempts(*v)
+	}
+	return _u
+}
+
+// AddAttempts adds value to the "attempts" field.
+func (_u *ShipmentUpdateOne) AddAttempts(v int) *ShipmentUpdateOne {
+	_u.mutation.AddAttempts(v)
+	return _u
+}
+
+// SetNextCheckAt sets the "next_check_at" field.
+func (_u *ShipmentUpdateOne) SetNextCheckAt(v time.Time) *ShipmentUpdateOne {
+	_u.mutation.SetNextCheckAt(v)
+	return _u
+}
+
+// SetNillableNextCheckAt sets the "next_check_at" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableNextCheckAt(v *time.Time) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetNextCheckAt(*v)
+	}
+	return _u
+}
+
+// ClearNextCheckAt clears the value of the "next_check_at" field.
+func (_u *ShipmentUpdateOne) ClearNextCheckAt() *ShipmentUpdateOne {
+	_u.mutation.ClearNextCheckAt()
+	return _u
+}
+
+// SetLastEventAt sets the "last_event_at" field.
+func (_u *ShipmentUpdateOne) SetLastEventAt(v time.Time) *ShipmentUpdateOne {
+	_u.mutation.SetLastEventAt(v)
+	return _u
+}
+
+// SetNillableLastEventAt sets the "last_event_at" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableLastEventAt(v *time.Time) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetLastEventAt(*v)
+	}
+	return _u
+}
+
+// ClearLastEventAt clears the value of the "last_event_at" field.
+func (_u *ShipmentUpdateOne) ClearLastEventAt() *ShipmentUpdateOne {
+	_u.mutation.ClearLastEventAt()
+	return _u
+}
+
+// SetLastHeardAt sets the "last_heard_at" field.
+func (_u *ShipmentUpdateOne) SetLastHeardAt(v time.Time) *ShipmentUpdateOne {
+	_u.mutation.SetLastHeardAt(v)
+	return _u
+}
+
+// SetNillableLastHeardAt sets the "last_heard_at" field if the given value is not nil.
+func (_u *ShipmentUpdateOne) SetNillableLastHeardAt(v *time.Time) *ShipmentUpdateOne {
+	if v != nil {
+		_u.SetLastHeardAt(*v)
+	}
+	return _u
+}
+
+// ClearLastHeardAt clears the value of the "last_heard_at" field.
+func (_u *ShipmentUpdateOne) ClearLastHeardAt() *ShipmentUpdateOne {
+	_u.mutation.ClearLastHeardAt()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *ShipmentUpdateOne) SetVersion(v int64) *ShipmentUpdateOne {
 	_u.mutation.ResetVersion()
@@ -501,6 +1021,21 @@ func (_u *ShipmentUpdateOne) AddLines(v ...*ShipmentLine) *ShipmentUpdateOne {
 	return _u.AddLineIDs(ids...)
 }
 
+// AddEventIDs adds the "events" edge to the TrackingEvent entity by IDs.
+func (_u *ShipmentUpdateOne) AddEventIDs(ids ...uuid.UUID) *ShipmentUpdateOne {
+	_u.mutation.AddEventIDs(ids...)
+	return _u
+}
+
+// AddEvents adds the "events" edges to the TrackingEvent entity.
+func (_u *ShipmentUpdateOne) AddEvents(v ...*TrackingEvent) *ShipmentUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddEventIDs(ids...)
+}
+
 // Mutation returns the ShipmentMutation object of the builder.
 func (_u *ShipmentUpdateOne) Mutation() *ShipmentMutation {
 	return _u.mutation
@@ -525,6 +1060,27 @@ func (_u *ShipmentUpdateOne) RemoveLines(v ...*ShipmentLine) *ShipmentUpdateOne 
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveLineIDs(ids...)
+}
+
+// ClearEvents clears all "events" edges to the TrackingEvent entity.
+func (_u *ShipmentUpdateOne) ClearEvents() *ShipmentUpdateOne {
+	_u.mutation.ClearEvents()
+	return _u
+}
+
+// RemoveEventIDs removes the "events" edge to TrackingEvent entities by IDs.
+func (_u *ShipmentUpdateOne) RemoveEventIDs(ids ...uuid.UUID) *ShipmentUpdateOne {
+	_u.mutation.RemoveEventIDs(ids...)
+	return _u
+}
+
+// RemoveEvents removes "events" edges to TrackingEvent entities.
+func (_u *ShipmentUpdateOne) RemoveEvents(v ...*TrackingEvent) *ShipmentUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveEventIDs(ids...)
 }
 
 // Where appends a list predicates to the ShipmentUpdate builder.
@@ -582,6 +1138,26 @@ func (_u *ShipmentUpdateOne) check() error {
 	if v, ok := _u.mutation.Status(); ok {
 		if err := shipment.StatusValidator(v); err != nil {
 			return &ValidationError{Name: "status", err: fmt.Errorf(`commerce: validator failed for field "Shipment.status": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Tracker(); ok {
+		if err := shipment.TrackerValidator(v); err != nil {
+			return &ValidationError{Name: "tracker", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracker": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Tracking(); ok {
+		if err := shipment.TrackingValidator(v); err != nil {
+			return &ValidationError{Name: "tracking", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracking": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TrackingError(); ok {
+		if err := shipment.TrackingErrorValidator(v); err != nil {
+			return &ValidationError{Name: "tracking_error", err: fmt.Errorf(`commerce: validator failed for field "Shipment.tracking_error": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.CarrierWas(); ok {
+		if err := shipment.CarrierWasValidator(v); err != nil {
+			return &ValidationError{Name: "carrier_was", err: fmt.Errorf(`commerce: validator failed for field "Shipment.carrier_was": %w`, err)}
 		}
 	}
 	if _u.mutation.OrderCleared() && len(_u.mutation.OrderIDs()) > 0 {
@@ -649,6 +1225,60 @@ func (_u *ShipmentUpdateOne) sqlSave(ctx context.Context) (_node *Shipment, err 
 	if _u.mutation.DeliveredAtCleared() {
 		_spec.ClearField(shipment.FieldDeliveredAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.Tracker(); ok {
+		_spec.SetField(shipment.FieldTracker, field.TypeEnum, value)
+	}
+	if _u.mutation.TrackerCleared() {
+		_spec.ClearField(shipment.FieldTracker, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.Tracking(); ok {
+		_spec.SetField(shipment.FieldTracking, field.TypeEnum, value)
+	}
+	if _u.mutation.TrackingCleared() {
+		_spec.ClearField(shipment.FieldTracking, field.TypeEnum)
+	}
+	if value, ok := _u.mutation.TrackingError(); ok {
+		_spec.SetField(shipment.FieldTrackingError, field.TypeString, value)
+	}
+	if _u.mutation.TrackingErrorCleared() {
+		_spec.ClearField(shipment.FieldTrackingError, field.TypeString)
+	}
+	if value, ok := _u.mutation.CarrierWas(); ok {
+		_spec.SetField(shipment.FieldCarrierWas, field.TypeString, value)
+	}
+	if _u.mutation.CarrierWasCleared() {
+		_spec.ClearField(shipment.FieldCarrierWas, field.TypeString)
+	}
+	if value, ok := _u.mutation.Aborts(); ok {
+		_spec.SetField(shipment.FieldAborts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAborts(); ok {
+		_spec.AddField(shipment.FieldAborts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Attempts(); ok {
+		_spec.SetField(shipment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedAttempts(); ok {
+		_spec.AddField(shipment.FieldAttempts, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.NextCheckAt(); ok {
+		_spec.SetField(shipment.FieldNextCheckAt, field.TypeTime, value)
+	}
+	if _u.mutation.NextCheckAtCleared() {
+		_spec.ClearField(shipment.FieldNextCheckAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastEventAt(); ok {
+		_spec.SetField(shipment.FieldLastEventAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastEventAtCleared() {
+		_spec.ClearField(shipment.FieldLastEventAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.LastHeardAt(); ok {
+		_spec.SetField(shipment.FieldLastHeardAt, field.TypeTime, value)
+	}
+	if _u.mutation.LastHeardAtCleared() {
+		_spec.ClearField(shipment.FieldLastHeardAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(shipment.FieldVersion, field.TypeInt64, value)
 	}
@@ -696,6 +1326,51 @@ func (_u *ShipmentUpdateOne) sqlSave(ctx context.Context) (_node *Shipment, err 
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(shipmentline.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.EventsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   shipment.EventsTable,
+			Columns: []string{shipment.EventsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(trackingevent.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedEventsIDs(); len(nodes) > 0 && !_u.mutation.EventsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   shipment.EventsTable,
+			Columns: []string{shipment.EventsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(trackingevent.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EventsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   shipment.EventsTable,
+			Columns: []string{shipment.EventsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(trackingevent.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

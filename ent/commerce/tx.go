@@ -70,6 +70,10 @@ type Tx struct {
 	StockTransfer *StockTransferClient
 	// StockTransferLine is the client for interacting with the StockTransferLine builders.
 	StockTransferLine *StockTransferLineClient
+	// TrackingEvent is the client for interacting with the TrackingEvent builders.
+	TrackingEvent *TrackingEventClient
+	// TrackingPush is the client for interacting with the TrackingPush builders.
+	TrackingPush *TrackingPushClient
 	// Variant is the client for interacting with the Variant builders.
 	Variant *VariantClient
 	// VariantBarcode is the client for interacting with the VariantBarcode builders.
@@ -235,6 +239,8 @@ func (tx *Tx) init() {
 	tx.StockReservationLine = NewStockReservationLineClient(tx.config)
 	tx.StockTransfer = NewStockTransferClient(tx.config)
 	tx.StockTransferLine = NewStockTransferLineClient(tx.config)
+	tx.TrackingEvent = NewTrackingEventClient(tx.config)
+	tx.TrackingPush = NewTrackingPushClient(tx.config)
 	tx.Variant = NewVariantClient(tx.config)
 	tx.VariantBarcode = NewVariantBarcodeClient(tx.config)
 	tx.VariantPriceChange = NewVariantPriceChangeClient(tx.config)

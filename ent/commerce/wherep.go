@@ -204,6 +204,20 @@ func (q *StockTransferLineQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *TrackingEventQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.TrackingEvent(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *TrackingPushQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.TrackingPush(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *VariantQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Variant(p))

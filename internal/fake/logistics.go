@@ -141,6 +141,15 @@ func (s *Server) AddScan(in Scan) ([]Push, error) {
 	return pushes, nil
 }
 
+// ForgetScans empties a parcel's way, as a carrier does that writes it anew.
+func (s *Server) ForgetScans(number string) {
+	s.parcel.mu.Lock()
+	defer s.parcel.mu.Unlock()
+	if one := s.parcel.find(number); one != nil {
+		one.scans = nil
+	}
+}
+
 // PushParcel sends Kuaidi100's push: the whole history, newest first.
 // Error: nobody subscribed.
 func (s *Server) PushParcel(o PushOrder) ([]Push, error) {
@@ -164,6 +173,9 @@ func (s *Server) PushParcel(o PushOrder) ([]Push, error) {
 		content["lastResult"] = one.kuaidi100()
 	}
 	to, salt := one.callback, one.salt
+	if o.Status == "abort" {
+		one.callback = "" // whoever wants to know more subscribes again
+	}
 	p.mu.Unlock()
 	if o.To != "" {
 		to = o.To

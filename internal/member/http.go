@@ -332,6 +332,15 @@ func (a API) StartMemberPayment(ctx context.Context, r memberapi.StartMemberPaym
 	return memberapi.StartMemberPayment201JSONResponse{Body: orders.ToAPIOnline(p), Headers: memberapi.StartMemberPayment201ResponseHeaders{Location: &at}}, nil
 }
 
+// ListMemberTrackingEvents implements listMemberTrackingEvents.
+func (a API) ListMemberTrackingEvents(ctx context.Context, r memberapi.ListMemberTrackingEventsRequestObject) (memberapi.ListMemberTrackingEventsResponseObject, error) {
+	found, err := a.Orders.TrackingSteps(ctx, "/v1/member/orders/"+r.Id.String()+"/tracking-events", r.Id, r.Params.ShipmentId, r.Params.Limit, r.Params.Cursor, (*string)(r.Params.Include))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.ListMemberTrackingEvents200JSONResponse{Body: orders.ToAPITrackingEvents(found), Headers: memberapi.ListMemberTrackingEvents200ResponseHeaders{Link: found.Link}}, nil
+}
+
 // CancelMemberOrder implements cancelMemberOrder.
 func (a API) CancelMemberOrder(ctx context.Context, r memberapi.CancelMemberOrderRequestObject) (memberapi.CancelMemberOrderResponseObject, error) {
 	if err := a.Orders.Cancel(ctx, r.Id, nil, r.Body.Reason); err != nil {

@@ -28,8 +28,8 @@ func (s *Service) channelToken(provider string) string {
 	return hex.EncodeToString(key[:16])
 }
 
-// callbackURL is where a provider sends its notices.
-func (s *Service) callbackURL(provider string) string {
+// CallbackURL is where a provider sends its notices; a secret.
+func (s *Service) CallbackURL(provider string) string {
 	return s.baseURL + "/v1/callbacks/" + provider + "/" + s.channelToken(provider)
 }
 

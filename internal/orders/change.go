@@ -34,6 +34,7 @@ type changing struct {
 	reason   string
 	details  map[string]any
 	back     *commerce.OrderReturn   // the return that the step is about
+	parcel   *commerce.Shipment      // the parcel that the step is about
 	days     []segments.DayDelta     // beside those that follow from the order
 	emits    []string                // beside those that follow from the state
 	refunds  []*commerce.OrderRefund // new ones
@@ -165,7 +166,7 @@ func (s *Service) finish(ctx context.Context, tx *db.Tx, c *changing) error {
 		}
 	}
 	for _, e := range c.emits {
-		emitOrder(tx, e, o, c.back)
+		emitOrder(tx, e, o, c.back, c.parcel)
 	}
 	return nil
 }
@@ -216,14 +217,17 @@ func (s *Service) insertStep(ctx context.Context, tx *db.Tx, c *changing) error 
 	return step.Exec(ctx)
 }
 
-// emitOrder tells subscribers of a step.
-func emitOrder(tx *db.Tx, event string, o *commerce.Order, back *commerce.OrderReturn) {
+// emitOrder tells subscribers of a step: of an order, of a return of it, or of one of its parcels.
+func emitOrder(tx *db.Tx, event string, o *commerce.Order, back *commerce.OrderReturn, parcel *commerce.Shipment) {
 	e := OrderEvent{OrderID: &o.ID, StoreID: o.StoreID, CustomerID: o.CustomerID, StaffID: o.StaffID, AssignedStaffID: o.AssignedStaffID, Currency: o.Currency,
 		TotalAmount: o.TotalAmount, UnitCount: o.UnitCount, PlacedAt: o.PlacedAt.UTC().Format("2006-01-02T15:04:05.999999Z07:00"), Status: string(o.Status)}
 	subject, id := "order", o.ID
 	if back != nil {
 		e.OrderReturnID, e.TotalAmount, e.UnitCount, e.Status = &back.ID, back.TotalAmount, back.UnitCount, string(back.Status)
 		subject, id = "order_return", back.ID
+	}
+	if parcel != nil {
+		e.ShipmentID, e.ShipmentStatus = &parcel.ID, string(parcel.Status)
 	}
 	events.Emit(tx, events.Event{Type: event, SubjectType: subject, SubjectID: id, StoreID: &o.StoreID, Payload: e})
 }

@@ -35,6 +35,11 @@ var (
 	EventReturnRejected  = events.Define("return.rejected", "退货被拒绝", "A return was rejected.")
 	EventReturnReceived  = events.Define("return.received", "退货已收到", "Returned goods have arrived.")
 	EventReturned        = events.Define("order.returned", "商品已退回", "Goods were brought back, and their worth given back or credited.")
+
+	EventOutForDelivery = events.Define("shipment.out_for_delivery", "包裹派送中", "A parcel is being brought to the recipient.")
+	EventDelivered      = events.Define("shipment.delivered", "包裹已签收", "A parcel was delivered.")
+	EventException      = events.Define("shipment.exception", "包裹异常", "A parcel is delayed, refused, lost or on its way back.")
+	EventParcelReturned = events.Define("shipment.returned", "包裹已退回", "A parcel came back to the sender.")
 )
 
 // eventOf is what it is called when an order comes into a state.
@@ -43,13 +48,15 @@ var eventOf = map[order.Status]string{order.StatusPlaced: EventPlaced, order.Sta
 
 // liveEvents are those that streams carry.
 var liveEvents = []string{EventPlaced, EventPaid, EventChanged, EventShipped, EventReady, EventCompleted, EventCancelled, EventReturnRequested, EventReturnApproved,
-	EventReturnRejected, EventReturnReceived, EventReturned}
+	EventReturnRejected, EventReturnReceived, EventReturned, EventOutForDelivery, EventDelivered, EventException, EventParcelReturned}
 
 // OrderEvent is the payload of all of them: ids, state and amounts in minor units. Where a
-// return is concerned, state, amount and pieces are its.
+// return is concerned, state, amount and pieces are its; where a parcel is, shipment_status is the parcel's.
 type OrderEvent struct {
 	OrderID         *uuid.UUID `json:"order_id,omitempty"`
 	OrderReturnID   *uuid.UUID `json:"order_return_id,omitempty"`
+	ShipmentID      *uuid.UUID `json:"shipment_id,omitempty"`
+	ShipmentStatus  string     `json:"shipment_status,omitempty"`
 	StoreID         uuid.UUID  `json:"store_id"`
 	CustomerID      *uuid.UUID `json:"customer_id,omitempty"`
 	StaffID         *uuid.UUID `json:"staff_id,omitempty"`

@@ -19,6 +19,10 @@
 // repetition, the clock, in any order); money that an order does not need goes
 // back to whom it came from. What is not known is asked for with the same number.
 //
+// Parcels (tracking.go, tracking_push.go): providers are asked to follow them and
+// push what carriers tell; a parcel of which nothing is heard is asked about. Steps
+// are kept once, whoever brings them; older news do not undo newer ones.
+//
 // Invariants, compared by Verify: total_amount is the sum of the lines after
 // discounts, and shipping; paid_amount and refunded_amount are the sums of
 // succeeded payments and of refunds that have not failed; returned_amount is the
@@ -30,5 +34,5 @@
 //
 // Writes: orders, order_lines, order_returns, order_return_lines, order_payments,
 // order_refunds, order_changes, payment_callbacks, shipments, shipment_lines,
-// return_reasons, pos_tickets. Emits order.* and return.*.
+// tracking_events, tracking_pushes, return_reasons, pos_tickets. Emits order.*, return.* and shipment.*.
 package orders

@@ -111,8 +111,10 @@ func (s *Service) Ship(ctx context.Context, id uuid.UUID, in Parcel) error {
 			return err
 		}
 		now := s.clock.Now()
-		if err := tx.Commerce.Shipment.Create().SetID(shipment).SetOrderID(c.o.ID).SetNillableCarrier(in.Carrier).SetNillableTrackingNumber(in.TrackingNumber).SetSentAt(now).
-			SetCreatedAt(now).SetUpdatedAt(now).Exec(ctx); err != nil {
+		create := tx.Commerce.Shipment.Create().SetID(shipment).SetOrderID(c.o.ID).SetNillableCarrier(in.Carrier).SetNillableTrackingNumber(in.TrackingNumber).SetSentAt(now).
+			SetCreatedAt(now).SetUpdatedAt(now)
+		s.track(create, in, now)
+		if err := create.Exec(ctx); err != nil {
 			return err
 		}
 		for _, l := range sent {

@@ -11,6 +11,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
+	"github.com/shuke-crm/shuke/internal/platform/page"
 )
 
 // CreateOrder implements createOrder.
@@ -361,14 +362,56 @@ func toAPIRefunds(all []*commerce.OrderRefund) []ordersapi.OrderRefund {
 	return out
 }
 
+// ListOrderShipments implements listOrderShipments.
+func (a API) ListOrderShipments(ctx context.Context, r ordersapi.ListOrderShipmentsRequestObject) (ordersapi.ListOrderShipmentsResponseObject, error) {
+	found, err := a.Shipments(ctx, r.Id, r.Params.Limit, r.Params.Cursor, (*string)(r.Params.Include))
+	if err != nil {
+		return nil, err
+	}
+	items := make([]ordersapi.Shipment, len(found.Items))
+	for i, p := range found.Items {
+		items[i] = ToAPIShipment(p)
+	}
+	return ordersapi.ListOrderShipments200JSONResponse{
+		Body:    ordersapi.ShipmentList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: ordersapi.ListOrderShipments200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// ListTrackingEvents implements listTrackingEvents.
+func (a API) ListTrackingEvents(ctx context.Context, r ordersapi.ListTrackingEventsRequestObject) (ordersapi.ListTrackingEventsResponseObject, error) {
+	found, err := a.TrackingSteps(ctx, "/v1/orders/"+r.Id.String()+"/tracking-events", r.Id, r.Params.ShipmentId, r.Params.Limit, r.Params.Cursor, (*string)(r.Params.Include))
+	if err != nil {
+		return nil, err
+	}
+	return ordersapi.ListTrackingEvents200JSONResponse{Body: ToAPITrackingEvents(found), Headers: ordersapi.ListTrackingEvents200ResponseHeaders{Link: found.Link}}, nil
+}
+
+// ToAPITrackingEvents writes a page of steps as all contracts do.
+func ToAPITrackingEvents(found *page.Of[TrackingStep]) ordersapi.TrackingEventList {
+	items := make([]ordersapi.TrackingEvent, len(found.Items))
+	for i, e := range found.Items {
+		status := nullable.NewNullNullable[ordersapi.TrackingEventStatus]()
+		if e.Status != nil {
+			status.Set(ordersapi.TrackingEventStatus(*e.Status))
+		}
+		items[i] = ordersapi.TrackingEvent{Id: e.ID, ShipmentId: e.ShipmentID, OccurredAt: e.OccurredAt.UTC(), Status: status, Text: e.Text, Place: e.Place}
+	}
+	return ordersapi.TrackingEventList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total}
+}
+
 // ToAPIShipment writes a parcel as all contracts do.
 func ToAPIShipment(p *commerce.Shipment) ordersapi.Shipment {
 	lines := make([]ordersapi.LineQuantity, len(p.Edges.Lines))
 	for i, l := range p.Edges.Lines {
 		lines[i] = ordersapi.LineQuantity{LineId: l.OrderLineID, Quantity: l.Quantity}
 	}
+	tracking := nullable.NewNullNullable[ordersapi.ShipmentTracking]()
+	if p.Tracking != nil {
+		tracking.Set(ordersapi.ShipmentTracking(*p.Tracking))
+	}
 	return ordersapi.Shipment{Id: p.ID, Carrier: opt.OrNull(p.Carrier), TrackingNumber: opt.OrNull(p.TrackingNumber), Status: ordersapi.ShipmentStatus(p.Status),
-		SentAt: p.SentAt.UTC(), DeliveredAt: utcOrNull(p.DeliveredAt), Lines: lines}
+		Tracking: tracking, TrackingError: opt.OrNull(p.TrackingError), SentAt: p.SentAt.UTC(), DeliveredAt: utcOrNull(p.DeliveredAt), Lines: lines}
 }
 
 func toAPIReason(r *commerce.ReturnReason) ordersapi.ReturnReason {

@@ -10,6 +10,7 @@ import (
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/logistics"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/pay"
 )
@@ -74,6 +75,14 @@ func (a API) ReceiveCallback(ctx context.Context, r ordersapi.ReceiveCallbackReq
 	if err := a.CheckChannel(string(r.Provider), r.ChannelToken); err != nil {
 		return nil, err
 	}
+	if provider := string(r.Provider); provider == logistics.Kuaidi100Name || provider == logistics.SFName {
+		raw, err := whole(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := a.TakePush(ctx, provider, raw)
+		return ordersapi.ReceiveCallback200TextResponse(answer), err
+	}
 	p := r.Params
 	reply, err := a.notice(ctx, string(r.Provider), wechatHeaders(p.WechatpayTimestamp, p.WechatpayNonce, p.WechatpaySignature, p.WechatpaySerial), r.Body)
 	if err != nil {
@@ -92,16 +101,21 @@ func (a API) ReceivePaymentCallback(ctx context.Context, r ordersapi.ReceivePaym
 	return ordersapi.ReceivePaymentCallback200TextResponse(reply.Body), nil
 }
 
-// notice reads the exact bytes of a callback; the edge has bounded them.
 func (a API) notice(ctx context.Context, provider string, header http.Header, body io.Reader) (pay.Reply, error) {
-	raw, err := io.ReadAll(body)
+	raw, err := whole(body)
 	if err != nil {
-		if apperr.From(err) != nil {
-			return pay.Reply{}, err
-		}
-		return pay.Reply{}, pay.ErrMalformed.Wrap(err)
+		return pay.Reply{}, err
 	}
 	return a.TakeNotice(ctx, provider, header, raw)
+}
+
+// whole reads the exact bytes of a callback; the edge has bounded them.
+func whole(body io.Reader) ([]byte, error) {
+	raw, err := io.ReadAll(body)
+	if err != nil && apperr.From(err) == nil {
+		err = pay.ErrMalformed.Wrap(err)
+	}
+	return raw, err
 }
 
 func wechatHeaders(timestamp, nonce, signature, serial *string) http.Header {

@@ -151,12 +151,12 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, in Input) (*commerce.Ord
 	}
 	audit.Record(ctx, tx, audit.Entry{Action: "orders.place", ObjectType: "order", ObjectID: p.o.ID.String(), StoreID: &p.o.StoreID, StaffID: p.o.AssignedStaffID,
 		Changes: map[string]any{"status": p.o.Status, "total_amount": p.o.TotalAmount}})
-	emitOrder(tx, EventPlaced, p.o, nil)
+	emitOrder(tx, EventPlaced, p.o, nil, nil)
 	if countsAs(p.o.Status) {
-		emitOrder(tx, EventPaid, p.o, nil)
+		emitOrder(tx, EventPaid, p.o, nil, nil)
 	}
 	if p.o.Status == order.StatusCompleted {
-		emitOrder(tx, EventCompleted, p.o, nil)
+		emitOrder(tx, EventCompleted, p.o, nil, nil)
 	}
 	return p.o, nil
 }

@@ -42,20 +42,25 @@ func (s *Service) sealPart(table string, id uuid.UUID, b buyer, p Private) (*[]b
 	if p == (Private{}) {
 		return nil, nil
 	}
-	raw, err := json.Marshal(p)
+	out, err := s.seal(table, id, b, p)
+	return &out, err
+}
+
+// seal seals the column private of a row of a customer, or of the business where
+// nobody is named.
+func (s *Service) seal(table string, id uuid.UUID, b buyer, v any) ([]byte, error) {
+	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
 	if b.id == uuid.Nil {
-		out := s.keys.SealBlob(sealPurpose, id[:], raw)
-		return &out, nil
+		return s.keys.SealBlob(sealPurpose, id[:], raw), nil
 	}
 	key, err := s.keys.UnwrapDataKey(b.id, b.wrapped)
 	if err != nil {
 		return nil, fmt.Errorf("customer %s: data key: %w", b.id, err)
 	}
-	out := key.Derive(table, id).Seal(table, "private", id, raw)
-	return &out, nil
+	return key.Derive(table, id).Seal(table, "private", id, raw), nil
 }
 
 // openPart opens what sealPart sealed.
@@ -63,23 +68,29 @@ func (s *Service) openPart(table string, id uuid.UUID, b buyer, sealed *[]byte) 
 	if sealed == nil || len(*sealed) == 0 {
 		return p, nil
 	}
+	err = s.unseal(table, id, b, *sealed, &p)
+	return p, err
+}
+
+// unseal opens what seal sealed.
+func (s *Service) unseal(table string, id uuid.UUID, b buyer, sealed []byte, into any) (err error) {
 	var raw []byte
 	if b.id == uuid.Nil {
-		raw, err = s.keys.OpenBlob(sealPurpose, id[:], *sealed)
+		raw, err = s.keys.OpenBlob(sealPurpose, id[:], sealed)
 	} else {
 		key, keyErr := s.keys.UnwrapDataKey(b.id, b.wrapped)
 		if keyErr != nil {
-			return p, fmt.Errorf("customer %s: data key: %w", b.id, keyErr)
+			return fmt.Errorf("customer %s: data key: %w", b.id, keyErr)
 		}
-		raw, err = key.Derive(table, id).Open(table, "private", id, *sealed)
+		raw, err = key.Derive(table, id).Open(table, "private", id, sealed)
 	}
 	if err == nil {
-		err = json.Unmarshal(raw, &p)
+		err = json.Unmarshal(raw, into)
 	}
 	if err != nil {
-		return p, fmt.Errorf("%s %s: %w", table, id, err)
+		return fmt.Errorf("%s %s: %w", table, id, err)
 	}
-	return p, nil
+	return nil
 }
 
 func (s *Service) openPrivate(o *commerce.Order, b buyer) (Private, error) {
@@ -88,14 +99,23 @@ func (s *Service) openPrivate(o *commerce.Order, b buyer) (Private, error) {
 
 // private reads what is private of a row outside of a step.
 func (s *Service) private(ctx context.Context, table string, id uuid.UUID, customer *uuid.UUID, sealed *[]byte) (Private, error) {
-	var b buyer
-	if sealed != nil && len(*sealed) > 0 && customer != nil {
-		b.id = *customer
-		if err := s.db.From(ctx).QueryRow(ctx, "SELECT data_key FROM customers WHERE id = $1", b.id).Scan(&b.wrapped); err != nil {
-			return Private{}, err
-		}
+	if sealed == nil || len(*sealed) == 0 {
+		return Private{}, nil
+	}
+	b, err := s.buyerOf(ctx, customer)
+	if err != nil {
+		return Private{}, err
 	}
 	return s.openPart(table, id, b, sealed)
+}
+
+// buyerOf reads the key of a customer whose row the caller sees.
+func (s *Service) buyerOf(ctx context.Context, customer *uuid.UUID) (b buyer, err error) {
+	if customer == nil {
+		return b, nil
+	}
+	b.id = *customer
+	return b, s.db.From(ctx).QueryRow(ctx, "SELECT data_key FROM customers WHERE id = $1", b.id).Scan(&b.wrapped)
 }
 
 // sealPrivate judges and seals what is private of a new order.

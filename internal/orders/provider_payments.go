@@ -165,7 +165,7 @@ func askAbout(ctx context.Context, tx *db.Tx, orderID uuid.UUID, now time.Time) 
 // prepay asks the provider. What it does not answer is asked again once, with
 // the same number; then the payment stays pending for whoever asks next.
 func (s *Service) prepay(ctx context.Context, provider pay.Provider, p *commerce.OrderPayment, in Online, title string) (*commerce.OrderPayment, error) {
-	ask := pay.Prepayment{Kind: in.Kind, Number: *p.Number, Amount: p.Amount, Currency: p.Currency, Title: title, NotifyURL: s.callbackURL(in.Provider), ReturnURL: in.ReturnURL,
+	ask := pay.Prepayment{Kind: in.Kind, Number: *p.Number, Amount: p.Amount, Currency: p.Currency, Title: title, NotifyURL: s.CallbackURL(in.Provider), ReturnURL: in.ReturnURL,
 		ExpiresAt: *p.ExpiresAt, OpenID: in.OpenID}
 	prepaid, err := provider.Prepay(ctx, ask)
 	if err != nil && !pay.Certain(err) {

@@ -67,7 +67,7 @@ func (s *Service) runRefund(ctx context.Context, id uuid.UUID) error {
 	var said pay.Refund
 	if r.Status == orderrefund.StatusPending {
 		said, err = provider.Refund(ctx, pay.Refunding{Number: *r.Number, PaymentNumber: *p.Number, Amount: r.Amount, Total: p.Amount, Currency: r.Currency, Reason: r.Reason,
-			NotifyURL: s.callbackURL(string(*r.Provider))})
+			NotifyURL: s.CallbackURL(string(*r.Provider))})
 	} else {
 		said, err = provider.QueryRefund(ctx, *r.Number, *p.Number)
 		if pay.ErrNotFound.Is(err) { // it was not taken after all

@@ -33,7 +33,7 @@ type Deps struct {
 	Queue     *jobs.Queue // nil: nothing happens by the clock
 	Outside   outside.Services
 	Log       *slog.Logger // nil logs nothing
-	BaseURL   string       // where payment providers reach this service, without a trailing slash
+	BaseURL   string       // where payment and tracking providers reach this service, without a trailing slash
 
 	ReturnWindow time.Duration // after completion; zero: 30 days
 }
@@ -74,6 +74,7 @@ func New(d Deps) *Service {
 		d.Queue.Every("orders.cancel_unpaid", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.CancelUnpaid(ctx); return err })
 		d.Queue.Every("orders.check_payments", jobs.Interval(10*time.Second), func(ctx context.Context) error { _, err := s.CheckPayments(ctx); return err })
 		d.Queue.Every("orders.run_refunds", jobs.Interval(10*time.Second), func(ctx context.Context) error { _, err := s.RunRefunds(ctx); return err })
+		d.Queue.Every("orders.check_parcels", jobs.Interval(10*time.Second), func(ctx context.Context) error { _, err := s.CheckParcels(ctx); return err })
 	}
 	return s
 }

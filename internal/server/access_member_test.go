@@ -185,12 +185,13 @@ var memberProbes = map[string]probe{
 		caller, owner := c.whose(false)
 		return among(caller.do(http.MethodGet, "/v1/member/profile", nil), owner.member)
 	},
-	"updateMemberProfile":   asGuest(http.MethodPatch, "/v1/member/profile", func(*world) any { return map[string]any{"name": "新名字"} }),
-	"listMemberOrders":      lists("/v1/member/orders", "orders"),
-	"getMemberOrder":        onOwn(http.MethodGet, "/v1/member/orders/%s", "orders", nil),
-	"listMemberConsents":    lists("/v1/member/consents", "consents"),
-	"grantMemberConsent":    asGuest(http.MethodPost, "/v1/member/consents", func(*world) any { return map[string]any{"purpose": "marketing", "text_version": 1} }),
-	"withdrawMemberConsent": onOwn(http.MethodPost, "/v1/member/consents/%s/withdraw", "consents", nil),
+	"updateMemberProfile":      asGuest(http.MethodPatch, "/v1/member/profile", func(*world) any { return map[string]any{"name": "新名字"} }),
+	"listMemberOrders":         lists("/v1/member/orders", "orders"),
+	"getMemberOrder":           onOwn(http.MethodGet, "/v1/member/orders/%s", "orders", nil),
+	"listMemberTrackingEvents": onOwn(http.MethodGet, "/v1/member/orders/%s/tracking-events", "orders", nil),
+	"listMemberConsents":       lists("/v1/member/consents", "consents"),
+	"grantMemberConsent":       asGuest(http.MethodPost, "/v1/member/consents", func(*world) any { return map[string]any{"purpose": "marketing", "text_version": 1} }),
+	"withdrawMemberConsent":    onOwn(http.MethodPost, "/v1/member/consents/%s/withdraw", "consents", nil),
 
 	"listCustomerIdentities": func(c *cell) byte {
 		b := c.newBuyer()

@@ -154,6 +154,14 @@ var stepProbes = map[string]probe{
 		order, _ := c.freshOrder("paid", "pickup")
 		return judge(c.do(http.MethodGet, "/v1/orders/"+order.String()+"/history", nil))
 	},
+	"listOrderShipments": func(c *cell) byte {
+		order, _ := c.freshOrder("paid", "pickup")
+		return judge(c.do(http.MethodGet, "/v1/orders/"+order.String()+"/shipments", nil))
+	},
+	"listTrackingEvents": func(c *cell) byte {
+		order, _ := c.freshOrder("paid", "pickup")
+		return judge(c.do(http.MethodGet, "/v1/orders/"+order.String()+"/tracking-events", nil))
+	},
 	"streamOrder": func(c *cell) byte {
 		order, _ := c.freshOrder("paid", "pickup")
 		return c.opens("/v1/orders/" + order.String() + "/events")

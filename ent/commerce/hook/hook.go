@@ -345,6 +345,30 @@ func (f StockTransferLineFunc) Mutate(ctx context.Context, m commerce.Mutation) 
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.StockTransferLineMutation", m)
 }
 
+// The TrackingEventFunc type is an adapter to allow the use of ordinary
+// function as TrackingEvent mutator.
+type TrackingEventFunc func(context.Context, *commerce.TrackingEventMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TrackingEventFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.TrackingEventMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.TrackingEventMutation", m)
+}
+
+// The TrackingPushFunc type is an adapter to allow the use of ordinary
+// function as TrackingPush mutator.
+type TrackingPushFunc func(context.Context, *commerce.TrackingPushMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TrackingPushFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.TrackingPushMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.TrackingPushMutation", m)
+}
+
 // The VariantFunc type is an adapter to allow the use of ordinary
 // function as Variant mutator.
 type VariantFunc func(context.Context, *commerce.VariantMutation) (commerce.Value, error)

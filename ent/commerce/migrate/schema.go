@@ -787,9 +787,18 @@ var (
 		{Name: "id", Type: field.TypeUUID},
 		{Name: "carrier", Type: field.TypeString, Nullable: true, Size: 32},
 		{Name: "tracking_number", Type: field.TypeString, Nullable: true, Size: 64},
-		{Name: "status", Type: field.TypeEnum, Enums: []string{"sent", "in_transit", "delivering", "delivered", "problem", "returned"}, Default: "sent"},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"sent", "in_transit", "out_for_delivery", "delivered", "exception", "returned"}, Default: "sent"},
 		{Name: "sent_at", Type: field.TypeTime},
 		{Name: "delivered_at", Type: field.TypeTime, Nullable: true},
+		{Name: "tracker", Type: field.TypeEnum, Nullable: true, Enums: []string{"kuaidi100", "sf"}},
+		{Name: "tracking", Type: field.TypeEnum, Nullable: true, Enums: []string{"pending", "followed", "ended", "refused"}},
+		{Name: "tracking_error", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "carrier_was", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "aborts", Type: field.TypeInt, Default: 0},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "next_check_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_event_at", Type: field.TypeTime, Nullable: true},
+		{Name: "last_heard_at", Type: field.TypeTime, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
@@ -803,7 +812,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "shipments_orders_shipments",
-				Columns:    []*schema.Column{ShipmentsColumns[9]},
+				Columns:    []*schema.Column{ShipmentsColumns[18]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -812,12 +821,20 @@ var (
 			{
 				Name:    "shipments_order_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ShipmentsColumns[9], ShipmentsColumns[0]},
+				Columns: []*schema.Column{ShipmentsColumns[18], ShipmentsColumns[0]},
 			},
 			{
 				Name:    "shipments_tracking_idx",
 				Unique:  false,
 				Columns: []*schema.Column{ShipmentsColumns[2], ShipmentsColumns[1]},
+			},
+			{
+				Name:    "shipments_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ShipmentsColumns[12], ShipmentsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "next_check_at IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -1225,6 +1242,72 @@ var (
 			},
 		},
 	}
+	// TrackingEventsColumns holds the columns for the "tracking_events" table.
+	TrackingEventsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "order_id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "event_key", Type: field.TypeString, Size: 64},
+		{Name: "occurred_at", Type: field.TypeTime},
+		{Name: "status", Type: field.TypeEnum, Nullable: true, Enums: []string{"in_transit", "out_for_delivery", "delivered", "exception", "returned"}},
+		{Name: "private_sealed", Type: field.TypeBytes},
+		{Name: "superseded_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "shipment_id", Type: field.TypeUUID},
+	}
+	// TrackingEventsTable holds the schema information for the "tracking_events" table.
+	TrackingEventsTable = &schema.Table{
+		Name:       "tracking_events",
+		Columns:    TrackingEventsColumns,
+		PrimaryKey: []*schema.Column{TrackingEventsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "tracking_events_shipments_events",
+				Columns:    []*schema.Column{TrackingEventsColumns[9]},
+				RefColumns: []*schema.Column{ShipmentsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tracking_events_shipment_key",
+				Unique:  true,
+				Columns: []*schema.Column{TrackingEventsColumns[9], TrackingEventsColumns[3]},
+			},
+			{
+				Name:    "tracking_events_order_idx",
+				Unique:  false,
+				Columns: []*schema.Column{TrackingEventsColumns[1], TrackingEventsColumns[4], TrackingEventsColumns[0]},
+			},
+			{
+				Name:    "tracking_events_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{TrackingEventsColumns[2], TrackingEventsColumns[4], TrackingEventsColumns[0]},
+			},
+		},
+	}
+	// TrackingPushesColumns holds the columns for the "tracking_pushes" table.
+	TrackingPushesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "provider", Type: field.TypeString, Size: 16},
+		{Name: "digest", Type: field.TypeString, Size: 64},
+		{Name: "raw_sealed", Type: field.TypeBytes},
+		{Name: "outcome", Type: field.TypeString, Size: 32},
+		{Name: "received_at", Type: field.TypeTime},
+	}
+	// TrackingPushesTable holds the schema information for the "tracking_pushes" table.
+	TrackingPushesTable = &schema.Table{
+		Name:       "tracking_pushes",
+		Columns:    TrackingPushesColumns,
+		PrimaryKey: []*schema.Column{TrackingPushesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tracking_pushes_digest_key",
+				Unique:  true,
+				Columns: []*schema.Column{TrackingPushesColumns[1], TrackingPushesColumns[2]},
+			},
+		},
+	}
 	// VariantsColumns holds the columns for the "variants" table.
 	VariantsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -1374,6 +1457,8 @@ var (
 		StockReservationLinesTable,
 		StockTransfersTable,
 		StockTransferLinesTable,
+		TrackingEventsTable,
+		TrackingPushesTable,
 		VariantsTable,
 		VariantBarcodesTable,
 		VariantPriceChangesTable,
@@ -1444,6 +1529,10 @@ func init() {
 		"products_tax_rate_check": "tax_rate BETWEEN 0 AND 10000",
 	}
 	ShipmentsTable.ForeignKeys[0].RefTable = OrdersTable
+	ShipmentsTable.Annotation = &entsql.Annotation{}
+	ShipmentsTable.Annotation.Checks = map[string]string{
+		"shipments_tracker_check": "(tracker IS NULL) = (tracking IS NULL) AND (tracker IS NULL OR carrier IS NOT NULL AND tracking_number IS NOT NULL)",
+	}
 	ShipmentLinesTable.ForeignKeys[0].RefTable = ShipmentsTable
 	ShipmentLinesTable.Annotation = &entsql.Annotation{}
 	ShipmentLinesTable.Annotation.Checks = map[string]string{
@@ -1479,6 +1568,7 @@ func init() {
 	StockTransferLinesTable.Annotation.Checks = map[string]string{
 		"stock_transfer_lines_quantity_check": "quantity > 0 AND received_quantity >= 0 AND damaged_quantity >= 0 AND received_quantity + damaged_quantity <= quantity",
 	}
+	TrackingEventsTable.ForeignKeys[0].RefTable = ShipmentsTable
 	VariantsTable.ForeignKeys[0].RefTable = ProductsTable
 	VariantsTable.Annotation = &entsql.Annotation{}
 	VariantsTable.Annotation.Checks = map[string]string{

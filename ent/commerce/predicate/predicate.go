@@ -90,6 +90,12 @@ type StockTransfer func(*sql.Selector)
 // StockTransferLine is the predicate function for stocktransferline builders.
 type StockTransferLine func(*sql.Selector)
 
+// TrackingEvent is the predicate function for trackingevent builders.
+type TrackingEvent func(*sql.Selector)
+
+// TrackingPush is the predicate function for trackingpush builders.
+type TrackingPush func(*sql.Selector)
+
 // Variant is the predicate function for variant builders.
 type Variant func(*sql.Selector)
 

@@ -782,6 +782,54 @@ func (f StockTransferLineMutationRuleFunc) EvalMutation(ctx context.Context, m c
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.StockTransferLineMutation", m)
 }
 
+// The TrackingEventQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type TrackingEventQueryRuleFunc func(context.Context, *commerce.TrackingEventQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f TrackingEventQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.TrackingEventQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.TrackingEventQuery", q)
+}
+
+// The TrackingEventMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type TrackingEventMutationRuleFunc func(context.Context, *commerce.TrackingEventMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f TrackingEventMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.TrackingEventMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.TrackingEventMutation", m)
+}
+
+// The TrackingPushQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type TrackingPushQueryRuleFunc func(context.Context, *commerce.TrackingPushQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f TrackingPushQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.TrackingPushQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.TrackingPushQuery", q)
+}
+
+// The TrackingPushMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type TrackingPushMutationRuleFunc func(context.Context, *commerce.TrackingPushMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f TrackingPushMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.TrackingPushMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.TrackingPushMutation", m)
+}
+
 // The VariantQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type VariantQueryRuleFunc func(context.Context, *commerce.VariantQuery) error

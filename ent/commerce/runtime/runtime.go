@@ -35,6 +35,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/stockreservationline"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransfer"
 	"github.com/shuke-crm/shuke/ent/commerce/stocktransferline"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingevent"
+	"github.com/shuke-crm/shuke/ent/commerce/trackingpush"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 	"github.com/shuke-crm/shuke/ent/commerce/variantpricechange"
@@ -858,16 +860,32 @@ func init() {
 	shipmentDescTrackingNumber := shipmentFields[3].Descriptor()
 	// shipment.TrackingNumberValidator is a validator for the "tracking_number" field. It is called by the builders before save.
 	shipment.TrackingNumberValidator = shipmentDescTrackingNumber.Validators[0].(func(string) error)
+	// shipmentDescTrackingError is the schema descriptor for tracking_error field.
+	shipmentDescTrackingError := shipmentFields[9].Descriptor()
+	// shipment.TrackingErrorValidator is a validator for the "tracking_error" field. It is called by the builders before save.
+	shipment.TrackingErrorValidator = shipmentDescTrackingError.Validators[0].(func(string) error)
+	// shipmentDescCarrierWas is the schema descriptor for carrier_was field.
+	shipmentDescCarrierWas := shipmentFields[10].Descriptor()
+	// shipment.CarrierWasValidator is a validator for the "carrier_was" field. It is called by the builders before save.
+	shipment.CarrierWasValidator = shipmentDescCarrierWas.Validators[0].(func(string) error)
+	// shipmentDescAborts is the schema descriptor for aborts field.
+	shipmentDescAborts := shipmentFields[11].Descriptor()
+	// shipment.DefaultAborts holds the default value on creation for the aborts field.
+	shipment.DefaultAborts = shipmentDescAborts.Default.(int)
+	// shipmentDescAttempts is the schema descriptor for attempts field.
+	shipmentDescAttempts := shipmentFields[12].Descriptor()
+	// shipment.DefaultAttempts holds the default value on creation for the attempts field.
+	shipment.DefaultAttempts = shipmentDescAttempts.Default.(int)
 	// shipmentDescVersion is the schema descriptor for version field.
-	shipmentDescVersion := shipmentFields[7].Descriptor()
+	shipmentDescVersion := shipmentFields[16].Descriptor()
 	// shipment.DefaultVersion holds the default value on creation for the version field.
 	shipment.DefaultVersion = shipmentDescVersion.Default.(int64)
 	// shipmentDescCreatedAt is the schema descriptor for created_at field.
-	shipmentDescCreatedAt := shipmentFields[8].Descriptor()
+	shipmentDescCreatedAt := shipmentFields[17].Descriptor()
 	// shipment.DefaultCreatedAt holds the default value on creation for the created_at field.
 	shipment.DefaultCreatedAt = shipmentDescCreatedAt.Default.(func() time.Time)
 	// shipmentDescUpdatedAt is the schema descriptor for updated_at field.
-	shipmentDescUpdatedAt := shipmentFields[9].Descriptor()
+	shipmentDescUpdatedAt := shipmentFields[18].Descriptor()
 	// shipment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	shipment.DefaultUpdatedAt = shipmentDescUpdatedAt.Default.(func() time.Time)
 	shipmentline.Policy = privacy.NewPolicies(schema.ShipmentLine{})
@@ -1165,6 +1183,52 @@ func init() {
 	stocktransferlineDescDamagedQuantity := stocktransferlineFields[5].Descriptor()
 	// stocktransferline.DefaultDamagedQuantity holds the default value on creation for the damaged_quantity field.
 	stocktransferline.DefaultDamagedQuantity = stocktransferlineDescDamagedQuantity.Default.(int64)
+	trackingevent.Policy = privacy.NewPolicies(schema.TrackingEvent{})
+	trackingevent.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := trackingevent.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	trackingeventFields := schema.TrackingEvent{}.Fields()
+	_ = trackingeventFields
+	// trackingeventDescEventKey is the schema descriptor for event_key field.
+	trackingeventDescEventKey := trackingeventFields[4].Descriptor()
+	// trackingevent.EventKeyValidator is a validator for the "event_key" field. It is called by the builders before save.
+	trackingevent.EventKeyValidator = trackingeventDescEventKey.Validators[0].(func(string) error)
+	// trackingeventDescCreatedAt is the schema descriptor for created_at field.
+	trackingeventDescCreatedAt := trackingeventFields[9].Descriptor()
+	// trackingevent.DefaultCreatedAt holds the default value on creation for the created_at field.
+	trackingevent.DefaultCreatedAt = trackingeventDescCreatedAt.Default.(func() time.Time)
+	trackingpush.Policy = privacy.NewPolicies(schema.TrackingPush{})
+	trackingpush.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := trackingpush.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	trackingpushFields := schema.TrackingPush{}.Fields()
+	_ = trackingpushFields
+	// trackingpushDescProvider is the schema descriptor for provider field.
+	trackingpushDescProvider := trackingpushFields[1].Descriptor()
+	// trackingpush.ProviderValidator is a validator for the "provider" field. It is called by the builders before save.
+	trackingpush.ProviderValidator = trackingpushDescProvider.Validators[0].(func(string) error)
+	// trackingpushDescDigest is the schema descriptor for digest field.
+	trackingpushDescDigest := trackingpushFields[2].Descriptor()
+	// trackingpush.DigestValidator is a validator for the "digest" field. It is called by the builders before save.
+	trackingpush.DigestValidator = trackingpushDescDigest.Validators[0].(func(string) error)
+	// trackingpushDescOutcome is the schema descriptor for outcome field.
+	trackingpushDescOutcome := trackingpushFields[4].Descriptor()
+	// trackingpush.OutcomeValidator is a validator for the "outcome" field. It is called by the builders before save.
+	trackingpush.OutcomeValidator = trackingpushDescOutcome.Validators[0].(func(string) error)
+	// trackingpushDescReceivedAt is the schema descriptor for received_at field.
+	trackingpushDescReceivedAt := trackingpushFields[5].Descriptor()
+	// trackingpush.DefaultReceivedAt holds the default value on creation for the received_at field.
+	trackingpush.DefaultReceivedAt = trackingpushDescReceivedAt.Default.(func() time.Time)
 	variant.Policy = privacy.NewPolicies(schema.Variant{})
 	variant.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

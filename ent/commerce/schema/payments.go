@@ -172,9 +172,18 @@ func (Shipment) Fields() []ent.Field {
 		field.UUID("order_id", uuid.UUID{}).Immutable(),
 		field.String("carrier").Optional().Nillable().MaxLen(32).Comment("the carrier's code, such as sf or yuantong"),
 		field.String("tracking_number").Optional().Nillable().MaxLen(64),
-		field.Enum("status").Values("sent", "in_transit", "delivering", "delivered", "problem", "returned").Default("sent"),
+		field.Enum("status").Values("sent", "in_transit", "out_for_delivery", "delivered", "exception", "returned").Default("sent"),
 		field.Time("sent_at"),
 		field.Time("delivered_at").Optional().Nillable(),
+		field.Enum("tracker").Values("kuaidi100", "sf").Optional().Nillable().Comment("who follows the parcel; null: nobody"),
+		field.Enum("tracking").Values("pending", "followed", "ended", "refused").Optional().Nillable().Comment("pending: the provider is being asked to follow it"),
+		field.String("tracking_error").Optional().Nillable().MaxLen(64).Comment("why it is not followed"),
+		field.String("carrier_was").Optional().Nillable().MaxLen(64).Comment("as the provider wrote it before it corrected the carrier"),
+		field.Int("aborts").Default(0).Comment("how often the provider gave up"),
+		field.Int("attempts").Default(0).Comment("how often the provider was asked since it last answered"),
+		field.Time("next_check_at").Optional().Nillable(),
+		field.Time("last_event_at").Optional().Nillable().Comment("the newest step of its way"),
+		field.Time("last_heard_at").Optional().Nillable(),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
 		field.Time("updated_at").Default(time.Now),
@@ -186,7 +195,15 @@ func (Shipment) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.From("order", Order.Type).Ref("shipments").Field("order_id").Unique().Required().Immutable(),
 		edge.To("lines", ShipmentLine.Type),
+		edge.To("events", TrackingEvent.Type),
 	}
+}
+
+// Annotations of the Shipment.
+func (Shipment) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Checks(map[string]string{
+		"shipments_tracker_check": "(tracker IS NULL) = (tracking IS NULL) AND (tracker IS NULL OR carrier IS NOT NULL AND tracking_number IS NOT NULL)",
+	})}
 }
 
 // Indexes of the Shipment.
@@ -194,6 +211,7 @@ func (Shipment) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("order_id", "id").StorageKey("shipments_order_idx"),
 		index.Fields("tracking_number", "carrier").StorageKey("shipments_tracking_idx"),
+		index.Fields("next_check_at", "id").Annotations(entsql.IndexWhere("next_check_at IS NOT NULL")).StorageKey("shipments_due_idx"),
 	}
 }
 
@@ -233,3 +251,63 @@ func (ShipmentLine) Annotations() []schema.Annotation {
 
 // Policy of the ShipmentLine: visible with its shipment.
 func (ShipmentLine) Policy() ent.Policy { return scope.Everybody() }
+
+// TrackingEvent is one step of a parcel's way, as the carrier tells it.
+type TrackingEvent struct{ ent.Schema }
+
+// Fields of the TrackingEvent.
+func (TrackingEvent) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.UUID("order_id", uuid.UUID{}).Immutable(),
+		field.UUID("shipment_id", uuid.UUID{}).Immutable(),
+		field.UUID("customer_id", uuid.UUID{}).Optional().Nillable().Comment("the order's"),
+		field.String("event_key").MaxLen(64).Immutable().Comment("a keyed hash of time and text: providers tell the same step many times"),
+		field.Time("occurred_at").Immutable(),
+		field.Enum("status").Values("in_transit", "out_for_delivery", "delivered", "exception", "returned").Optional().Nillable().Immutable().Comment("where the carrier says it of this step"),
+		field.Bytes("private_sealed").Comment("what the carrier writes, which may name people; sealed as what is private of the order"),
+		field.Time("superseded_at").Optional().Nillable().Comment("when the carrier took it back"),
+		field.Time("created_at").Default(time.Now).Immutable(),
+	}
+}
+
+// Edges of the TrackingEvent.
+func (TrackingEvent) Edges() []ent.Edge {
+	return []ent.Edge{edge.From("shipment", Shipment.Type).Ref("events").Field("shipment_id").Unique().Required().Immutable()}
+}
+
+// Indexes of the TrackingEvent.
+func (TrackingEvent) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("shipment_id", "event_key").Unique().StorageKey("tracking_events_shipment_key"),
+		index.Fields("order_id", "occurred_at", "id").StorageKey("tracking_events_order_idx"),
+		index.Fields("customer_id", "occurred_at", "id").StorageKey("tracking_events_customer_idx"),
+	}
+}
+
+// Policy of the TrackingEvent: visible with its order.
+func (TrackingEvent) Policy() ent.Policy { return scope.Everybody() }
+
+// TrackingPush is what a tracking provider told us, as it came. It only grows
+// but for its outcome.
+type TrackingPush struct{ ent.Schema }
+
+// Fields of the TrackingPush.
+func (TrackingPush) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).Immutable(),
+		field.String("provider").MaxLen(16).Immutable(),
+		field.String("digest").MaxLen(64).Immutable().Comment("a keyed hash of the content: a second push of it is the first"),
+		field.Bytes("raw_sealed").Immutable(),
+		field.String("outcome").MaxLen(32).Comment("applied, known, unknown_number; pending while it is taken in"),
+		field.Time("received_at").Default(time.Now).Immutable(),
+	}
+}
+
+// Indexes of the TrackingPush.
+func (TrackingPush) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("provider", "digest").Unique().StorageKey("tracking_pushes_digest_key")}
+}
+
+// Policy of the TrackingPush.
+func (TrackingPush) Policy() ent.Policy { return scope.Authenticated() }

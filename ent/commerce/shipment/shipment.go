@@ -28,6 +28,24 @@ const (
 	FieldSentAt = "sent_at"
 	// FieldDeliveredAt holds the string denoting the delivered_at field in the database.
 	FieldDeliveredAt = "delivered_at"
+	// FieldTracker holds the string denoting the tracker field in the database.
+	FieldTracker = "tracker"
+	// FieldTracking holds the string denoting the tracking field in the database.
+	FieldTracking = "tracking"
+	// FieldTrackingError holds the string denoting the tracking_error field in the database.
+	FieldTrackingError = "tracking_error"
+	// FieldCarrierWas holds the string denoting the carrier_was field in the database.
+	FieldCarrierWas = "carrier_was"
+	// FieldAborts holds the string denoting the aborts field in the database.
+	FieldAborts = "aborts"
+	// FieldAttempts holds the string denoting the attempts field in the database.
+	FieldAttempts = "attempts"
+	// FieldNextCheckAt holds the string denoting the next_check_at field in the database.
+	FieldNextCheckAt = "next_check_at"
+	// FieldLastEventAt holds the string denoting the last_event_at field in the database.
+	FieldLastEventAt = "last_event_at"
+	// FieldLastHeardAt holds the string denoting the last_heard_at field in the database.
+	FieldLastHeardAt = "last_heard_at"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -38,6 +56,8 @@ const (
 	EdgeOrder = "order"
 	// EdgeLines holds the string denoting the lines edge name in mutations.
 	EdgeLines = "lines"
+	// EdgeEvents holds the string denoting the events edge name in mutations.
+	EdgeEvents = "events"
 	// Table holds the table name of the shipment in the database.
 	Table = "shipments"
 	// OrderTable is the table that holds the order relation/edge.
@@ -54,6 +74,13 @@ const (
 	LinesInverseTable = "shipment_lines"
 	// LinesColumn is the table column denoting the lines relation/edge.
 	LinesColumn = "shipment_id"
+	// EventsTable is the table that holds the events relation/edge.
+	EventsTable = "tracking_events"
+	// EventsInverseTable is the table name for the TrackingEvent entity.
+	// It exists in this package in order to avoid circular dependency with the "trackingevent" package.
+	EventsInverseTable = "tracking_events"
+	// EventsColumn is the table column denoting the events relation/edge.
+	EventsColumn = "shipment_id"
 )
 
 // Columns holds all SQL columns for shipment fields.
@@ -65,6 +92,15 @@ var Columns = []string{
 	FieldStatus,
 	FieldSentAt,
 	FieldDeliveredAt,
+	FieldTracker,
+	FieldTracking,
+	FieldTrackingError,
+	FieldCarrierWas,
+	FieldAborts,
+	FieldAttempts,
+	FieldNextCheckAt,
+	FieldLastEventAt,
+	FieldLastHeardAt,
 	FieldVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -92,6 +128,14 @@ var (
 	CarrierValidator func(string) error
 	// TrackingNumberValidator is a validator for the "tracking_number" field. It is called by the builders before save.
 	TrackingNumberValidator func(string) error
+	// TrackingErrorValidator is a validator for the "tracking_error" field. It is called by the builders before save.
+	TrackingErrorValidator func(string) error
+	// CarrierWasValidator is a validator for the "carrier_was" field. It is called by the builders before save.
+	CarrierWasValidator func(string) error
+	// DefaultAborts holds the default value on creation for the "aborts" field.
+	DefaultAborts int
+	// DefaultAttempts holds the default value on creation for the "attempts" field.
+	DefaultAttempts int
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -108,12 +152,12 @@ const DefaultStatus = StatusSent
 
 // Status values.
 const (
-	StatusSent       Status = "sent"
-	StatusInTransit  Status = "in_transit"
-	StatusDelivering Status = "delivering"
-	StatusDelivered  Status = "delivered"
-	StatusProblem    Status = "problem"
-	StatusReturned   Status = "returned"
+	StatusSent           Status = "sent"
+	StatusInTransit      Status = "in_transit"
+	StatusOutForDelivery Status = "out_for_delivery"
+	StatusDelivered      Status = "delivered"
+	StatusException      Status = "exception"
+	StatusReturned       Status = "returned"
 )
 
 func (s Status) String() string {
@@ -123,10 +167,58 @@ func (s Status) String() string {
 // StatusValidator is a validator for the "status" field enum values. It is called by the builders before save.
 func StatusValidator(s Status) error {
 	switch s {
-	case StatusSent, StatusInTransit, StatusDelivering, StatusDelivered, StatusProblem, StatusReturned:
+	case StatusSent, StatusInTransit, StatusOutForDelivery, StatusDelivered, StatusException, StatusReturned:
 		return nil
 	default:
 		return fmt.Errorf("shipment: invalid enum value for status field: %q", s)
+	}
+}
+
+// Tracker defines the type for the "tracker" enum field.
+type Tracker string
+
+// Tracker values.
+const (
+	TrackerKuaidi100 Tracker = "kuaidi100"
+	TrackerSf        Tracker = "sf"
+)
+
+func (t Tracker) String() string {
+	return string(t)
+}
+
+// TrackerValidator is a validator for the "tracker" field enum values. It is called by the builders before save.
+func TrackerValidator(t Tracker) error {
+	switch t {
+	case TrackerKuaidi100, TrackerSf:
+		return nil
+	default:
+		return fmt.Errorf("shipment: invalid enum value for tracker field: %q", t)
+	}
+}
+
+// Tracking defines the type for the "tracking" enum field.
+type Tracking string
+
+// Tracking values.
+const (
+	TrackingPending  Tracking = "pending"
+	TrackingFollowed Tracking = "followed"
+	TrackingEnded    Tracking = "ended"
+	TrackingRefused  Tracking = "refused"
+)
+
+func (t Tracking) String() string {
+	return string(t)
+}
+
+// TrackingValidator is a validator for the "tracking" field enum values. It is called by the builders before save.
+func TrackingValidator(t Tracking) error {
+	switch t {
+	case TrackingPending, TrackingFollowed, TrackingEnded, TrackingRefused:
+		return nil
+	default:
+		return fmt.Errorf("shipment: invalid enum value for tracking field: %q", t)
 	}
 }
 
@@ -168,6 +260,51 @@ func ByDeliveredAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDeliveredAt, opts...).ToFunc()
 }
 
+// ByTracker orders the results by the tracker field.
+func ByTracker(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTracker, opts...).ToFunc()
+}
+
+// ByTracking orders the results by the tracking field.
+func ByTracking(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTracking, opts...).ToFunc()
+}
+
+// ByTrackingError orders the results by the tracking_error field.
+func ByTrackingError(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTrackingError, opts...).ToFunc()
+}
+
+// ByCarrierWas orders the results by the carrier_was field.
+func ByCarrierWas(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCarrierWas, opts...).ToFunc()
+}
+
+// ByAborts orders the results by the aborts field.
+func ByAborts(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAborts, opts...).ToFunc()
+}
+
+// ByAttempts orders the results by the attempts field.
+func ByAttempts(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttempts, opts...).ToFunc()
+}
+
+// ByNextCheckAt orders the results by the next_check_at field.
+func ByNextCheckAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldNextCheckAt, opts...).ToFunc()
+}
+
+// ByLastEventAt orders the results by the last_event_at field.
+func ByLastEventAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastEventAt, opts...).ToFunc()
+}
+
+// ByLastHeardAt orders the results by the last_heard_at field.
+func ByLastHeardAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastHeardAt, opts...).ToFunc()
+}
+
 // ByVersion orders the results by the version field.
 func ByVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldVersion, opts...).ToFunc()
@@ -203,6 +340,20 @@ func ByLines(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newLinesStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByEventsCount orders the results by events count.
+func ByEventsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newEventsStep(), opts...)
+	}
+}
+
+// ByEvents orders the results by events terms.
+func ByEvents(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newEventsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newOrderStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -215,5 +366,12 @@ func newLinesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(LinesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, LinesTable, LinesColumn),
+	)
+}
+func newEventsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(EventsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, EventsTable, EventsColumn),
 	)
 }

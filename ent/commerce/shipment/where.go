@@ -81,6 +81,41 @@ func DeliveredAt(v time.Time) predicate.Shipment {
 	return predicate.Shipment(sql.FieldEQ(FieldDeliveredAt, v))
 }
 
+// TrackingError applies equality check predicate on the "tracking_error" field. It's identical to TrackingErrorEQ.
+func TrackingError(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldTrackingError, v))
+}
+
+// CarrierWas applies equality check predicate on the "carrier_was" field. It's identical to CarrierWasEQ.
+func CarrierWas(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldCarrierWas, v))
+}
+
+// Aborts applies equality check predicate on the "aborts" field. It's identical to AbortsEQ.
+func Aborts(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldAborts, v))
+}
+
+// Attempts applies equality check predicate on the "attempts" field. It's identical to AttemptsEQ.
+func Attempts(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldAttempts, v))
+}
+
+// NextCheckAt applies equality check predicate on the "next_check_at" field. It's identical to NextCheckAtEQ.
+func NextCheckAt(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// LastEventAt applies equality check predicate on the "last_event_at" field. It's identical to LastEventAtEQ.
+func LastEventAt(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldLastEventAt, v))
+}
+
+// LastHeardAt applies equality check predicate on the "last_heard_at" field. It's identical to LastHeardAtEQ.
+func LastHeardAt(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldLastHeardAt, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int64) predicate.Shipment {
 	return predicate.Shipment(sql.FieldEQ(FieldVersion, v))
@@ -376,6 +411,446 @@ func DeliveredAtNotNil() predicate.Shipment {
 	return predicate.Shipment(sql.FieldNotNull(FieldDeliveredAt))
 }
 
+// TrackerEQ applies the EQ predicate on the "tracker" field.
+func TrackerEQ(v Tracker) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldTracker, v))
+}
+
+// TrackerNEQ applies the NEQ predicate on the "tracker" field.
+func TrackerNEQ(v Tracker) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldTracker, v))
+}
+
+// TrackerIn applies the In predicate on the "tracker" field.
+func TrackerIn(vs ...Tracker) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldTracker, vs...))
+}
+
+// TrackerNotIn applies the NotIn predicate on the "tracker" field.
+func TrackerNotIn(vs ...Tracker) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldTracker, vs...))
+}
+
+// TrackerIsNil applies the IsNil predicate on the "tracker" field.
+func TrackerIsNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldIsNull(FieldTracker))
+}
+
+// TrackerNotNil applies the NotNil predicate on the "tracker" field.
+func TrackerNotNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotNull(FieldTracker))
+}
+
+// TrackingEQ applies the EQ predicate on the "tracking" field.
+func TrackingEQ(v Tracking) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldTracking, v))
+}
+
+// TrackingNEQ applies the NEQ predicate on the "tracking" field.
+func TrackingNEQ(v Tracking) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldTracking, v))
+}
+
+// TrackingIn applies the In predicate on the "tracking" field.
+func TrackingIn(vs ...Tracking) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldTracking, vs...))
+}
+
+// TrackingNotIn applies the NotIn predicate on the "tracking" field.
+func TrackingNotIn(vs ...Tracking) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldTracking, vs...))
+}
+
+// TrackingIsNil applies the IsNil predicate on the "tracking" field.
+func TrackingIsNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldIsNull(FieldTracking))
+}
+
+// TrackingNotNil applies the NotNil predicate on the "tracking" field.
+func TrackingNotNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotNull(FieldTracking))
+}
+
+// TrackingErrorEQ applies the EQ predicate on the "tracking_error" field.
+func TrackingErrorEQ(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldTrackingError, v))
+}
+
+// TrackingErrorNEQ applies the NEQ predicate on the "tracking_error" field.
+func TrackingErrorNEQ(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldTrackingError, v))
+}
+
+// TrackingErrorIn applies the In predicate on the "tracking_error" field.
+func TrackingErrorIn(vs ...string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldTrackingError, vs...))
+}
+
+// TrackingErrorNotIn applies the NotIn predicate on the "tracking_error" field.
+func TrackingErrorNotIn(vs ...string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldTrackingError, vs...))
+}
+
+// TrackingErrorGT applies the GT predicate on the "tracking_error" field.
+func TrackingErrorGT(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGT(FieldTrackingError, v))
+}
+
+// TrackingErrorGTE applies the GTE predicate on the "tracking_error" field.
+func TrackingErrorGTE(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGTE(FieldTrackingError, v))
+}
+
+// TrackingErrorLT applies the LT predicate on the "tracking_error" field.
+func TrackingErrorLT(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLT(FieldTrackingError, v))
+}
+
+// TrackingErrorLTE applies the LTE predicate on the "tracking_error" field.
+func TrackingErrorLTE(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLTE(FieldTrackingError, v))
+}
+
+// TrackingErrorContains applies the Contains predicate on the "tracking_error" field.
+func TrackingErrorContains(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldContains(FieldTrackingError, v))
+}
+
+// TrackingErrorHasPrefix applies the HasPrefix predicate on the "tracking_error" field.
+func TrackingErrorHasPrefix(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldHasPrefix(FieldTrackingError, v))
+}
+
+// TrackingErrorHasSuffix applies the HasSuffix predicate on the "tracking_error" field.
+func TrackingErrorHasSuffix(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldHasSuffix(FieldTrackingError, v))
+}
+
+// TrackingErrorIsNil applies the IsNil predicate on the "tracking_error" field.
+func TrackingErrorIsNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldIsNull(FieldTrackingError))
+}
+
+// TrackingErrorNotNil applies the NotNil predicate on the "tracking_error" field.
+func TrackingErrorNotNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotNull(FieldTrackingError))
+}
+
+// TrackingErrorEqualFold applies the EqualFold predicate on the "tracking_error" field.
+func TrackingErrorEqualFold(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEqualFold(FieldTrackingError, v))
+}
+
+// TrackingErrorContainsFold applies the ContainsFold predicate on the "tracking_error" field.
+func TrackingErrorContainsFold(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldContainsFold(FieldTrackingError, v))
+}
+
+// CarrierWasEQ applies the EQ predicate on the "carrier_was" field.
+func CarrierWasEQ(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldCarrierWas, v))
+}
+
+// CarrierWasNEQ applies the NEQ predicate on the "carrier_was" field.
+func CarrierWasNEQ(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldCarrierWas, v))
+}
+
+// CarrierWasIn applies the In predicate on the "carrier_was" field.
+func CarrierWasIn(vs ...string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldCarrierWas, vs...))
+}
+
+// CarrierWasNotIn applies the NotIn predicate on the "carrier_was" field.
+func CarrierWasNotIn(vs ...string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldCarrierWas, vs...))
+}
+
+// CarrierWasGT applies the GT predicate on the "carrier_was" field.
+func CarrierWasGT(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGT(FieldCarrierWas, v))
+}
+
+// CarrierWasGTE applies the GTE predicate on the "carrier_was" field.
+func CarrierWasGTE(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGTE(FieldCarrierWas, v))
+}
+
+// CarrierWasLT applies the LT predicate on the "carrier_was" field.
+func CarrierWasLT(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLT(FieldCarrierWas, v))
+}
+
+// CarrierWasLTE applies the LTE predicate on the "carrier_was" field.
+func CarrierWasLTE(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLTE(FieldCarrierWas, v))
+}
+
+// CarrierWasContains applies the Contains predicate on the "carrier_was" field.
+func CarrierWasContains(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldContains(FieldCarrierWas, v))
+}
+
+// CarrierWasHasPrefix applies the HasPrefix predicate on the "carrier_was" field.
+func CarrierWasHasPrefix(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldHasPrefix(FieldCarrierWas, v))
+}
+
+// CarrierWasHasSuffix applies the HasSuffix predicate on the "carrier_was" field.
+func CarrierWasHasSuffix(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldHasSuffix(FieldCarrierWas, v))
+}
+
+// CarrierWasIsNil applies the IsNil predicate on the "carrier_was" field.
+func CarrierWasIsNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldIsNull(FieldCarrierWas))
+}
+
+// CarrierWasNotNil applies the NotNil predicate on the "carrier_was" field.
+func CarrierWasNotNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotNull(FieldCarrierWas))
+}
+
+// CarrierWasEqualFold applies the EqualFold predicate on the "carrier_was" field.
+func CarrierWasEqualFold(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEqualFold(FieldCarrierWas, v))
+}
+
+// CarrierWasContainsFold applies the ContainsFold predicate on the "carrier_was" field.
+func CarrierWasContainsFold(v string) predicate.Shipment {
+	return predicate.Shipment(sql.FieldContainsFold(FieldCarrierWas, v))
+}
+
+// AbortsEQ applies the EQ predicate on the "aborts" field.
+func AbortsEQ(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldAborts, v))
+}
+
+// AbortsNEQ applies the NEQ predicate on the "aborts" field.
+func AbortsNEQ(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldAborts, v))
+}
+
+// AbortsIn applies the In predicate on the "aborts" field.
+func AbortsIn(vs ...int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldAborts, vs...))
+}
+
+// AbortsNotIn applies the NotIn predicate on the "aborts" field.
+func AbortsNotIn(vs ...int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldAborts, vs...))
+}
+
+// AbortsGT applies the GT predicate on the "aborts" field.
+func AbortsGT(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGT(FieldAborts, v))
+}
+
+// AbortsGTE applies the GTE predicate on the "aborts" field.
+func AbortsGTE(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGTE(FieldAborts, v))
+}
+
+// AbortsLT applies the LT predicate on the "aborts" field.
+func AbortsLT(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLT(FieldAborts, v))
+}
+
+// AbortsLTE applies the LTE predicate on the "aborts" field.
+func AbortsLTE(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLTE(FieldAborts, v))
+}
+
+// AttemptsEQ applies the EQ predicate on the "attempts" field.
+func AttemptsEQ(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldAttempts, v))
+}
+
+// AttemptsNEQ applies the NEQ predicate on the "attempts" field.
+func AttemptsNEQ(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldAttempts, v))
+}
+
+// AttemptsIn applies the In predicate on the "attempts" field.
+func AttemptsIn(vs ...int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldAttempts, vs...))
+}
+
+// AttemptsNotIn applies the NotIn predicate on the "attempts" field.
+func AttemptsNotIn(vs ...int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldAttempts, vs...))
+}
+
+// AttemptsGT applies the GT predicate on the "attempts" field.
+func AttemptsGT(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGT(FieldAttempts, v))
+}
+
+// AttemptsGTE applies the GTE predicate on the "attempts" field.
+func AttemptsGTE(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGTE(FieldAttempts, v))
+}
+
+// AttemptsLT applies the LT predicate on the "attempts" field.
+func AttemptsLT(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLT(FieldAttempts, v))
+}
+
+// AttemptsLTE applies the LTE predicate on the "attempts" field.
+func AttemptsLTE(v int) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLTE(FieldAttempts, v))
+}
+
+// NextCheckAtEQ applies the EQ predicate on the "next_check_at" field.
+func NextCheckAtEQ(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtNEQ applies the NEQ predicate on the "next_check_at" field.
+func NextCheckAtNEQ(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIn applies the In predicate on the "next_check_at" field.
+func NextCheckAtIn(vs ...time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtNotIn applies the NotIn predicate on the "next_check_at" field.
+func NextCheckAtNotIn(vs ...time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldNextCheckAt, vs...))
+}
+
+// NextCheckAtGT applies the GT predicate on the "next_check_at" field.
+func NextCheckAtGT(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtGTE applies the GTE predicate on the "next_check_at" field.
+func NextCheckAtGTE(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLT applies the LT predicate on the "next_check_at" field.
+func NextCheckAtLT(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLT(FieldNextCheckAt, v))
+}
+
+// NextCheckAtLTE applies the LTE predicate on the "next_check_at" field.
+func NextCheckAtLTE(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLTE(FieldNextCheckAt, v))
+}
+
+// NextCheckAtIsNil applies the IsNil predicate on the "next_check_at" field.
+func NextCheckAtIsNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldIsNull(FieldNextCheckAt))
+}
+
+// NextCheckAtNotNil applies the NotNil predicate on the "next_check_at" field.
+func NextCheckAtNotNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotNull(FieldNextCheckAt))
+}
+
+// LastEventAtEQ applies the EQ predicate on the "last_event_at" field.
+func LastEventAtEQ(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldLastEventAt, v))
+}
+
+// LastEventAtNEQ applies the NEQ predicate on the "last_event_at" field.
+func LastEventAtNEQ(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldLastEventAt, v))
+}
+
+// LastEventAtIn applies the In predicate on the "last_event_at" field.
+func LastEventAtIn(vs ...time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldLastEventAt, vs...))
+}
+
+// LastEventAtNotIn applies the NotIn predicate on the "last_event_at" field.
+func LastEventAtNotIn(vs ...time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldLastEventAt, vs...))
+}
+
+// LastEventAtGT applies the GT predicate on the "last_event_at" field.
+func LastEventAtGT(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGT(FieldLastEventAt, v))
+}
+
+// LastEventAtGTE applies the GTE predicate on the "last_event_at" field.
+func LastEventAtGTE(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGTE(FieldLastEventAt, v))
+}
+
+// LastEventAtLT applies the LT predicate on the "last_event_at" field.
+func LastEventAtLT(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLT(FieldLastEventAt, v))
+}
+
+// LastEventAtLTE applies the LTE predicate on the "last_event_at" field.
+func LastEventAtLTE(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLTE(FieldLastEventAt, v))
+}
+
+// LastEventAtIsNil applies the IsNil predicate on the "last_event_at" field.
+func LastEventAtIsNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldIsNull(FieldLastEventAt))
+}
+
+// LastEventAtNotNil applies the NotNil predicate on the "last_event_at" field.
+func LastEventAtNotNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotNull(FieldLastEventAt))
+}
+
+// LastHeardAtEQ applies the EQ predicate on the "last_heard_at" field.
+func LastHeardAtEQ(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldEQ(FieldLastHeardAt, v))
+}
+
+// LastHeardAtNEQ applies the NEQ predicate on the "last_heard_at" field.
+func LastHeardAtNEQ(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNEQ(FieldLastHeardAt, v))
+}
+
+// LastHeardAtIn applies the In predicate on the "last_heard_at" field.
+func LastHeardAtIn(vs ...time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldIn(FieldLastHeardAt, vs...))
+}
+
+// LastHeardAtNotIn applies the NotIn predicate on the "last_heard_at" field.
+func LastHeardAtNotIn(vs ...time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotIn(FieldLastHeardAt, vs...))
+}
+
+// LastHeardAtGT applies the GT predicate on the "last_heard_at" field.
+func LastHeardAtGT(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGT(FieldLastHeardAt, v))
+}
+
+// LastHeardAtGTE applies the GTE predicate on the "last_heard_at" field.
+func LastHeardAtGTE(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldGTE(FieldLastHeardAt, v))
+}
+
+// LastHeardAtLT applies the LT predicate on the "last_heard_at" field.
+func LastHeardAtLT(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLT(FieldLastHeardAt, v))
+}
+
+// LastHeardAtLTE applies the LTE predicate on the "last_heard_at" field.
+func LastHeardAtLTE(v time.Time) predicate.Shipment {
+	return predicate.Shipment(sql.FieldLTE(FieldLastHeardAt, v))
+}
+
+// LastHeardAtIsNil applies the IsNil predicate on the "last_heard_at" field.
+func LastHeardAtIsNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldIsNull(FieldLastHeardAt))
+}
+
+// LastHeardAtNotNil applies the NotNil predicate on the "last_heard_at" field.
+func LastHeardAtNotNil() predicate.Shipment {
+	return predicate.Shipment(sql.FieldNotNull(FieldLastHeardAt))
+}
+
 // VersionEQ applies the EQ predicate on the "version" field.
 func VersionEQ(v int64) predicate.Shipment {
 	return predicate.Shipment(sql.FieldEQ(FieldVersion, v))
@@ -534,6 +1009,29 @@ func HasLines() predicate.Shipment {
 func HasLinesWith(preds ...predicate.ShipmentLine) predicate.Shipment {
 	return predicate.Shipment(func(s *sql.Selector) {
 		step := newLinesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasEvents applies the HasEdge predicate on the "events" edge.
+func HasEvents() predicate.Shipment {
+	return predicate.Shipment(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, EventsTable, EventsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasEventsWith applies the HasEdge predicate on the "events" edge with a given conditions (other predicates).
+func HasEventsWith(preds ...predicate.TrackingEvent) predicate.Shipment {
+	return predicate.Shipment(func(s *sql.Selector) {
+		step := newEventsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

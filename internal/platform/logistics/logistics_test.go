@@ -105,6 +105,8 @@ func TestKuaidi100(t *testing.T) {
 	push, err = logistics.ParseKuaidi100Push(p.last(), "salt")
 	require.NoError(t, err)
 	require.Equal(t, logistics.PushAbort, push.Status)
+	require.Empty(t, p.Subscribed(parcel.Number), "it has given up")
+	require.NoError(t, p.kuaidi100.Subscribe(ctx, subscription))
 	_, err = p.PushParcel(fake.PushOrder{Number: parcel.Number, Spoil: "signature"})
 	require.NoError(t, err)
 	_, err = logistics.ParseKuaidi100Push(p.last(), "salt")
