@@ -368,14 +368,20 @@ func (e ImportErrorFormat) Valid() bool {
 
 // Defines values for ImportFormat.
 const (
-	ImportCSV  ImportFormat = "csv"
-	ImportXLSX ImportFormat = "xlsx"
+	ImportCSV   ImportFormat = "csv"
+	ImportJSONL ImportFormat = "jsonl"
+	ImportONIX  ImportFormat = "onix"
+	ImportXLSX  ImportFormat = "xlsx"
 )
 
 // Valid indicates whether the value is a known member of the ImportFormat enum.
 func (e ImportFormat) Valid() bool {
 	switch e {
 	case ImportCSV:
+		return true
+	case ImportJSONL:
+		return true
+	case ImportONIX:
 		return true
 	case ImportXLSX:
 		return true
@@ -387,12 +393,15 @@ func (e ImportFormat) Valid() bool {
 // Defines values for ImportKind.
 const (
 	ImportCustomers ImportKind = "customers"
+	ImportOrders    ImportKind = "orders"
 )
 
 // Valid indicates whether the value is a known member of the ImportKind enum.
 func (e ImportKind) Valid() bool {
 	switch e {
 	case ImportCustomers:
+		return true
+	case ImportOrders:
 		return true
 	default:
 		return false
@@ -870,15 +879,18 @@ type ExportStatus string
 
 // Import An uploaded file and how far it has been taken over.
 //
-// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"records":980,"skipped":12,"updated":0},"create_missing":false,"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"move_stock":false,"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
 type Import struct {
 	Columns []ImportColumn `json:"columns"`
 
 	// Counts Rows by what became of them; in a dry run, by what would.
 	//
-	// Example: {"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0}
-	Counts    ImportCounts `json:"counts"`
-	CreatedAt time.Time    `json:"created_at"`
+	// Example: {"created":980,"failed":8,"held":0,"likely":0,"records":980,"skipped":12,"updated":0}
+	Counts ImportCounts `json:"counts"`
+
+	// CreateMissing As asked for with the upload.
+	CreateMissing bool      `json:"create_missing"`
+	CreatedAt     time.Time `json:"created_at"`
 
 	// Delimiter Of a CSV file.
 	Delimiter nullable.Nullable[string] `json:"delimiter"`
@@ -919,6 +931,9 @@ type Import struct {
 	// Mapping The mapping in effect.
 	Mapping []ImportMapping `json:"mapping"`
 
+	// MoveStock As asked for with the upload.
+	MoveStock bool `json:"move_stock"`
+
 	// OpenReviews Held rows that nobody has decided about.
 	OpenReviews int64 `json:"open_reviews"`
 
@@ -956,7 +971,7 @@ type ImportColumn struct {
 
 // ImportCounts Rows by what became of them; in a dry run, by what would.
 //
-// Example: {"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0}
+// Example: {"created":980,"failed":8,"held":0,"likely":0,"records":980,"skipped":12,"updated":0}
 type ImportCounts struct {
 	Created int64 `json:"created"`
 
@@ -968,6 +983,9 @@ type ImportCounts struct {
 
 	// Likely Pairs that came into the queue of likely duplicates by the customers created; a dry run does not tell.
 	Likely int64 `json:"likely"`
+
+	// Records Orders made of the rows created; of customers none is counted.
+	Records int64 `json:"records"`
 
 	// Skipped Duplicates left alone.
 	Skipped int64 `json:"skipped"`
@@ -1031,11 +1049,15 @@ type ImportList struct {
 type ImportMapping struct {
 	Column *int32 `json:"column,omitempty"`
 
-	// Field One of external_id, name, phone, email, card_number, gender, birth_date, language, source, lifecycle_stage, home_store (code),
+	// Field Of customers one of external_id, name, phone, email, card_number, gender, birth_date, language, source, lifecycle_stage, home_store (code),
 	// assigned_staff (user name), tags, address.country, address.region, address.city, address.district, address.line1,
 	// address.line2, address.postal_code, or custom_fields.{key} of a custom field that the caller may change. Its cells are read by its
 	// kind when their row is taken over: choices by value or label, several of them separated by comma, semicolon or bar, numbers with
 	// or without thousands, days as birthdays, booleans as true, yes, 1, 是 or the contrary, references by id.
+	//
+	// Of orders one of external_number, store (code), placed_at, sku, quantity, which there must be, unit_price_amount, discount_amount,
+	// line_amount, title, category, channel, type (sale or return), original_external_number, currency, staff (user name), customer_id,
+	// customer_external_id, customer_card, customer_phone, total_amount, payment_method, coupon_codes.
 	Field  string  `json:"field"`
 	Header *string `json:"header,omitempty"`
 }
@@ -1151,11 +1173,11 @@ type ImportStart struct {
 
 // ImportStarted An import and the job at work on it.
 //
-// Example: {"import":{"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"}],"counts":{"created":0,"failed":0,"held":0,"likely":0,"skipped":0,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1,"mapping":[{"column":1,"field":"name"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checking","total_rows":1000,"updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"imports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
+// Example: {"import":{"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"}],"counts":{"created":0,"failed":0,"held":0,"likely":0,"records":0,"skipped":0,"updated":0},"create_missing":false,"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1,"mapping":[{"column":1,"field":"name"}],"move_stock":false,"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checking","total_rows":1000,"updated_at":"2026-07-01T02:00:00Z","version":1},"job":{"cancel_requested":false,"created_at":"2026-07-01T02:00:00Z","error_code":null,"finished_at":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"imports.run","progress":{"done":0,"total":null},"requested_by":"staff:0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","result":null,"started_at":null,"status":"queued","updated_at":"2026-07-01T02:00:00Z","version":1}}
 type ImportStarted struct {
 	// Import An uploaded file and how far it has been taken over.
 	//
-	// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"skipped":12,"updated":0},"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
+	// Example: {"columns":[{"ambiguous":false,"column":1,"header":"姓名","samples":["李*"],"suggested_field":"name"},{"ambiguous":false,"column":2,"header":"手机号","samples":["138****0000"],"suggested_field":"phone"}],"counts":{"created":980,"failed":8,"held":0,"likely":0,"records":980,"skipped":12,"updated":0},"create_missing":false,"created_at":"2026-07-01T02:00:00Z","delimiter":",","dry_run":true,"duplicates":"skip","encoding":"gb18030","error_code":null,"file_deleted":false,"file_name":"会员.csv","format":"csv","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","kind":"customers","last_row":1001,"mapping":[{"column":1,"field":"name"},{"column":2,"field":"phone"}],"move_stock":false,"open_reviews":0,"sheet":null,"size_bytes":48213,"status":"checked","total_rows":1000,"updated_at":"2026-07-01T02:00:01Z","version":2}
 	Import Import `json:"import"`
 
 	// Job Work that goes on after the answer.
@@ -1170,6 +1192,9 @@ type ImportStatus string
 
 // ImportUpload The parts of the upload, in any order.
 type ImportUpload struct {
+	// CreateMissing Of orders; unknown SKUs become products, which needs `catalog.manage`.
+	CreateMissing *bool `json:"create_missing,omitempty"`
+
 	// Delimiter Of a CSV file.
 	Delimiter *ImportUploadDelimiter `json:"delimiter,omitempty"`
 
@@ -1182,7 +1207,7 @@ type ImportUpload struct {
 	// Encoding Of a CSV file; `gb18030` reads GBK too.
 	Encoding *ImportUploadEncoding `json:"encoding,omitempty"`
 
-	// File The CSV or XLSX file, at most 512 MiB.
+	// File The file, at most 512 MiB.
 	File openapi_types.File `json:"file"`
 
 	// Kind What the file is about.
@@ -1192,6 +1217,9 @@ type ImportUpload struct {
 	//
 	// Example: [{"header":"手机","field":"phone"},{"column":2,"field":"name"}]
 	Mapping *string `json:"mapping,omitempty"`
+
+	// MoveStock Of orders; what was sold leaves the stock of its store and what came back reaches it, as with tickets of tills.
+	MoveStock *bool `json:"move_stock,omitempty"`
 
 	// Repeat Take over a file that was taken over before. Rows without an identifier become customers once more.
 	Repeat *bool `json:"repeat,omitempty"`
@@ -1375,7 +1403,7 @@ type ServerInterface interface {
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
-	// CreateImport Upload a file of customers
+	// CreateImport Upload a file of customers or orders
 	// (POST /v1/imports)
 	CreateImport(ctx echo.Context) error
 	// GetImport Read an import
@@ -2778,7 +2806,7 @@ type StrictServerInterface interface {
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
-	// CreateImport Upload a file of customers
+	// CreateImport Upload a file of customers or orders
 	// (POST /v1/imports)
 	CreateImport(ctx context.Context, request CreateImportRequestObject) (CreateImportResponseObject, error)
 	// GetImport Read an import

@@ -43,42 +43,8 @@ func (w *world) importFile(ctx context.Context) error {
 		if err := w.settle(ctx); err != nil {
 			return err
 		}
-		var body bytes.Buffer
-		form := multipart.NewWriter(&body)
-		for name, value := range map[string]string{"kind": "customers", "dry_run": m.dryRun, "duplicates": m.duplicates, "repeat": "true"} {
-			if err := form.WriteField(name, value); err != nil {
-				return err
-			}
-		}
-		part, err := form.CreateFormFile("file", "bench.csv")
+		id, uploaded, err := w.upload(ctx, map[string]string{"kind": "customers", "dry_run": m.dryRun, "duplicates": m.duplicates, "repeat": "true"}, content)
 		if err != nil {
-			return err
-		}
-		if _, err := part.Write(content); err != nil {
-			return err
-		}
-		if err := form.Close(); err != nil {
-			return err
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.addr+"/v1/imports", &body)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", form.FormDataContentType())
-		req.Header.Set("Authorization", "Bearer "+w.key)
-		began := time.Now()
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		answer, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if err != nil || res.StatusCode != http.StatusAccepted {
-			return errors.Join(err, fmt.Errorf("import: %s: %s", res.Status, answer))
-		}
-		uploaded := time.Since(began)
-		var started struct{ Import struct{ ID string } }
-		if err := json.Unmarshal(answer, &started); err != nil {
 			return err
 		}
 		var view struct {
@@ -86,7 +52,7 @@ func (w *world) importFile(ctx context.Context) error {
 			Counts struct{ Created, Updated, Skipped, Failed int }
 			JobID  string `json:"job_id"`
 		}
-		took, used, err := w.await(ctx, "/v1/imports/"+started.Import.ID, &view.Status, &view, &view.JobID)
+		took, used, err := w.await(ctx, "/v1/imports/"+id, &view.Status, &view, &view.JobID)
 		if err != nil {
 			return err
 		}
@@ -98,6 +64,46 @@ func (w *world) importFile(ctx context.Context) error {
 		fmt.Printf("  %-52s %9.0f/s   %.1f s, upload %.2f s, heap ≤ %.0f MB, resident ≤ %.0f MB\n", m.name, float64(done)/took.Seconds(), took.Seconds(), uploaded.Seconds(), used.heap, used.resident)
 	}
 	return nil
+}
+
+// upload sends a file to be imported and tells how long that took.
+func (w *world) upload(ctx context.Context, fields map[string]string, content []byte) (id string, took time.Duration, err error) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for name, value := range fields {
+		if err := form.WriteField(name, value); err != nil {
+			return "", 0, err
+		}
+	}
+	part, err := form.CreateFormFile("file", "bench.csv")
+	if err != nil {
+		return "", 0, err
+	}
+	if _, err := part.Write(content); err != nil {
+		return "", 0, err
+	}
+	if err := form.Close(); err != nil {
+		return "", 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.addr+"/v1/imports", &body)
+	if err != nil {
+		return "", 0, err
+	}
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	req.Header.Set("Authorization", "Bearer "+w.key)
+	began := time.Now()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", 0, err
+	}
+	answer, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusAccepted {
+		return "", 0, errors.Join(err, fmt.Errorf("import: %s: %s", res.Status, answer))
+	}
+	var started struct{ Import struct{ ID string } }
+	err = json.Unmarshal(answer, &started)
+	return started.Import.ID, time.Since(began), err
 }
 
 // exportFile: all customers as a file of each kind, masked.

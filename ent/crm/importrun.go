@@ -37,6 +37,8 @@ type ImportRun struct {
 	Mapping json.RawMessage `json:"mapping,omitempty"`
 	// Duplicates holds the value of the "duplicates" field.
 	Duplicates importrun.Duplicates `json:"duplicates,omitempty"`
+	// what else the upload asked for
+	Options json.RawMessage `json:"options,omitempty"`
 	// what the present or last job does
 	DryRun bool `json:"dry_run,omitempty"`
 	// the present or last job
@@ -57,6 +59,8 @@ type ImportRun struct {
 	HeldRows int64 `json:"held_rows,omitempty"`
 	// of those created, pairs new in the queue of duplicates
 	LikelyRows int64 `json:"likely_rows,omitempty"`
+	// orders or products made of the rows created
+	MadeRecords int64 `json:"made_records,omitempty"`
 	// held rows nobody has decided about
 	OpenReviews int64 `json:"open_reviews,omitempty"`
 	// principal
@@ -77,11 +81,11 @@ func (*ImportRun) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case importrun.FieldSha256, importrun.FieldReading, importrun.FieldColumnsSealed, importrun.FieldMapping:
+		case importrun.FieldSha256, importrun.FieldReading, importrun.FieldColumnsSealed, importrun.FieldMapping, importrun.FieldOptions:
 			values[i] = new([]byte)
 		case importrun.FieldDryRun:
 			values[i] = new(sql.NullBool)
-		case importrun.FieldSizeBytes, importrun.FieldPosition, importrun.FieldTotalRows, importrun.FieldCreatedRows, importrun.FieldUpdatedRows, importrun.FieldSkippedRows, importrun.FieldFailedRows, importrun.FieldHeldRows, importrun.FieldLikelyRows, importrun.FieldOpenReviews, importrun.FieldVersion:
+		case importrun.FieldSizeBytes, importrun.FieldPosition, importrun.FieldTotalRows, importrun.FieldCreatedRows, importrun.FieldUpdatedRows, importrun.FieldSkippedRows, importrun.FieldFailedRows, importrun.FieldHeldRows, importrun.FieldLikelyRows, importrun.FieldMadeRecords, importrun.FieldOpenReviews, importrun.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case importrun.FieldKind, importrun.FieldFileName, importrun.FieldFormat, importrun.FieldDuplicates, importrun.FieldRequestedBy:
 			values[i] = new(sql.NullString)
@@ -168,6 +172,14 @@ func (_m *ImportRun) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Duplicates = importrun.Duplicates(value.String)
 			}
+		case importrun.FieldOptions:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field options", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Options); err != nil {
+					return fmt.Errorf("unmarshal field options: %w", err)
+				}
+			}
 		case importrun.FieldDryRun:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field dry_run", values[i])
@@ -227,6 +239,12 @@ func (_m *ImportRun) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field likely_rows", values[i])
 			} else if value.Valid {
 				_m.LikelyRows = value.Int64
+			}
+		case importrun.FieldMadeRecords:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field made_records", values[i])
+			} else if value.Valid {
+				_m.MadeRecords = value.Int64
 			}
 		case importrun.FieldOpenReviews:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -328,6 +346,9 @@ func (_m *ImportRun) String() string {
 	builder.WriteString("duplicates=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Duplicates))
 	builder.WriteString(", ")
+	builder.WriteString("options=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Options))
+	builder.WriteString(", ")
 	builder.WriteString("dry_run=")
 	builder.WriteString(fmt.Sprintf("%v", _m.DryRun))
 	builder.WriteString(", ")
@@ -357,6 +378,9 @@ func (_m *ImportRun) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("likely_rows=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LikelyRows))
+	builder.WriteString(", ")
+	builder.WriteString("made_records=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MadeRecords))
 	builder.WriteString(", ")
 	builder.WriteString("open_reviews=")
 	builder.WriteString(fmt.Sprintf("%v", _m.OpenReviews))

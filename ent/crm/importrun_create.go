@@ -84,6 +84,12 @@ func (_c *ImportRunCreate) SetNillableDuplicates(v *importrun.Duplicates) *Impor
 	return _c
 }
 
+// SetOptions sets the "options" field.
+func (_c *ImportRunCreate) SetOptions(v json.RawMessage) *ImportRunCreate {
+	_c.mutation.SetOptions(v)
+	return _c
+}
+
 // SetDryRun sets the "dry_run" field.
 func (_c *ImportRunCreate) SetDryRun(v bool) *ImportRunCreate {
 	_c.mutation.SetDryRun(v)
@@ -204,6 +210,20 @@ func (_c *ImportRunCreate) SetLikelyRows(v int64) *ImportRunCreate {
 func (_c *ImportRunCreate) SetNillableLikelyRows(v *int64) *ImportRunCreate {
 	if v != nil {
 		_c.SetLikelyRows(*v)
+	}
+	return _c
+}
+
+// SetMadeRecords sets the "made_records" field.
+func (_c *ImportRunCreate) SetMadeRecords(v int64) *ImportRunCreate {
+	_c.mutation.SetMadeRecords(v)
+	return _c
+}
+
+// SetNillableMadeRecords sets the "made_records" field if the given value is not nil.
+func (_c *ImportRunCreate) SetNillableMadeRecords(v *int64) *ImportRunCreate {
+	if v != nil {
+		_c.SetMadeRecords(*v)
 	}
 	return _c
 }
@@ -363,6 +383,10 @@ func (_c *ImportRunCreate) defaults() error {
 		v := importrun.DefaultLikelyRows
 		_c.mutation.SetLikelyRows(v)
 	}
+	if _, ok := _c.mutation.MadeRecords(); !ok {
+		v := importrun.DefaultMadeRecords
+		_c.mutation.SetMadeRecords(v)
+	}
 	if _, ok := _c.mutation.OpenReviews(); !ok {
 		v := importrun.DefaultOpenReviews
 		_c.mutation.SetOpenReviews(v)
@@ -467,6 +491,9 @@ func (_c *ImportRunCreate) check() error {
 	if _, ok := _c.mutation.LikelyRows(); !ok {
 		return &ValidationError{Name: "likely_rows", err: errors.New(`crm: missing required field "ImportRun.likely_rows"`)}
 	}
+	if _, ok := _c.mutation.MadeRecords(); !ok {
+		return &ValidationError{Name: "made_records", err: errors.New(`crm: missing required field "ImportRun.made_records"`)}
+	}
 	if _, ok := _c.mutation.OpenReviews(); !ok {
 		return &ValidationError{Name: "open_reviews", err: errors.New(`crm: missing required field "ImportRun.open_reviews"`)}
 	}
@@ -558,6 +585,10 @@ func (_c *ImportRunCreate) createSpec() (*ImportRun, *sqlgraph.CreateSpec) {
 		_spec.SetField(importrun.FieldDuplicates, field.TypeEnum, value)
 		_node.Duplicates = value
 	}
+	if value, ok := _c.mutation.Options(); ok {
+		_spec.SetField(importrun.FieldOptions, field.TypeJSON, value)
+		_node.Options = value
+	}
 	if value, ok := _c.mutation.DryRun(); ok {
 		_spec.SetField(importrun.FieldDryRun, field.TypeBool, value)
 		_node.DryRun = value
@@ -597,6 +628,10 @@ func (_c *ImportRunCreate) createSpec() (*ImportRun, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LikelyRows(); ok {
 		_spec.SetField(importrun.FieldLikelyRows, field.TypeInt64, value)
 		_node.LikelyRows = value
+	}
+	if value, ok := _c.mutation.MadeRecords(); ok {
+		_spec.SetField(importrun.FieldMadeRecords, field.TypeInt64, value)
+		_node.MadeRecords = value
 	}
 	if value, ok := _c.mutation.OpenReviews(); ok {
 		_spec.SetField(importrun.FieldOpenReviews, field.TypeInt64, value)

@@ -254,6 +254,27 @@ func (_u *ImportRunUpdate) AddLikelyRows(v int64) *ImportRunUpdate {
 	return _u
 }
 
+// SetMadeRecords sets the "made_records" field.
+func (_u *ImportRunUpdate) SetMadeRecords(v int64) *ImportRunUpdate {
+	_u.mutation.ResetMadeRecords()
+	_u.mutation.SetMadeRecords(v)
+	return _u
+}
+
+// SetNillableMadeRecords sets the "made_records" field if the given value is not nil.
+func (_u *ImportRunUpdate) SetNillableMadeRecords(v *int64) *ImportRunUpdate {
+	if v != nil {
+		_u.SetMadeRecords(*v)
+	}
+	return _u
+}
+
+// AddMadeRecords adds value to the "made_records" field.
+func (_u *ImportRunUpdate) AddMadeRecords(v int64) *ImportRunUpdate {
+	_u.mutation.AddMadeRecords(v)
+	return _u
+}
+
 // SetOpenReviews sets the "open_reviews" field.
 func (_u *ImportRunUpdate) SetOpenReviews(v int64) *ImportRunUpdate {
 	_u.mutation.ResetOpenReviews()
@@ -401,6 +422,9 @@ func (_u *ImportRunUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Duplicates(); ok {
 		_spec.SetField(importrun.FieldDuplicates, field.TypeEnum, value)
 	}
+	if _u.mutation.OptionsCleared() {
+		_spec.ClearField(importrun.FieldOptions, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.DryRun(); ok {
 		_spec.SetField(importrun.FieldDryRun, field.TypeBool, value)
 	}
@@ -454,6 +478,12 @@ func (_u *ImportRunUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedLikelyRows(); ok {
 		_spec.AddField(importrun.FieldLikelyRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MadeRecords(); ok {
+		_spec.SetField(importrun.FieldMadeRecords, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMadeRecords(); ok {
+		_spec.AddField(importrun.FieldMadeRecords, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.OpenReviews(); ok {
 		_spec.SetField(importrun.FieldOpenReviews, field.TypeInt64, value)
@@ -720,6 +750,27 @@ func (_u *ImportRunUpdateOne) AddLikelyRows(v int64) *ImportRunUpdateOne {
 	return _u
 }
 
+// SetMadeRecords sets the "made_records" field.
+func (_u *ImportRunUpdateOne) SetMadeRecords(v int64) *ImportRunUpdateOne {
+	_u.mutation.ResetMadeRecords()
+	_u.mutation.SetMadeRecords(v)
+	return _u
+}
+
+// SetNillableMadeRecords sets the "made_records" field if the given value is not nil.
+func (_u *ImportRunUpdateOne) SetNillableMadeRecords(v *int64) *ImportRunUpdateOne {
+	if v != nil {
+		_u.SetMadeRecords(*v)
+	}
+	return _u
+}
+
+// AddMadeRecords adds value to the "made_records" field.
+func (_u *ImportRunUpdateOne) AddMadeRecords(v int64) *ImportRunUpdateOne {
+	_u.mutation.AddMadeRecords(v)
+	return _u
+}
+
 // SetOpenReviews sets the "open_reviews" field.
 func (_u *ImportRunUpdateOne) SetOpenReviews(v int64) *ImportRunUpdateOne {
 	_u.mutation.ResetOpenReviews()
@@ -897,6 +948,9 @@ func (_u *ImportRunUpdateOne) sqlSave(ctx context.Context) (_node *ImportRun, er
 	if value, ok := _u.mutation.Duplicates(); ok {
 		_spec.SetField(importrun.FieldDuplicates, field.TypeEnum, value)
 	}
+	if _u.mutation.OptionsCleared() {
+		_spec.ClearField(importrun.FieldOptions, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.DryRun(); ok {
 		_spec.SetField(importrun.FieldDryRun, field.TypeBool, value)
 	}
@@ -950,6 +1004,12 @@ func (_u *ImportRunUpdateOne) sqlSave(ctx context.Context) (_node *ImportRun, er
 	}
 	if value, ok := _u.mutation.AddedLikelyRows(); ok {
 		_spec.AddField(importrun.FieldLikelyRows, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MadeRecords(); ok {
+		_spec.SetField(importrun.FieldMadeRecords, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMadeRecords(); ok {
+		_spec.AddField(importrun.FieldMadeRecords, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.OpenReviews(); ok {
 		_spec.SetField(importrun.FieldOpenReviews, field.TypeInt64, value)

@@ -16121,6 +16121,8 @@ type ImportRunMutation struct {
 	mapping         *json.RawMessage
 	appendmapping   json.RawMessage
 	duplicates      *importrun.Duplicates
+	options         *json.RawMessage
+	appendoptions   json.RawMessage
 	dry_run         *bool
 	job_id          *uuid.UUID
 	position        *int64
@@ -16139,6 +16141,8 @@ type ImportRunMutation struct {
 	addheld_rows    *int64
 	likely_rows     *int64
 	addlikely_rows  *int64
+	made_records    *int64
+	addmade_records *int64
 	open_reviews    *int64
 	addopen_reviews *int64
 	requested_by    *string
@@ -16629,6 +16633,71 @@ func (m *ImportRunMutation) OldDuplicates(ctx context.Context) (v importrun.Dupl
 // ResetDuplicates resets all changes to the "duplicates" field.
 func (m *ImportRunMutation) ResetDuplicates() {
 	m.duplicates = nil
+}
+
+// SetOptions sets the "options" field.
+func (m *ImportRunMutation) SetOptions(jm json.RawMessage) {
+	m.options = &jm
+	m.appendoptions = nil
+}
+
+// Options returns the value of the "options" field in the mutation.
+func (m *ImportRunMutation) Options() (r json.RawMessage, exists bool) {
+	v := m.options
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOptions returns the old "options" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldOptions(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOptions is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOptions requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOptions: %w", err)
+	}
+	return oldValue.Options, nil
+}
+
+// AppendOptions adds jm to the "options" field.
+func (m *ImportRunMutation) AppendOptions(jm json.RawMessage) {
+	m.appendoptions = append(m.appendoptions, jm...)
+}
+
+// AppendedOptions returns the list of values that were appended to the "options" field in this mutation.
+func (m *ImportRunMutation) AppendedOptions() (json.RawMessage, bool) {
+	if len(m.appendoptions) == 0 {
+		return nil, false
+	}
+	return m.appendoptions, true
+}
+
+// ClearOptions clears the value of the "options" field.
+func (m *ImportRunMutation) ClearOptions() {
+	m.options = nil
+	m.appendoptions = nil
+	m.clearedFields[importrun.FieldOptions] = struct{}{}
+}
+
+// OptionsCleared returns if the "options" field was cleared in this mutation.
+func (m *ImportRunMutation) OptionsCleared() bool {
+	_, ok := m.clearedFields[importrun.FieldOptions]
+	return ok
+}
+
+// ResetOptions resets all changes to the "options" field.
+func (m *ImportRunMutation) ResetOptions() {
+	m.options = nil
+	m.appendoptions = nil
+	delete(m.clearedFields, importrun.FieldOptions)
 }
 
 // SetDryRun sets the "dry_run" field.
@@ -17151,6 +17220,62 @@ func (m *ImportRunMutation) ResetLikelyRows() {
 	m.addlikely_rows = nil
 }
 
+// SetMadeRecords sets the "made_records" field.
+func (m *ImportRunMutation) SetMadeRecords(i int64) {
+	m.made_records = &i
+	m.addmade_records = nil
+}
+
+// MadeRecords returns the value of the "made_records" field in the mutation.
+func (m *ImportRunMutation) MadeRecords() (r int64, exists bool) {
+	v := m.made_records
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMadeRecords returns the old "made_records" field's value of the ImportRun entity.
+// If the ImportRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ImportRunMutation) OldMadeRecords(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMadeRecords is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMadeRecords requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMadeRecords: %w", err)
+	}
+	return oldValue.MadeRecords, nil
+}
+
+// AddMadeRecords adds i to the "made_records" field.
+func (m *ImportRunMutation) AddMadeRecords(i int64) {
+	if m.addmade_records != nil {
+		*m.addmade_records += i
+	} else {
+		m.addmade_records = &i
+	}
+}
+
+// AddedMadeRecords returns the value that was added to the "made_records" field in this mutation.
+func (m *ImportRunMutation) AddedMadeRecords() (r int64, exists bool) {
+	v := m.addmade_records
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMadeRecords resets all changes to the "made_records" field.
+func (m *ImportRunMutation) ResetMadeRecords() {
+	m.made_records = nil
+	m.addmade_records = nil
+}
+
 // SetOpenReviews sets the "open_reviews" field.
 func (m *ImportRunMutation) SetOpenReviews(i int64) {
 	m.open_reviews = &i
@@ -17454,7 +17579,7 @@ func (m *ImportRunMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ImportRunMutation) Fields() []string {
-	fields := make([]string, 0, 25)
+	fields := make([]string, 0, 27)
 	if m.kind != nil {
 		fields = append(fields, importrun.FieldKind)
 	}
@@ -17481,6 +17606,9 @@ func (m *ImportRunMutation) Fields() []string {
 	}
 	if m.duplicates != nil {
 		fields = append(fields, importrun.FieldDuplicates)
+	}
+	if m.options != nil {
+		fields = append(fields, importrun.FieldOptions)
 	}
 	if m.dry_run != nil {
 		fields = append(fields, importrun.FieldDryRun)
@@ -17511,6 +17639,9 @@ func (m *ImportRunMutation) Fields() []string {
 	}
 	if m.likely_rows != nil {
 		fields = append(fields, importrun.FieldLikelyRows)
+	}
+	if m.made_records != nil {
+		fields = append(fields, importrun.FieldMadeRecords)
 	}
 	if m.open_reviews != nil {
 		fields = append(fields, importrun.FieldOpenReviews)
@@ -17556,6 +17687,8 @@ func (m *ImportRunMutation) Field(name string) (ent.Value, bool) {
 		return m.Mapping()
 	case importrun.FieldDuplicates:
 		return m.Duplicates()
+	case importrun.FieldOptions:
+		return m.Options()
 	case importrun.FieldDryRun:
 		return m.DryRun()
 	case importrun.FieldJobID:
@@ -17576,6 +17709,8 @@ func (m *ImportRunMutation) Field(name string) (ent.Value, bool) {
 		return m.HeldRows()
 	case importrun.FieldLikelyRows:
 		return m.LikelyRows()
+	case importrun.FieldMadeRecords:
+		return m.MadeRecords()
 	case importrun.FieldOpenReviews:
 		return m.OpenReviews()
 	case importrun.FieldRequestedBy:
@@ -17615,6 +17750,8 @@ func (m *ImportRunMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldMapping(ctx)
 	case importrun.FieldDuplicates:
 		return m.OldDuplicates(ctx)
+	case importrun.FieldOptions:
+		return m.OldOptions(ctx)
 	case importrun.FieldDryRun:
 		return m.OldDryRun(ctx)
 	case importrun.FieldJobID:
@@ -17635,6 +17772,8 @@ func (m *ImportRunMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldHeldRows(ctx)
 	case importrun.FieldLikelyRows:
 		return m.OldLikelyRows(ctx)
+	case importrun.FieldMadeRecords:
+		return m.OldMadeRecords(ctx)
 	case importrun.FieldOpenReviews:
 		return m.OldOpenReviews(ctx)
 	case importrun.FieldRequestedBy:
@@ -17719,6 +17858,13 @@ func (m *ImportRunMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetDuplicates(v)
 		return nil
+	case importrun.FieldOptions:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOptions(v)
+		return nil
 	case importrun.FieldDryRun:
 		v, ok := value.(bool)
 		if !ok {
@@ -17788,6 +17934,13 @@ func (m *ImportRunMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetLikelyRows(v)
+		return nil
+	case importrun.FieldMadeRecords:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMadeRecords(v)
 		return nil
 	case importrun.FieldOpenReviews:
 		v, ok := value.(int64)
@@ -17866,6 +18019,9 @@ func (m *ImportRunMutation) AddedFields() []string {
 	if m.addlikely_rows != nil {
 		fields = append(fields, importrun.FieldLikelyRows)
 	}
+	if m.addmade_records != nil {
+		fields = append(fields, importrun.FieldMadeRecords)
+	}
 	if m.addopen_reviews != nil {
 		fields = append(fields, importrun.FieldOpenReviews)
 	}
@@ -17898,6 +18054,8 @@ func (m *ImportRunMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedHeldRows()
 	case importrun.FieldLikelyRows:
 		return m.AddedLikelyRows()
+	case importrun.FieldMadeRecords:
+		return m.AddedMadeRecords()
 	case importrun.FieldOpenReviews:
 		return m.AddedOpenReviews()
 	case importrun.FieldVersion:
@@ -17974,6 +18132,13 @@ func (m *ImportRunMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddLikelyRows(v)
 		return nil
+	case importrun.FieldMadeRecords:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMadeRecords(v)
+		return nil
 	case importrun.FieldOpenReviews:
 		v, ok := value.(int64)
 		if !ok {
@@ -17996,6 +18161,9 @@ func (m *ImportRunMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ImportRunMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(importrun.FieldOptions) {
+		fields = append(fields, importrun.FieldOptions)
+	}
 	if m.FieldCleared(importrun.FieldFileDeletedAt) {
 		fields = append(fields, importrun.FieldFileDeletedAt)
 	}
@@ -18013,6 +18181,9 @@ func (m *ImportRunMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ImportRunMutation) ClearField(name string) error {
 	switch name {
+	case importrun.FieldOptions:
+		m.ClearOptions()
+		return nil
 	case importrun.FieldFileDeletedAt:
 		m.ClearFileDeletedAt()
 		return nil
@@ -18051,6 +18222,9 @@ func (m *ImportRunMutation) ResetField(name string) error {
 	case importrun.FieldDuplicates:
 		m.ResetDuplicates()
 		return nil
+	case importrun.FieldOptions:
+		m.ResetOptions()
+		return nil
 	case importrun.FieldDryRun:
 		m.ResetDryRun()
 		return nil
@@ -18080,6 +18254,9 @@ func (m *ImportRunMutation) ResetField(name string) error {
 		return nil
 	case importrun.FieldLikelyRows:
 		m.ResetLikelyRows()
+		return nil
+	case importrun.FieldMadeRecords:
+		m.ResetMadeRecords()
 		return nil
 	case importrun.FieldOpenReviews:
 		m.ResetOpenReviews()

@@ -263,7 +263,7 @@ func decimals(code string) int {
 func customColumns(defined []customers.FileField) []exportColumn[customerRow] {
 	claimed := customFields(defined).headers()
 	heading := func(f customers.FileField, label string) string {
-		if h := fold(label); h == "" || headers[h] != "" || len(claimed[h]) > 1 {
+		if h := fold(label); h == "" || layoutOf[kindCustomers].headers[h] != "" || len(claimed[h]) > 1 {
 			return customPrefix + f.Key
 		}
 		return label

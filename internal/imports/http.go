@@ -140,7 +140,7 @@ func fromAPIPart(name, value string, to *Upload) error {
 	}
 	switch name {
 	case "kind":
-		return oneOf(&to.Kind, kindCustomers)
+		return oneOf(&to.Kind, kindCustomers, kindOrders)
 	case "duplicates":
 		return oneOf(&to.Duplicates, skipDuplicates, updateDuplicates, reviewDuplicates)
 	case "encoding":
@@ -155,18 +155,12 @@ func fromAPIPart(name, value string, to *Upload) error {
 		case "tab":
 			to.Delimiter = "\t"
 		}
-	case "dry_run":
+	case "dry_run", "repeat", "move_stock", "create_missing":
 		v, err := strconv.ParseBool(value)
 		if err != nil {
 			return refuse()
 		}
-		to.DryRun = v
-	case "repeat":
-		v, err := strconv.ParseBool(value)
-		if err != nil {
-			return refuse()
-		}
-		to.Repeat = v
+		*map[string]*bool{"dry_run": &to.DryRun, "repeat": &to.Repeat, "move_stock": &to.Options.MoveStock, "create_missing": &to.Options.CreateMissing}[name] = v
 	case "sheet":
 		if to.Sheet = clip(value, 101); len([]rune(to.Sheet)) > 100 {
 			return refuse()
@@ -205,9 +199,9 @@ func toAPIImport(r *Run) importsapi.Import {
 		Duplicates: importsapi.ImportDuplicates(r.Duplicates), FileName: r.FileName, Format: importsapi.ImportFormat(r.Format), SizeBytes: r.SizeBytes,
 		Encoding: orNull(r.Reading.Encoding), Delimiter: orNull(r.Reading.Delimiter), Sheet: orNull(r.Reading.Sheet),
 		Columns: []importsapi.ImportColumn{}, Mapping: []importsapi.ImportMapping{}, TotalRows: nullable.NewNullNullable[int64](),
-		Counts:      importsapi.ImportCounts{Created: r.CreatedRows, Updated: r.UpdatedRows, Skipped: r.SkippedRows, Failed: r.FailedRows, Held: r.HeldRows, Likely: r.LikelyRows},
-		OpenReviews: r.OpenReviews,
-		LastRow:     r.Position, JobId: r.JobID, FileDeleted: r.FileDeletedAt != nil, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Counts:      importsapi.ImportCounts{Created: r.CreatedRows, Updated: r.UpdatedRows, Skipped: r.SkippedRows, Failed: r.FailedRows, Held: r.HeldRows, Likely: r.LikelyRows, Records: r.MadeRecords},
+		OpenReviews: r.OpenReviews, MoveStock: optionsOf(r.ImportRun).MoveStock, CreateMissing: optionsOf(r.ImportRun).CreateMissing,
+		LastRow: r.Position, JobId: r.JobID, FileDeleted: r.FileDeletedAt != nil, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 	if r.TotalRows > 0 {
 		out.TotalRows.Set(r.TotalRows)

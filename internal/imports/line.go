@@ -45,10 +45,8 @@ func (l *line) add(ctx context.Context, p pending) error {
 	f := &flight{pending: p, over: make(chan struct{})}
 	if l.w.abreast > 1 {
 		f.keys = map[string]struct{}{}
-		for i := range p.items {
-			for _, key := range l.w.s.Customers.Identifiers(&p.items[i].Input) {
-				f.keys[key] = struct{}{}
-			}
+		for _, key := range l.w.kind.keys(&p) {
+			f.keys[key] = struct{}{}
 		}
 	}
 	for len(l.way) >= l.w.abreast || l.shares(f) {
@@ -67,6 +65,9 @@ func (l *line) add(ctx context.Context, p pending) error {
 
 func (l *line) shares(f *flight) bool {
 	for _, other := range l.way {
+		if f.alone || other.alone {
+			return true
+		}
 		for key := range f.keys {
 			if _, ok := other.keys[key]; ok {
 				return true

@@ -148,7 +148,7 @@ func (s *Service) Get(ctx context.Context, id uuid.UUID) (*Run, error) {
 // Start takes over what was tried, or goes on with what was cancelled or has
 // failed, without another upload.
 // Errors: ErrNotFound, ErrRunning, ErrFinished, ErrBegun, ErrGone, ErrRepeated,
-// ErrMapping, ErrHeader, ErrMappingNeeds, auth.forbidden.
+// ErrMapping, ErrHeader, ErrMappingNeeds, ErrMappingLacks, auth.forbidden.
 func (s *Service) Start(ctx context.Context, id uuid.UUID, asked []MappingEntry, duplicates *string, repeat bool) (*Run, *platform.Job, error) {
 	var started *platform.Job
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -178,11 +178,11 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID, asked []MappingEntry,
 			return ErrBegun.New()
 		case run.DryRun:
 			// What the trial counted and found is counted and found anew.
-			change.SetPosition(run.Reading.Header).SetCreatedRows(0).SetUpdatedRows(0).SetSkippedRows(0).SetFailedRows(0).SetHeldRows(0)
+			change.SetPosition(run.Reading.Header).SetCreatedRows(0).SetUpdatedRows(0).SetSkippedRows(0).SetFailedRows(0).SetHeldRows(0).SetMadeRecords(0)
 			if err := deleteErrors(ctx, tx, id); err != nil {
 				return err
 			}
-			if !repeat {
+			if !repeat && run.Kind == kindCustomers {
 				if err := s.refuseRepeated(ctx, tx, id, run.Sha256); err != nil {
 					return err
 				}
@@ -193,16 +193,25 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID, asked []MappingEntry,
 			wanted = *duplicates
 			change.SetDuplicates(importrun.Duplicates(wanted))
 		}
-		if err := mayDo(ctx, wanted); err != nil {
+		if err := mayDo(ctx, run.Kind, wanted, optionsOf(run.ImportRun)); err != nil {
+			return err
+		}
+		if run.Kind == kindOrders && wanted != skipDuplicates {
+			return ErrField.At("/duplicates")
+		}
+		as, err := s.layout(ctx, run.Kind)
+		if err != nil {
 			return err
 		}
 		if asked != nil {
-			defined, err := s.customFields(ctx)
+			if run.Reading.Format != "" {
+				return ErrField.At("/mapping")
+			}
+			m, err := resolveMapping(asked, run.Columns, as)
 			if err != nil {
 				return err
 			}
-			m, err := resolveMapping(asked, run.Columns, defined)
-			if err != nil {
+			if err := as.complete(m); err != nil {
 				return err
 			}
 			raw, err := json.Marshal(m)
@@ -212,6 +221,14 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID, asked []MappingEntry,
 			change.SetMapping(raw)
 		} else if string(run.Mapping) == "{}" {
 			return ErrMappingNeeds.At("/mapping")
+		} else if run.Reading.Format == "" {
+			var m Mapping
+			if err := json.Unmarshal(run.Mapping, &m); err != nil {
+				return err
+			}
+			if err := as.complete(m); err != nil {
+				return err
+			}
 		}
 		if started, err = s.Queue.StartVisible(ctx, tx, jobImport, jobParameters{ID: id}); err != nil {
 			return err

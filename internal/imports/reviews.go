@@ -151,7 +151,7 @@ func (s *Service) countReviews(ctx context.Context, id uuid.UUID, status string)
 // of customers.SettleRow and of single cells.
 func (s *Service) Decide(ctx context.Context, id uuid.UUID, number int64, decision string, to uuid.UUID) (*Run, *heldRow, error) {
 	if decision == decideUpdate {
-		if err := mayDo(ctx, updateDuplicates); err != nil {
+		if err := mayDo(ctx, kindCustomers, updateDuplicates, options{}); err != nil {
 			return nil, nil, err
 		}
 	}

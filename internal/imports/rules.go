@@ -41,17 +41,6 @@ var synonyms = map[string][]string{
 	"address.postal_code": {"邮编", "邮政编码", "zip", "zipcode", "postcode", "postalcode"},
 }
 
-// headers is synonyms turned round.
-var headers = func() map[string]string {
-	out := map[string]string{}
-	for field, names := range synonyms {
-		for _, n := range append(names, field, strings.TrimPrefix(field, "address.")) {
-			out[fold(n)] = field
-		}
-	}
-	return out
-}()
-
 // fold makes headers comparable: width, case, blanks and punctuation aside, and
 // without a note in brackets.
 func fold(header string) string {
@@ -77,7 +66,7 @@ const customPrefix = "custom_fields."
 type customFields []customers.FileField
 
 func (fs customFields) known(name string) bool {
-	return synonyms[name] != nil || slices.ContainsFunc(fs, func(f customers.FileField) bool { return customPrefix+f.Key == name })
+	return slices.ContainsFunc(fs, func(f customers.FileField) bool { return customPrefix+f.Key == name })
 }
 
 // headers are how columns name the fields, in folded form: key and labels.
@@ -107,9 +96,9 @@ type Column struct {
 // columns claim, a header that names several fields, and one that occurs twice,
 // are for a person to decide. A label counts for nothing where another column
 // names its field by the key.
-func suggest(header []string, first [][]string, defined customFields) []Column {
+func suggest(header []string, first [][]string, as *layout) []Column {
 	columns := make([]Column, len(header))
-	custom := defined.headers()
+	custom := as.custom.headers()
 	byField, byHeader := map[string][]int{}, map[string]int{}
 	for i, h := range header {
 		h = strings.TrimSpace(h)
@@ -121,13 +110,16 @@ func suggest(header []string, first [][]string, defined customFields) []Column {
 				}
 			}
 		}
-		field := headers[fold(h)]
+		field := as.headers[fold(h)]
+		if as.refine != nil {
+			field = as.refine(field, values)
+		}
 		own := slices.DeleteFunc(slices.Clone(custom[fold(h)]), func(name string) bool { return name != h && slices.Contains(header, name) })
 		doubtful := false
 		switch {
 		case field == "" && len(own) > 0:
 			field, doubtful = own[0], len(own) > 1
-		default:
+		case as.looks:
 			looks := looksLike(values)
 			doubtful = contradicted(field, looks, values) || len(own) > 0
 			if field == "" {
@@ -142,7 +134,7 @@ func suggest(header []string, first [][]string, defined customFields) []Column {
 			byHeader[h]++
 		}
 		for _, v := range values[:min(3, len(values))] {
-			columns[i].Samples = append(columns[i].Samples, masked(field, v))
+			columns[i].Samples = append(columns[i].Samples, as.sample(field, v))
 		}
 	}
 	for _, claimed := range byField {
@@ -203,6 +195,14 @@ func contradicted(field, looks string, values []string) bool {
 	return false
 }
 
+// sample shows a value of a column as far as the kind of file allows.
+func (l *layout) sample(field, v string) string {
+	if field != "" && l.shown(field) {
+		return clip(v, 60)
+	}
+	return masked(strings.TrimPrefix(field, "customer_"), v)
+}
+
 // masked shows a sample without giving anybody away. What is in a column that
 // nobody knows may be anything, so all of it but the ends is hidden.
 func masked(field, v string) string {
@@ -251,7 +251,7 @@ type MappingEntry struct {
 }
 
 // resolveMapping holds what was asked for against the file.
-func resolveMapping(asked []MappingEntry, columns []Column, defined customFields) (Mapping, error) {
+func resolveMapping(asked []MappingEntry, columns []Column, as *layout) (Mapping, error) {
 	m := Mapping{}
 	taken := map[string]bool{}
 	for i, e := range asked {
@@ -271,7 +271,7 @@ func resolveMapping(asked []MappingEntry, columns []Column, defined customFields
 		if number < 1 || number > len(columns) || m[number] != "" {
 			return nil, ErrMapping.At(at)
 		}
-		if !defined.known(e.Field) || taken[e.Field] {
+		if !as.known(e.Field) || taken[e.Field] {
 			return nil, ErrMapping.At(at + "/field")
 		}
 		m[number], taken[e.Field] = e.Field, true
@@ -336,7 +336,7 @@ func (c *converter) convert(r *row) (in customers.Input, faults []cellFault) {
 	if d := r.faults[wholeRow]; d != nil {
 		return in, []cellFault{{Code: d.Code}}
 	}
-	if r.ragged && c.raggedRow(r.cells) {
+	if r.ragged && raggedRow(r.cells, c.want) {
 		return in, []cellFault{{Code: ErrRagged.Code, Args: map[string]any{"have": len(r.cells), "want": c.want}}}
 	}
 	in.Source = &c.source
@@ -374,11 +374,11 @@ func (c *converter) convert(r *row) (in customers.Input, faults []cellFault) {
 }
 
 // raggedRow reports a row whose cells may have moved against the header.
-func (c *converter) raggedRow(cells []string) bool {
-	if len(cells) < c.want {
+func raggedRow(cells []string, want int) bool {
+	if len(cells) < want {
 		return true
 	}
-	return slices.ContainsFunc(cells[c.want:], func(v string) bool { return strings.TrimSpace(v) != "" })
+	return slices.ContainsFunc(cells[want:], func(v string) bool { return strings.TrimSpace(v) != "" })
 }
 
 // clean trims, and takes off the apostrophe by which spreadsheets and our own

@@ -157,6 +157,12 @@ func (s *sniffer) encoding() string {
 // zipped reports a ZIP archive, as an XLSX file is one.
 func (s *sniffer) zipped() bool { return bytes.HasPrefix(s.head, []byte("PK\x03\x04")) }
 
+// begins reports what the first visible byte is.
+func (s *sniffer) begins(with byte) bool {
+	head := bytes.TrimLeft(bytes.TrimPrefix(s.head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	return len(head) > 0 && head[0] == with
+}
+
 // foreign reports well-known files that are no text: old Excel, PDF, pictures.
 func (s *sniffer) foreign() bool {
 	for _, magic := range []string{"\xd0\xcf\x11\xe0", "%PDF", "\x89PNG", "\xff\xd8\xff", "GIF8", "\x1f\x8b", "PK\x05\x06", "Rar!", "7z\xbc\xaf"} {

@@ -42,6 +42,7 @@ type Upload struct {
 	Delimiter  string // one character, or empty for auto
 	Sheet      string
 	Repeat     bool // take over a file that was taken over before
+	Options    options
 
 	fileName string
 	size     int64
@@ -51,6 +52,7 @@ type Upload struct {
 
 // reading is how a file must be read again.
 type reading struct {
+	Format    string `json:"format,omitempty"` // of files without columns
 	Encoding  string `json:"encoding,omitempty"`
 	Delimiter string `json:"delimiter,omitempty"`
 	Sheet     string `json:"sheet,omitempty"`
@@ -81,24 +83,40 @@ func (s *Service) Import(ctx context.Context, parts *multipart.Reader, parse fun
 	if err := s.receive(parts, id, up, parse); err != nil {
 		return nil, nil, err
 	}
-	if err := mayDo(ctx, up.Duplicates); err != nil {
+	if part := up.unfit(); part != "" {
+		return nil, nil, ErrField.At("/" + part)
+	}
+	if err := mayDo(ctx, up.Kind, up.Duplicates, up.Options); err != nil {
 		return nil, nil, err
 	}
-	defined, err := s.customFields(ctx)
+	as, err := s.layout(ctx, up.Kind)
 	if err != nil {
 		return nil, nil, err
 	}
-	read, columns, err := s.inspect(id, up, defined)
+	read, columns, err := s.inspect(id, up, as)
 	if err != nil {
 		return nil, nil, err
 	}
 	mapping, certain := suggested(columns)
-	if up.Mapping != nil {
-		if mapping, err = resolveMapping(up.Mapping, columns, defined); err != nil {
+	switch {
+	case read.Format != "":
+		if up.Mapping != nil {
+			return nil, nil, ErrField.At("/mapping")
+		}
+	case up.Mapping != nil:
+		if mapping, err = resolveMapping(up.Mapping, columns, as); err != nil {
 			return nil, nil, err
 		}
-	} else if !certain && !up.DryRun {
+		if err := as.complete(mapping); err != nil {
+			return nil, nil, err
+		}
+	case up.DryRun:
+	case !certain:
 		return nil, nil, ErrMappingNeeds.At("/mapping")
+	default:
+		if err := as.complete(mapping); err != nil {
+			return nil, nil, err
+		}
 	}
 	row, job, err := s.begin(ctx, id, up, read, columns, mapping)
 	if err != nil {
@@ -108,12 +126,30 @@ func (s *Service) Import(ctx context.Context, parts *multipart.Reader, parse fun
 	return &Run{ImportRun: row, Columns: columns, Reading: read, Status: statusOf(row.DryRun, string(job.Status))}, job, nil
 }
 
-// mayDo: changing those who exist needs its own permission.
-func mayDo(ctx context.Context, duplicates string) error {
-	if actor := auth.Must(ctx); duplicates == updateDuplicates && !actor.Can(auth.CustomersUpdate) {
-		return apperr.ErrForbidden.New().Arg("permission", auth.CustomersUpdate)
+// mayDo: each kind needs the permission of what it makes, and some of what can be
+// asked for needs its own. Error: auth.forbidden.
+func mayDo(ctx context.Context, kind, duplicates string, o options) error {
+	var all []auth.Permission
+	if kind != kindCustomers { // of whose permission the edge has made sure
+		all = append(all, needed(kind))
+	} else if duplicates == updateDuplicates {
+		all = append(all, auth.CustomersUpdate)
 	}
-	return nil
+	if o.CreateMissing {
+		all = append(all, auth.CatalogManage)
+	}
+	return may(auth.Must(ctx), all...)
+}
+
+// layout is what columns of a kind can be for the caller.
+func (s *Service) layout(ctx context.Context, kind string) (*layout, error) {
+	l := layoutOf[kind]
+	if kind != kindCustomers {
+		return &l, nil
+	}
+	all, err := s.Customers.FileFields(ctx)
+	l.custom = slices.DeleteFunc(all, func(f customers.FileField) bool { return !f.Editable })
+	return &l, err
 }
 
 func importFile(id uuid.UUID) string { return "imports/" + id.String() }
@@ -215,7 +251,7 @@ func fileName(name string) string {
 const firstRows = 200
 
 // inspect finds out how to read a file and what its columns may be.
-func (s *Service) inspect(id uuid.UUID, up *Upload, defined customFields) (reading, []Column, error) {
+func (s *Service) inspect(id uuid.UUID, up *Upload, as *layout) (reading, []Column, error) {
 	read := reading{Sheet: up.Sheet}
 	switch {
 	case up.size == 0:
@@ -223,6 +259,13 @@ func (s *Service) inspect(id uuid.UUID, up *Upload, defined customFields) (readi
 	case up.seen.zipped():
 	case up.seen.foreign():
 		return read, nil, ErrFormat.At("/file")
+	case up.Kind == kindOrders && up.seen.begins('{'):
+		read.Format, read.Columns = string(formatJSONL), 1
+		if up.seen.lines > maxRows {
+			e := ErrRows.At("/file")
+			return read, nil, e.Arg("max", maxRows)
+		}
+		return read, []Column{{Number: 1, Header: "order", Field: wholeRecord, Samples: []string{}}}, nil
 	default:
 		if read.Encoding = up.Encoding; read.Encoding == encodingAuto {
 			if read.Encoding = up.seen.encoding(); read.Encoding == "" {
@@ -272,13 +315,7 @@ func (s *Service) inspect(id uuid.UUID, up *Upload, defined customFields) (readi
 	if len(header) == 0 || len(first) == 0 {
 		return read, nil, ErrEmpty.At("/file")
 	}
-	return read, suggest(header, first, defined), nil
-}
-
-// customFields are those that the caller may fill.
-func (s *Service) customFields(ctx context.Context) (customFields, error) {
-	all, err := s.Customers.FileFields(ctx)
-	return slices.DeleteFunc(all, func(f customers.FileField) bool { return !f.Editable }), err
+	return read, suggest(header, first, as), nil
 }
 
 // openRows begins to read a stored file. The sheet's name is completed.
@@ -287,7 +324,10 @@ func (s *Service) openRows(id uuid.UUID, read *reading) (rows, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if read.Encoding != "" {
+	switch {
+	case read.Format == string(formatJSONL):
+		return newJSONRows(f), func() { _ = f.Close() }, nil
+	case read.Encoding != "":
 		return newCSVRows(f, read.Encoding, read.Delimiter[0]), func() { _ = f.Close() }, nil
 	}
 	book, err := openWorkbook(f, f.Size())
@@ -309,11 +349,29 @@ func (s *Service) openRows(id uuid.UUID, read *reading) (rows, func(), error) {
 	return r, func() { r.close(); _ = f.Close() }, nil
 }
 
-func (u *Upload) format() importrun.Format {
-	if u.seen.zipped() {
-		return importrun.FormatXlsx
+// Formats of files.
+const (
+	formatCSV   = importrun.FormatCsv
+	formatXLSX  = importrun.FormatXlsx
+	formatJSONL = importrun.FormatJsonl
+
+	wholeRecord = "record" // the field of the only column that files without columns have
+)
+
+func (u *Upload) format(read *reading) importrun.Format {
+	switch {
+	case read.Format != "":
+		return importrun.Format(read.Format)
+	case u.seen.zipped():
+		return formatXLSX
 	}
-	return importrun.FormatCsv
+	return formatCSV
+}
+
+// optionsOf are the options of a run.
+func optionsOf(r *crm.ImportRun) (o options) {
+	_ = json.Unmarshal(r.Options, &o) // written by begin
+	return o
 }
 
 // begin writes the run and starts its job.
@@ -330,9 +388,13 @@ func (s *Service) begin(ctx context.Context, id uuid.UUID, up *Upload, read read
 	if err != nil {
 		return nil, nil, err
 	}
+	asked, err := json.Marshal(up.Options)
+	if err != nil {
+		return nil, nil, err
+	}
 	now := s.Clock.Now()
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if !up.DryRun && !up.Repeat {
+		if !up.DryRun && !up.Repeat && up.Kind == kindCustomers { // orders are known by their numbers
 			if err := s.refuseRepeated(ctx, tx, id, up.hash); err != nil {
 				return err
 			}
@@ -340,15 +402,15 @@ func (s *Service) begin(ctx context.Context, id uuid.UUID, up *Upload, read read
 		if job, err = s.Queue.StartVisible(ctx, tx, jobImport, jobParameters{ID: id}); err != nil {
 			return err
 		}
-		row, err = tx.CRM.ImportRun.Create().SetID(id).SetKind(up.Kind).SetFileName(up.fileName).SetFormat(up.format()).SetSizeBytes(up.size).
+		row, err = tx.CRM.ImportRun.Create().SetID(id).SetKind(up.Kind).SetFileName(up.fileName).SetFormat(up.format(&read)).SetSizeBytes(up.size).
 			SetSha256(up.hash).SetReading(readAs).SetColumnsSealed(s.Keys.SealBlob(columnsPurpose, id[:], shown)).SetMapping(mapped).
-			SetDuplicates(importrun.Duplicates(up.Duplicates)).SetDryRun(up.DryRun).SetJobID(job.ID).SetPosition(read.Header).
+			SetDuplicates(importrun.Duplicates(up.Duplicates)).SetOptions(asked).SetDryRun(up.DryRun).SetJobID(job.ID).SetPosition(read.Header).
 			SetTotalRows(max(0, up.seen.lines-read.Header)).SetRequestedBy(auth.Must(ctx).Principal()).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
 		if err != nil {
 			return fmt.Errorf("write an import: %w", err)
 		}
 		audit.Record(ctx, tx, audit.Entry{Action: "imports.create", ObjectType: "import", ObjectID: id.String(),
-			Changes: map[string]any{"kind": up.Kind, "format": up.format(), "dry_run": up.DryRun, "duplicates": up.Duplicates, "size_bytes": up.size}})
+			Changes: map[string]any{"kind": up.Kind, "format": up.format(&read), "dry_run": up.DryRun, "duplicates": up.Duplicates, "options": up.Options, "size_bytes": up.size}})
 		return nil
 	})
 	return row, job, err

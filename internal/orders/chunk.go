@@ -79,7 +79,7 @@ func (s *Service) chunk(ctx context.Context, tx *db.Tx, rows []*row, create bool
 	if err := s.findTwins(ctx, tx, rows); err != nil {
 		return err
 	}
-	if err := s.findCustomers(ctx, tx, stillOpen(rows)); err != nil {
+	if err := s.findCustomers(ctx, tx, stillOpen(rows), "KEY SHARE"); err != nil {
 		return err
 	}
 	variants, err := s.findVariants(ctx, tx, stillOpen(rows), create)
@@ -169,8 +169,8 @@ JOIN pos_tickets p ON p.store_id = k.store_id AND p.external_number = k.external
 // findCustomers resolves whom tickets name, and keeps those customers from being
 // merged until commit. What orders copy of them may still change: lockCustomers
 // looks again, so that tickets of the same customers wait for each other only from
-// there on.
-func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) error {
+// there on. The lock is of that strength or SHARE.
+func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row, lock string) error {
 	var named []*row
 	var refs []customers.Ref
 	for _, r := range rows {
@@ -200,7 +200,7 @@ func (s *Service) findCustomers(ctx context.Context, tx *db.Tx, rows []*row) err
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE", ids)
+	found, err := tx.Query(ctx, "SELECT id, assigned_staff_id, merged_into_id IS NOT NULL FROM customers WHERE id = ANY($1::uuid[]) ORDER BY id FOR "+lock, ids)
 	if err != nil {
 		return err
 	}

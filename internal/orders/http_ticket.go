@@ -1,6 +1,10 @@
 package orders
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
 	"strconv"
 	"time"
 
@@ -39,6 +43,22 @@ func (r *reading) id(text *string, pointer string) uuid.UUID {
 		return uuid.Nil
 	}
 	return id
+}
+
+// ParseTicket reads a ticket from JSON, in the form of POST /v1/pos/orders. What
+// cannot be read of it shows when it is taken in.
+// Errors: apperr.ErrMalformed.
+func ParseTicket(raw []byte) (Ticket, error) {
+	var t ordersapi.POSTicket
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&t); err != nil {
+		return Ticket{}, apperr.ErrMalformed.Wrap(err)
+	}
+	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
+		return Ticket{}, apperr.ErrMalformed.Wrap(err)
+	}
+	return readTicket("", &t), nil
 }
 
 func readTicket(at string, t *ordersapi.POSTicket) Ticket {

@@ -65,33 +65,15 @@ func (s *Service) Ingest(ctx context.Context, tickets []Ticket, createMissing bo
 	now := s.clock.Now()
 	for i := range tickets {
 		r := &row{at: "/orders/" + strconv.Itoa(i), ticket: &tickets[i], result: &results[i], moves: true}
-		r.ticket.tidy(s.currency)
-		if err := r.ticket.check(r.at, now, s.currency); err != nil {
-			r.fail(err)
-			continue
+		if s.read(r, now) {
+			rows = append(rows, r)
 		}
-		r.print = s.keys.Index("pos_tickets.fingerprint", r.ticket.content())
-		r.day = s.clock.DayOf(r.ticket.PlacedAt)
-		rows = append(rows, r)
 	}
 	if err := s.checkPlaces(ctx, actor, rows); err != nil {
 		return nil, err
 	}
-	// A number given twice in one batch: the later ticket waits until it is known
-	// what became of the earlier one.
 	for len(rows) > 0 {
-		var first, later []*row
-		seen := make(map[key]bool, len(rows))
-		for _, r := range rows {
-			switch k := r.ticket.key(); {
-			case !r.open():
-			case seen[k]:
-				later = append(later, r)
-			default:
-				seen[k] = true
-				first = append(first, r)
-			}
-		}
+		first, later := distinct(rows)
 		for len(first) > 0 {
 			n := min(chunkSize, len(first))
 			if err := s.takeIn(ctx, first[:n], createMissing); err != nil {
@@ -102,6 +84,36 @@ func (s *Service) Ingest(ctx context.Context, tickets []Ticket, createMissing bo
 		rows = later
 	}
 	return results, nil
+}
+
+// read tidies a ticket and reports whether it is one, as far as shows without the
+// database.
+func (s *Service) read(r *row, now time.Time) bool {
+	r.ticket.tidy(s.currency)
+	if err := r.ticket.check(r.at, now, s.currency); err != nil {
+		r.fail(err)
+		return false
+	}
+	r.print = s.keys.Index("pos_tickets.fingerprint", r.ticket.content())
+	r.day = s.clock.DayOf(r.ticket.PlacedAt)
+	return true
+}
+
+// distinct parts open tickets by number: of one given twice in a batch, the later
+// one waits until it is known what became of the earlier one.
+func distinct(rows []*row) (first, later []*row) {
+	seen := make(map[key]bool, len(rows))
+	for _, r := range rows {
+		switch k := r.ticket.key(); {
+		case !r.open():
+		case seen[k]:
+			later = append(later, r)
+		default:
+			seen[k] = true
+			first = append(first, r)
+		}
+	}
+	return first, later
 }
 
 // takeIn runs a chunk, and each of its tickets alone if that fails by its data.
@@ -118,22 +130,28 @@ func (s *Service) takeIn(ctx context.Context, rows []*row, create bool) error {
 		return err
 	}
 	return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		for i, r := range rows {
-			err := tx.Savepoint(ctx, func() error { return s.chunk(ctx, tx, rows[i:i+1], create) })
-			switch {
-			case err == nil:
-			case db.Violated(err) == "orders_external_number_key" || db.Violated(err) == "order_returns_external_number_key":
-				r.fail(ErrNumberReused.At(r.at + "/external_number"))
-			case dataFault(err):
-				e := ErrTicketRejected.Wrap(err)
-				e.Fields = []apperr.Field{{Pointer: r.at, Code: ErrTicketRejected.Code}}
-				r.fail(e)
-			default:
-				return err
-			}
-		}
-		return nil
+		return s.oneByOne(ctx, tx, rows, func(one []*row) error { return s.chunk(ctx, tx, one, create) })
 	})
+}
+
+// oneByOne tries each ticket alone; those that fail by their data have that as
+// their result.
+func (s *Service) oneByOne(ctx context.Context, tx *db.Tx, rows []*row, try func([]*row) error) error {
+	for i, r := range rows {
+		err := tx.Savepoint(ctx, func() error { return try(rows[i : i+1]) })
+		switch {
+		case err == nil:
+		case db.Violated(err) == "orders_external_number_key" || db.Violated(err) == "order_returns_external_number_key":
+			r.fail(ErrNumberReused.At(r.at + "/external_number"))
+		case dataFault(err):
+			e := ErrTicketRejected.Wrap(err)
+			e.Fields = []apperr.Field{{Pointer: r.at, Code: ErrTicketRejected.Code}}
+			r.fail(e)
+		default:
+			return err
+		}
+	}
+	return nil
 }
 
 // dataFault reports an error that the values sent have caused: SQLSTATE classes

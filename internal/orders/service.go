@@ -78,3 +78,6 @@ func New(d Deps) *Service {
 	}
 	return s
 }
+
+// Currency is the ISO 4217 code of all amounts.
+func (s *Service) Currency() string { return s.currency }

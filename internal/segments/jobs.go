@@ -133,6 +133,21 @@ WHERE c.id IN (SELECT m.id FROM customer_metrics m WHERE m.reband_on <= $1 ORDER
 	}
 }
 
+// CatchUp recomputes all who are due, after AddDays. It goes through them by id.
+func (s *Service) CatchUp(ctx context.Context) error {
+	for after := uuid.Nil; ; {
+		done, err := s.recomputeBatch(ctx, customers.CauseOrder, func(ctx context.Context, tx *db.Tx) (*sql.Rows, error) {
+			return tx.Query(ctx, `SELECT c.id FROM customers c
+WHERE c.id IN (SELECT m.id FROM customer_metrics m WHERE m.reband_on <= $1 AND m.id > $3 ORDER BY m.id LIMIT $2) ORDER BY c.id FOR NO KEY UPDATE`,
+				s.clock.Today().Time(), batch, after)
+		})
+		if err != nil || len(done.ids) < batch {
+			return err
+		}
+		after = done.ids[len(done.ids)-1]
+	}
+}
+
 // batchDone is what one transaction of a job did.
 type batchDone struct {
 	ids             []uuid.UUID

@@ -58,6 +58,32 @@ func (s *Service) ApplyDays(ctx context.Context, tx *db.Tx, deltas []DayDelta) e
 	return err
 }
 
+// AddDays adds what happened to days and leaves metrics to CatchUp: what comes by
+// the million is summed once for each customer. Until then they are due, as those
+// are whom the calendar changes, so that nobody is forgotten by a process that
+// dies. Callers hold the customers.
+func (s *Service) AddDays(ctx context.Context, tx *db.Tx, deltas []DayDelta) error {
+	if len(deltas) == 0 {
+		return nil
+	}
+	deltas = addUp(deltas)
+	ids, today := pgarray.UUIDs(customersOf(deltas)), s.clock.Today().Time()
+	if _, err := tx.Exec(ctx, `
+INSERT INTO customer_metrics (id, store_id, assigned_staff_id, reband_on, updated_at)
+SELECT c.id, c.home_store_id, c.assigned_staff_id, $3, $2 FROM customers c
+WHERE c.id = ANY((SELECT $1::uuid[])::uuid[]) AND NOT EXISTS (SELECT FROM customer_metrics m WHERE m.id = c.id)
+ORDER BY c.id
+ON CONFLICT (id) DO NOTHING`, ids, s.clock.Now(), today); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `
+WITH due AS (SELECT id FROM customer_metrics WHERE id = ANY((SELECT $1::uuid[])::uuid[]) AND (reband_on IS NULL OR reband_on > $2) ORDER BY id FOR NO KEY UPDATE)
+UPDATE customer_metrics m SET reband_on = $2 FROM due WHERE m.id = due.id`, ids, today); err != nil {
+		return err
+	}
+	return addDays(ctx, tx, deltas)
+}
+
 // addUp merges deltas of one day and sorts by customer and day.
 func addUp(deltas []DayDelta) []DayDelta {
 	sorted := slices.Clone(deltas)

@@ -14,14 +14,19 @@ import (
 
 // upload sends a file of one customer as the cell's actor.
 func (c *cell) upload(duplicates string) *testkit.Response {
+	return c.uploadOf("customers", duplicates, "external_id,name\r\n"+c.word("UP-")+",李明\r\n")
+}
+
+// uploadOf tries a file of some kind.
+func (c *cell) uploadOf(kind, duplicates, content string) *testkit.Response {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
-	for name, value := range map[string]string{"kind": "customers", "dry_run": "true", "duplicates": duplicates} {
+	for name, value := range map[string]string{"kind": kind, "dry_run": "true", "duplicates": duplicates} {
 		require.NoError(c.t, form.WriteField(name, value))
 	}
-	file, err := form.CreateFormFile("file", "customers.csv")
+	file, err := form.CreateFormFile("file", kind+".csv")
 	require.NoError(c.t, err)
-	_, err = file.Write([]byte("external_id,name\r\n" + c.word("UP-") + ",李明\r\n"))
+	_, err = file.Write([]byte(content))
 	require.NoError(c.t, err)
 	require.NoError(c.t, form.Close())
 	return c.do(http.MethodPost, "/v1/imports", &body, "Content-Type", form.FormDataContentType())
@@ -75,6 +80,9 @@ var importProbes = map[string]probe{
 	},
 	"createImport":        func(c *cell) byte { return judge(c.upload("skip")) },
 	"createImport/update": func(c *cell) byte { return judge(c.upload("update")) },
+	"createImport/orders": func(c *cell) byte {
+		return judge(c.uploadOf("orders", "skip", "external_number,store,placed_at,sku,quantity\r\n"+c.word("UP-")+",S,2024-01-01,A,1\r\n"))
+	},
 	"getImport": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/imports/"+c.importRun().String(), nil))
 	},

@@ -33,6 +33,8 @@ const (
 	FieldMapping = "mapping"
 	// FieldDuplicates holds the string denoting the duplicates field in the database.
 	FieldDuplicates = "duplicates"
+	// FieldOptions holds the string denoting the options field in the database.
+	FieldOptions = "options"
 	// FieldDryRun holds the string denoting the dry_run field in the database.
 	FieldDryRun = "dry_run"
 	// FieldJobID holds the string denoting the job_id field in the database.
@@ -53,6 +55,8 @@ const (
 	FieldHeldRows = "held_rows"
 	// FieldLikelyRows holds the string denoting the likely_rows field in the database.
 	FieldLikelyRows = "likely_rows"
+	// FieldMadeRecords holds the string denoting the made_records field in the database.
+	FieldMadeRecords = "made_records"
 	// FieldOpenReviews holds the string denoting the open_reviews field in the database.
 	FieldOpenReviews = "open_reviews"
 	// FieldRequestedBy holds the string denoting the requested_by field in the database.
@@ -81,6 +85,7 @@ var Columns = []string{
 	FieldColumnsSealed,
 	FieldMapping,
 	FieldDuplicates,
+	FieldOptions,
 	FieldDryRun,
 	FieldJobID,
 	FieldPosition,
@@ -91,6 +96,7 @@ var Columns = []string{
 	FieldFailedRows,
 	FieldHeldRows,
 	FieldLikelyRows,
+	FieldMadeRecords,
 	FieldOpenReviews,
 	FieldRequestedBy,
 	FieldFileDeletedAt,
@@ -137,6 +143,8 @@ var (
 	DefaultHeldRows int64
 	// DefaultLikelyRows holds the default value on creation for the "likely_rows" field.
 	DefaultLikelyRows int64
+	// DefaultMadeRecords holds the default value on creation for the "made_records" field.
+	DefaultMadeRecords int64
 	// DefaultOpenReviews holds the default value on creation for the "open_reviews" field.
 	DefaultOpenReviews int64
 	// RequestedByValidator is a validator for the "requested_by" field. It is called by the builders before save.
@@ -154,8 +162,10 @@ type Format string
 
 // Format values.
 const (
-	FormatCsv  Format = "csv"
-	FormatXlsx Format = "xlsx"
+	FormatCsv   Format = "csv"
+	FormatXlsx  Format = "xlsx"
+	FormatJsonl Format = "jsonl"
+	FormatOnix  Format = "onix"
 )
 
 func (f Format) String() string {
@@ -165,7 +175,7 @@ func (f Format) String() string {
 // FormatValidator is a validator for the "format" field enum values. It is called by the builders before save.
 func FormatValidator(f Format) error {
 	switch f {
-	case FormatCsv, FormatXlsx:
+	case FormatCsv, FormatXlsx, FormatJsonl, FormatOnix:
 		return nil
 	default:
 		return fmt.Errorf("importrun: invalid enum value for format field: %q", f)
@@ -280,6 +290,11 @@ func ByHeldRows(opts ...sql.OrderTermOption) OrderOption {
 // ByLikelyRows orders the results by the likely_rows field.
 func ByLikelyRows(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLikelyRows, opts...).ToFunc()
+}
+
+// ByMadeRecords orders the results by the made_records field.
+func ByMadeRecords(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMadeRecords, opts...).ToFunc()
 }
 
 // ByOpenReviews orders the results by the open_reviews field.

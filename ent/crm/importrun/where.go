@@ -130,6 +130,11 @@ func LikelyRows(v int64) predicate.ImportRun {
 	return predicate.ImportRun(sql.FieldEQ(FieldLikelyRows, v))
 }
 
+// MadeRecords applies equality check predicate on the "made_records" field. It's identical to MadeRecordsEQ.
+func MadeRecords(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldMadeRecords, v))
+}
+
 // OpenReviews applies equality check predicate on the "open_reviews" field. It's identical to OpenReviewsEQ.
 func OpenReviews(v int64) predicate.ImportRun {
 	return predicate.ImportRun(sql.FieldEQ(FieldOpenReviews, v))
@@ -448,6 +453,16 @@ func DuplicatesIn(vs ...Duplicates) predicate.ImportRun {
 // DuplicatesNotIn applies the NotIn predicate on the "duplicates" field.
 func DuplicatesNotIn(vs ...Duplicates) predicate.ImportRun {
 	return predicate.ImportRun(sql.FieldNotIn(FieldDuplicates, vs...))
+}
+
+// OptionsIsNil applies the IsNil predicate on the "options" field.
+func OptionsIsNil() predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldIsNull(FieldOptions))
+}
+
+// OptionsNotNil applies the NotNil predicate on the "options" field.
+func OptionsNotNil() predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNotNull(FieldOptions))
 }
 
 // DryRunEQ applies the EQ predicate on the "dry_run" field.
@@ -818,6 +833,46 @@ func LikelyRowsLT(v int64) predicate.ImportRun {
 // LikelyRowsLTE applies the LTE predicate on the "likely_rows" field.
 func LikelyRowsLTE(v int64) predicate.ImportRun {
 	return predicate.ImportRun(sql.FieldLTE(FieldLikelyRows, v))
+}
+
+// MadeRecordsEQ applies the EQ predicate on the "made_records" field.
+func MadeRecordsEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldEQ(FieldMadeRecords, v))
+}
+
+// MadeRecordsNEQ applies the NEQ predicate on the "made_records" field.
+func MadeRecordsNEQ(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNEQ(FieldMadeRecords, v))
+}
+
+// MadeRecordsIn applies the In predicate on the "made_records" field.
+func MadeRecordsIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldIn(FieldMadeRecords, vs...))
+}
+
+// MadeRecordsNotIn applies the NotIn predicate on the "made_records" field.
+func MadeRecordsNotIn(vs ...int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldNotIn(FieldMadeRecords, vs...))
+}
+
+// MadeRecordsGT applies the GT predicate on the "made_records" field.
+func MadeRecordsGT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGT(FieldMadeRecords, v))
+}
+
+// MadeRecordsGTE applies the GTE predicate on the "made_records" field.
+func MadeRecordsGTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldGTE(FieldMadeRecords, v))
+}
+
+// MadeRecordsLT applies the LT predicate on the "made_records" field.
+func MadeRecordsLT(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLT(FieldMadeRecords, v))
+}
+
+// MadeRecordsLTE applies the LTE predicate on the "made_records" field.
+func MadeRecordsLTE(v int64) predicate.ImportRun {
+	return predicate.ImportRun(sql.FieldLTE(FieldMadeRecords, v))
 }
 
 // OpenReviewsEQ applies the EQ predicate on the "open_reviews" field.

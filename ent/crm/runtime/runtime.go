@@ -463,55 +463,59 @@ func init() {
 	// importrun.FileNameValidator is a validator for the "file_name" field. It is called by the builders before save.
 	importrun.FileNameValidator = importrunDescFileName.Validators[0].(func(string) error)
 	// importrunDescPosition is the schema descriptor for position field.
-	importrunDescPosition := importrunFields[12].Descriptor()
+	importrunDescPosition := importrunFields[13].Descriptor()
 	// importrun.DefaultPosition holds the default value on creation for the position field.
 	importrun.DefaultPosition = importrunDescPosition.Default.(int64)
 	// importrunDescTotalRows is the schema descriptor for total_rows field.
-	importrunDescTotalRows := importrunFields[13].Descriptor()
+	importrunDescTotalRows := importrunFields[14].Descriptor()
 	// importrun.DefaultTotalRows holds the default value on creation for the total_rows field.
 	importrun.DefaultTotalRows = importrunDescTotalRows.Default.(int64)
 	// importrunDescCreatedRows is the schema descriptor for created_rows field.
-	importrunDescCreatedRows := importrunFields[14].Descriptor()
+	importrunDescCreatedRows := importrunFields[15].Descriptor()
 	// importrun.DefaultCreatedRows holds the default value on creation for the created_rows field.
 	importrun.DefaultCreatedRows = importrunDescCreatedRows.Default.(int64)
 	// importrunDescUpdatedRows is the schema descriptor for updated_rows field.
-	importrunDescUpdatedRows := importrunFields[15].Descriptor()
+	importrunDescUpdatedRows := importrunFields[16].Descriptor()
 	// importrun.DefaultUpdatedRows holds the default value on creation for the updated_rows field.
 	importrun.DefaultUpdatedRows = importrunDescUpdatedRows.Default.(int64)
 	// importrunDescSkippedRows is the schema descriptor for skipped_rows field.
-	importrunDescSkippedRows := importrunFields[16].Descriptor()
+	importrunDescSkippedRows := importrunFields[17].Descriptor()
 	// importrun.DefaultSkippedRows holds the default value on creation for the skipped_rows field.
 	importrun.DefaultSkippedRows = importrunDescSkippedRows.Default.(int64)
 	// importrunDescFailedRows is the schema descriptor for failed_rows field.
-	importrunDescFailedRows := importrunFields[17].Descriptor()
+	importrunDescFailedRows := importrunFields[18].Descriptor()
 	// importrun.DefaultFailedRows holds the default value on creation for the failed_rows field.
 	importrun.DefaultFailedRows = importrunDescFailedRows.Default.(int64)
 	// importrunDescHeldRows is the schema descriptor for held_rows field.
-	importrunDescHeldRows := importrunFields[18].Descriptor()
+	importrunDescHeldRows := importrunFields[19].Descriptor()
 	// importrun.DefaultHeldRows holds the default value on creation for the held_rows field.
 	importrun.DefaultHeldRows = importrunDescHeldRows.Default.(int64)
 	// importrunDescLikelyRows is the schema descriptor for likely_rows field.
-	importrunDescLikelyRows := importrunFields[19].Descriptor()
+	importrunDescLikelyRows := importrunFields[20].Descriptor()
 	// importrun.DefaultLikelyRows holds the default value on creation for the likely_rows field.
 	importrun.DefaultLikelyRows = importrunDescLikelyRows.Default.(int64)
+	// importrunDescMadeRecords is the schema descriptor for made_records field.
+	importrunDescMadeRecords := importrunFields[21].Descriptor()
+	// importrun.DefaultMadeRecords holds the default value on creation for the made_records field.
+	importrun.DefaultMadeRecords = importrunDescMadeRecords.Default.(int64)
 	// importrunDescOpenReviews is the schema descriptor for open_reviews field.
-	importrunDescOpenReviews := importrunFields[20].Descriptor()
+	importrunDescOpenReviews := importrunFields[22].Descriptor()
 	// importrun.DefaultOpenReviews holds the default value on creation for the open_reviews field.
 	importrun.DefaultOpenReviews = importrunDescOpenReviews.Default.(int64)
 	// importrunDescRequestedBy is the schema descriptor for requested_by field.
-	importrunDescRequestedBy := importrunFields[21].Descriptor()
+	importrunDescRequestedBy := importrunFields[23].Descriptor()
 	// importrun.RequestedByValidator is a validator for the "requested_by" field. It is called by the builders before save.
 	importrun.RequestedByValidator = importrunDescRequestedBy.Validators[0].(func(string) error)
 	// importrunDescCreatedAt is the schema descriptor for created_at field.
-	importrunDescCreatedAt := importrunFields[23].Descriptor()
+	importrunDescCreatedAt := importrunFields[25].Descriptor()
 	// importrun.DefaultCreatedAt holds the default value on creation for the created_at field.
 	importrun.DefaultCreatedAt = importrunDescCreatedAt.Default.(func() time.Time)
 	// importrunDescVersion is the schema descriptor for version field.
-	importrunDescVersion := importrunFields[24].Descriptor()
+	importrunDescVersion := importrunFields[26].Descriptor()
 	// importrun.DefaultVersion holds the default value on creation for the version field.
 	importrun.DefaultVersion = importrunDescVersion.Default.(int64)
 	// importrunDescUpdatedAt is the schema descriptor for updated_at field.
-	importrunDescUpdatedAt := importrunFields[25].Descriptor()
+	importrunDescUpdatedAt := importrunFields[27].Descriptor()
 	// importrun.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	importrun.DefaultUpdatedAt = importrunDescUpdatedAt.Default.(func() time.Time)
 	membersession.Policy = privacy.NewPolicies(schema.MemberSession{})
