@@ -394,6 +394,7 @@ func (e ImportFormat) Valid() bool {
 const (
 	ImportCustomers ImportKind = "customers"
 	ImportOrders    ImportKind = "orders"
+	ImportProducts  ImportKind = "products"
 )
 
 // Valid indicates whether the value is a known member of the ImportKind enum.
@@ -402,6 +403,8 @@ func (e ImportKind) Valid() bool {
 	case ImportCustomers:
 		return true
 	case ImportOrders:
+		return true
+	case ImportProducts:
 		return true
 	default:
 		return false
@@ -984,7 +987,7 @@ type ImportCounts struct {
 	// Likely Pairs that came into the queue of likely duplicates by the customers created; a dry run does not tell.
 	Likely int64 `json:"likely"`
 
-	// Records Orders made of the rows created; of customers none is counted.
+	// Records Orders or products made of the rows created; of customers none is counted.
 	Records int64 `json:"records"`
 
 	// Skipped Duplicates left alone.
@@ -1058,6 +1061,10 @@ type ImportMapping struct {
 	// Of orders one of external_number, store (code), placed_at, sku, quantity, which there must be, unit_price_amount, discount_amount,
 	// line_amount, title, category, channel, type (sale or return), original_external_number, currency, staff (user name), customer_id,
 	// customer_external_id, customer_card, customer_phone, total_amount, payment_method, coupon_codes.
+	//
+	// Of products one of title, which there must be, product, sku, barcode, description, brand, category, kind, status, tax_rate, price_amount,
+	// cost_amount, options (a JSON object), option.{name} such as option.颜色, isbn13, authors, publisher, published_on, format, clc_code,
+	// language, series, volume, audience, subjects, season, fabric, size_system.
 	Field  string  `json:"field"`
 	Header *string `json:"header,omitempty"`
 }
@@ -1192,7 +1199,7 @@ type ImportStatus string
 
 // ImportUpload The parts of the upload, in any order.
 type ImportUpload struct {
-	// CreateMissing Of orders; unknown SKUs become products, which needs `catalog.manage`.
+	// CreateMissing Of orders, unknown SKUs become products, which needs `catalog.manage`; of products, unknown categories are made.
 	CreateMissing *bool `json:"create_missing,omitempty"`
 
 	// Delimiter Of a CSV file.
@@ -1403,7 +1410,7 @@ type ServerInterface interface {
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx echo.Context, params ListImportsParams) error
-	// CreateImport Upload a file of customers or orders
+	// CreateImport Upload a file of customers, orders or products
 	// (POST /v1/imports)
 	CreateImport(ctx echo.Context) error
 	// GetImport Read an import
@@ -2806,7 +2813,7 @@ type StrictServerInterface interface {
 	// ListImports List imports
 	// (GET /v1/imports)
 	ListImports(ctx context.Context, request ListImportsRequestObject) (ListImportsResponseObject, error)
-	// CreateImport Upload a file of customers or orders
+	// CreateImport Upload a file of customers, orders or products
 	// (POST /v1/imports)
 	CreateImport(ctx context.Context, request CreateImportRequestObject) (CreateImportResponseObject, error)
 	// GetImport Read an import

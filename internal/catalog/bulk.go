@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -21,6 +22,23 @@ type BulkItem struct {
 	ProductInput
 	NoPrice bool  // what it says of prices counts for nothing: new variants are free drafts, others keep theirs
 	Err     error // found before: the item fails with it
+
+	NewOptions []OptionInput // options of the product if it is new
+}
+
+// Clone is a copy that can be taken over without a trace on the item.
+func (in *BulkItem) Clone() BulkItem {
+	out := *in
+	out.Variants = slices.Clone(in.Variants)
+	if in.Book != nil {
+		book := *in.Book
+		out.Book = &book
+	}
+	if in.Apparel != nil {
+		apparel := *in.Apparel
+		out.Apparel = &apparel
+	}
+	return out
 }
 
 // BulkOutcome is what became of an item.
@@ -78,6 +96,9 @@ func (s *Service) takeOver(ctx context.Context, tx *db.Tx, in *BulkItem, update 
 	}
 	if known == nil {
 		made := in.ProductInput // what follows is tidied in place
+		if made.Options == nil {
+			made.Options = in.NewOptions
+		}
 		if in.NoPrice {
 			made.Status = orElse(made.Status, "draft")
 		}

@@ -68,6 +68,40 @@ func (s *Service) CreateCategory(ctx context.Context, name string, parent *uuid.
 	return out, err
 }
 
+// CategoryAt finds a category by its path from above; its name alone is enough, as
+// it is unique. With create, what the path lacks is made.
+// Error: ErrCategoryUnknown.
+func (s *Service) CategoryAt(ctx context.Context, path []string, create bool) (*uuid.UUID, error) {
+	known, err := s.db.From(ctx).Commerce.Category.Query().Where(category.NameIn(path...)).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]uuid.UUID, len(known))
+	for _, c := range known {
+		byName[c.Name] = c.ID
+	}
+	if id, ok := byName[path[len(path)-1]]; ok {
+		return &id, nil
+	}
+	if !create {
+		return nil, ErrCategoryUnknown.At("/category_id")
+	}
+	var above *uuid.UUID
+	for _, name := range path {
+		id, ok := byName[name]
+		if !ok {
+			made, err := s.CreateCategory(ctx, name, above, nil)
+			if err != nil {
+				return nil, err
+			}
+			id = made.ID
+			byName[name] = id
+		}
+		above = &id
+	}
+	return above, nil
+}
+
 // UpdateCategory renames or moves a category.
 //
 // Errors: ErrCategoryNotFound, apperr.ErrVersionMismatch, ErrBlank, ErrCategoryTaken,

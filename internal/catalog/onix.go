@@ -76,6 +76,37 @@ var shortTags = map[string]string{
 //
 // Errors: ErrONIX with the line, ErrONIXRelease, ErrONIXLarge.
 func ReadONIX(r io.Reader, currency string, decimals int) ([]Record, error) {
+	in := newONIXReader(r, currency, decimals)
+	var out []Record
+	for {
+		record, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(out) == onixProducts {
+			return nil, ErrONIXLarge.New().Arg("max", onixProducts)
+		}
+		out = append(out, *record)
+	}
+}
+
+// ReadONIX begins to read a message of any length.
+func (s *Service) ReadONIX(r io.Reader) *ONIXReader {
+	return newONIXReader(r, s.currency, API{s}.decimals())
+}
+
+// ONIXReader reads a message product by product.
+type ONIXReader struct {
+	d        *xml.Decoder
+	currency string
+	decimals int
+	inside   bool
+}
+
+func newONIXReader(r io.Reader, currency string, decimals int) *ONIXReader {
 	d := xml.NewDecoder(r)
 	d.CharsetReader = func(label string, in io.Reader) (io.Reader, error) {
 		e, err := ianaindex.IANA.Encoding(label)
@@ -84,54 +115,56 @@ func ReadONIX(r io.Reader, currency string, decimals int) ([]Record, error) {
 		}
 		return e.NewDecoder().Reader(in), nil
 	}
-	malformed := func(err error) error {
-		if apperr.From(err) != nil {
-			return err
-		}
-		line, _ := d.InputPos()
-		return ErrONIX.Wrap(err).Arg("line", line)
+	return &ONIXReader{d: d, currency: currency, decimals: decimals}
+}
+
+func (o *ONIXReader) malformed(err error) error {
+	if apperr.From(err) != nil {
+		return err
 	}
-	var out []Record
-	inside := false
+	line, _ := o.d.InputPos()
+	return ErrONIX.Wrap(err).Arg("line", line)
+}
+
+// Next is the next product; io.EOF after the last one. Errors: those of ReadONIX.
+func (o *ONIXReader) Next() (*Record, error) {
 	for {
-		token, err := d.Token()
+		token, err := o.d.Token()
 		if errors.Is(err, io.EOF) {
-			if !inside {
-				return nil, malformed(io.ErrUnexpectedEOF)
+			if !o.inside {
+				return nil, o.malformed(io.ErrUnexpectedEOF)
 			}
-			return out, nil
+			return nil, io.EOF
 		}
 		if err != nil {
-			return nil, malformed(err)
+			return nil, o.malformed(err)
 		}
 		switch t := token.(type) {
 		case xml.Directive:
-			return nil, malformed(errors.New("a document type"))
+			return nil, o.malformed(errors.New("a document type"))
 		case xml.StartElement:
 			name := strings.ToLower(t.Name.Local)
 			switch {
-			case !inside && name == "onixmessage":
-				inside = true
+			case !o.inside && name == "onixmessage":
+				o.inside = true
 				for _, a := range t.Attr {
 					if a.Name.Local == "release" && !strings.HasPrefix(a.Value, "3.") {
 						return nil, ErrONIXRelease.New()
 					}
 				}
-			case !inside:
-				return nil, malformed(errors.New("no ONIX message"))
+			case !o.inside:
+				return nil, o.malformed(errors.New("no ONIX message"))
 			case name == "product":
-				if len(out) == onixProducts {
-					return nil, ErrONIXLarge.New().Arg("max", onixProducts)
-				}
 				p := &node{name: name}
 				room := &bounds{onixNodes, onixText}
-				if err := room.read(d, p, 1); err != nil {
-					return nil, malformed(err)
+				if err := room.read(o.d, p, 1); err != nil {
+					return nil, o.malformed(err)
 				}
-				out = append(out, record(p, currency, decimals))
+				out := record(p, o.currency, o.decimals)
+				return &out, nil
 			default:
-				if err := d.Skip(); err != nil {
-					return nil, malformed(err)
+				if err := o.d.Skip(); err != nil {
+					return nil, o.malformed(err)
 				}
 			}
 		}

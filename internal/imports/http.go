@@ -140,7 +140,7 @@ func fromAPIPart(name, value string, to *Upload) error {
 	}
 	switch name {
 	case "kind":
-		return oneOf(&to.Kind, kindCustomers, kindOrders)
+		return oneOf(&to.Kind, kindCustomers, kindOrders, kindProducts)
 	case "duplicates":
 		return oneOf(&to.Duplicates, skipDuplicates, updateDuplicates, reviewDuplicates)
 	case "encoding":

@@ -32,6 +32,7 @@ var layoutOf = map[string]layout{
 		},
 		shown: func(field string) bool { return !strings.HasPrefix(field, "customer_") },
 	},
+	kindProducts: {synonyms: productSynonyms, headers: turned(productSynonyms), required: []string{"title"}, shown: func(string) bool { return true }},
 }
 
 // turned is a map of synonyms turned round.
@@ -45,7 +46,12 @@ func turned(synonyms map[string][]string) map[string]string {
 	return out
 }
 
-func (l *layout) known(name string) bool { return l.synonyms[name] != nil || l.custom.known(name) }
+func (l *layout) known(name string) bool {
+	if option, ok := strings.CutPrefix(name, optionPrefix); ok && l.synonyms["option.颜色"] != nil {
+		return strings.TrimSpace(option) != ""
+	}
+	return l.synonyms[name] != nil || l.custom.known(name)
+}
 
 // complete holds a mapping against the fields that a kind must have.
 // Error: ErrMappingLacks.
@@ -73,18 +79,32 @@ func (u *Upload) unfit() string {
 	switch {
 	case u.Kind != kindOrders && u.Options.MoveStock:
 		return "move_stock"
-	case u.Kind != kindOrders && u.Options.CreateMissing:
+	case u.Kind == kindCustomers && u.Options.CreateMissing:
 		return "create_missing"
-	case u.Kind == kindOrders && u.Duplicates != skipDuplicates:
+	case !policyOf(u.Kind, u.Duplicates):
 		return "duplicates"
 	}
 	return ""
 }
 
+// policyOf tells whether a policy for what there is already suits a kind.
+func policyOf(kind, duplicates string) bool {
+	switch kind {
+	case kindOrders:
+		return duplicates == skipDuplicates
+	case kindProducts:
+		return duplicates != reviewDuplicates
+	}
+	return true
+}
+
 // needed is the permission by whose reach an import of a kind works.
 func needed(kind string) auth.Permission {
-	if kind == kindOrders {
+	switch kind {
+	case kindOrders:
 		return auth.OrdersIngest
+	case kindProducts:
+		return auth.CatalogManage
 	}
 	return auth.CustomersCreate
 }

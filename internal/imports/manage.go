@@ -196,7 +196,7 @@ func (s *Service) Start(ctx context.Context, id uuid.UUID, asked []MappingEntry,
 		if err := mayDo(ctx, run.Kind, wanted, optionsOf(run.ImportRun)); err != nil {
 			return err
 		}
-		if run.Kind == kindOrders && wanted != skipDuplicates {
+		if !policyOf(run.Kind, wanted) {
 			return ErrField.At("/duplicates")
 		}
 		as, err := s.layout(ctx, run.Kind)

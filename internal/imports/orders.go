@@ -159,16 +159,29 @@ func (k *history) cell(cells []string, field string) string {
 }
 
 // readable finds what is wrong with a row as such.
-func (k *history) readable(r *row, told bool) (faults []cellFault) {
+func (k *history) readable(r *row, told bool) []cellFault {
+	if k.json {
+		if d := r.faults[wholeRow]; d != nil {
+			return []cellFault{{Code: d.Code}}
+		}
+		return nil
+	}
+	faults := rowFaults(r, k.mapping, k.want)
+	if !told && len(faults) == 0 {
+		faults = append(faults, k.fault("external_number", orders.ErrRequired, nil))
+	}
+	return faults
+}
+
+// rowFaults are what is wrong with a row whatever its cells mean.
+func rowFaults(r *row, m Mapping, want int) (faults []cellFault) {
 	switch d := r.faults[wholeRow]; {
 	case d != nil:
 		return []cellFault{{Code: d.Code}}
-	case k.json:
-		return nil
-	case r.ragged && raggedRow(r.cells, k.want):
-		return []cellFault{{Code: ErrRagged.Code, Args: map[string]any{"have": len(r.cells), "want": k.want}}}
+	case r.ragged && raggedRow(r.cells, want):
+		return []cellFault{{Code: ErrRagged.Code, Args: map[string]any{"have": len(r.cells), "want": want}}}
 	}
-	for column, field := range k.mapping {
+	for column, field := range m {
 		bad := r.faults[column-1]
 		if bad == nil && column <= len(r.cells) && r.ragged && strings.HasPrefix(strings.TrimSpace(r.cells[column-1]), "=") {
 			bad = ErrFormula
@@ -176,9 +189,6 @@ func (k *history) readable(r *row, told bool) (faults []cellFault) {
 		if bad != nil {
 			faults = append(faults, cellFault{Column: column, Field: field, Code: bad.Code})
 		}
-	}
-	if !told && len(faults) == 0 {
-		faults = append(faults, k.fault("external_number", orders.ErrRequired, nil))
 	}
 	return sortFaults(faults)
 }
@@ -225,16 +235,16 @@ func (k *history) group(p *pending, batch *historyWork, start int, key rowKey) {
 		}
 	}
 	if bad {
-		k.leave(rows)
+		leave(rows, ErrOrderLeft)
 	}
 	batch.groups = append(batch.groups, g)
 }
 
-// leave fails all rows of an order.
-func (k *history) leave(rows []badRow) {
+// leave fails all rows of a record, those that are right as such too.
+func leave(rows []badRow, with *apperr.Definition) {
 	for i := range rows {
 		if len(rows[i].Faults) == 0 {
-			rows[i].Faults = []cellFault{{Code: ErrOrderLeft.Code}}
+			rows[i].Faults = []cellFault{{Code: with.Code}}
 		}
 	}
 }
@@ -449,7 +459,7 @@ func (k *history) settle(ctx context.Context, tx *db.Tx, run *crm.ImportRun, p *
 		default:
 			rows = slices.Clone(rows) // the batch may be tried again
 			k.blame(rows, &g, r.Err)
-			k.leave(rows)
+			leave(rows, ErrOrderLeft)
 			t.bad = append(t.bad, rows...)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 )
 
@@ -26,6 +27,7 @@ type row struct {
 	cells  []string
 	faults map[int]*apperr.Definition // of cells, by place
 	ragged bool                       // its length says something: CSV
+	record *catalog.Record            // of an ONIX message
 }
 
 func (r *row) empty() bool {

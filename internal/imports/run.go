@@ -79,6 +79,8 @@ func (s *Service) kindOf(ctx context.Context, w *work) (kind, error) {
 	switch w.run.Kind {
 	case kindOrders:
 		return s.newOrders(ctx, w)
+	case kindProducts:
+		return s.newProducts(w)
 	}
 	return s.newPeople(ctx, w)
 }

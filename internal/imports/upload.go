@@ -266,6 +266,9 @@ func (s *Service) inspect(id uuid.UUID, up *Upload, as *layout) (reading, []Colu
 			return read, nil, e.Arg("max", maxRows)
 		}
 		return read, []Column{{Number: 1, Header: "order", Field: wholeRecord, Samples: []string{}}}, nil
+	case up.Kind == kindProducts && up.seen.begins('<'):
+		read.Format, read.Columns = string(formatONIX), 1
+		return read, []Column{{Number: 1, Header: "record_reference", Field: wholeRecord, Samples: []string{}}}, s.tryONIX(id, &read)
 	default:
 		if read.Encoding = up.Encoding; read.Encoding == encodingAuto {
 			if read.Encoding = up.seen.encoding(); read.Encoding == "" {
@@ -318,6 +321,22 @@ func (s *Service) inspect(id uuid.UUID, up *Upload, as *layout) (reading, []Colu
 	return read, suggest(header, first, as), nil
 }
 
+// tryONIX reads the beginning of a message, so that what is none is refused at
+// once.
+func (s *Service) tryONIX(id uuid.UUID, read *reading) error {
+	source, closeFile, err := s.openRows(id, read)
+	if err != nil {
+		return err
+	}
+	defer closeFile()
+	if _, err := source.next(); errors.Is(err, io.EOF) {
+		return ErrEmpty.At("/file")
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
 // openRows begins to read a stored file. The sheet's name is completed.
 func (s *Service) openRows(id uuid.UUID, read *reading) (rows, func(), error) {
 	f, err := s.Files.Open(importFile(id))
@@ -327,6 +346,8 @@ func (s *Service) openRows(id uuid.UUID, read *reading) (rows, func(), error) {
 	switch {
 	case read.Format == string(formatJSONL):
 		return newJSONRows(f), func() { _ = f.Close() }, nil
+	case read.Format == string(formatONIX):
+		return &onixRows{in: s.Catalog.ReadONIX(f)}, func() { _ = f.Close() }, nil
 	case read.Encoding != "":
 		return newCSVRows(f, read.Encoding, read.Delimiter[0]), func() { _ = f.Close() }, nil
 	}
@@ -354,6 +375,7 @@ const (
 	formatCSV   = importrun.FormatCsv
 	formatXLSX  = importrun.FormatXlsx
 	formatJSONL = importrun.FormatJsonl
+	formatONIX  = importrun.FormatOnix
 
 	wholeRecord = "record" // the field of the only column that files without columns have
 )
@@ -392,6 +414,10 @@ func (s *Service) begin(ctx context.Context, id uuid.UUID, up *Upload, read read
 	if err != nil {
 		return nil, nil, err
 	}
+	total := max(0, up.seen.lines-read.Header)
+	if read.Format == string(formatONIX) {
+		total = 0 // lines say nothing of records
+	}
 	now := s.Clock.Now()
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if !up.DryRun && !up.Repeat && up.Kind == kindCustomers { // orders are known by their numbers
@@ -405,7 +431,7 @@ func (s *Service) begin(ctx context.Context, id uuid.UUID, up *Upload, read read
 		row, err = tx.CRM.ImportRun.Create().SetID(id).SetKind(up.Kind).SetFileName(up.fileName).SetFormat(up.format(&read)).SetSizeBytes(up.size).
 			SetSha256(up.hash).SetReading(readAs).SetColumnsSealed(s.Keys.SealBlob(columnsPurpose, id[:], shown)).SetMapping(mapped).
 			SetDuplicates(importrun.Duplicates(up.Duplicates)).SetOptions(asked).SetDryRun(up.DryRun).SetJobID(job.ID).SetPosition(read.Header).
-			SetTotalRows(max(0, up.seen.lines-read.Header)).SetRequestedBy(auth.Must(ctx).Principal()).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+			SetTotalRows(total).SetRequestedBy(auth.Must(ctx).Principal()).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
 		if err != nil {
 			return fmt.Errorf("write an import: %w", err)
 		}

@@ -83,6 +83,9 @@ var importProbes = map[string]probe{
 	"createImport/orders": func(c *cell) byte {
 		return judge(c.uploadOf("orders", "skip", "external_number,store,placed_at,sku,quantity\r\n"+c.word("UP-")+",S,2024-01-01,A,1\r\n"))
 	},
+	"createImport/products": func(c *cell) byte {
+		return judge(c.uploadOf("products", "skip", "sku,title\r\n"+c.word("UP-")+",A\r\n"))
+	},
 	"getImport": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/imports/"+c.importRun().String(), nil))
 	},
