@@ -10,6 +10,7 @@ import (
 
 	commerce "github.com/shuke-crm/shuke/ent/commerce/migrate"
 	crm "github.com/shuke-crm/shuke/ent/crm/migrate"
+	loyalty "github.com/shuke-crm/shuke/ent/loyalty/migrate"
 	platform "github.com/shuke-crm/shuke/ent/platform/migrate"
 )
 
@@ -40,6 +41,9 @@ var crossings = [][3]string{
 	{"stock_transfers", "to_store_id", "stores"},
 	{"stock_counts", "store_id", "stores"},
 	{"price_lists", "store_id", "stores"},
+	{"points_accounts", "customer_id", "customers"},
+	{"points_holds", "customer_id", "customers"},
+	{"points_adjustments", "customer_id", "customers"},
 	{"role_grants", "store_id", "stores"},
 	{"role_grants", "region_id", "regions"},
 	{"staff", "store_id", "stores"},
@@ -53,7 +57,7 @@ var crossings = [][3]string{
 // Tables returns the tables of all contexts, wanted state of the database.
 // Call it once per process: it adds the crossing keys to the generated tables.
 func Tables() ([]*schema.Table, error) {
-	tables := slices.Concat(crm.Tables, commerce.Tables, platform.Tables)
+	tables := slices.Concat(crm.Tables, commerce.Tables, loyalty.Tables, platform.Tables)
 	byName := map[string]*schema.Table{}
 	for _, t := range tables {
 		if byName[t.Name] != nil {

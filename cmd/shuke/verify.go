@@ -18,8 +18,9 @@ func verifyCommand() *cobra.Command {
 		Short: "Check the audit chain and that derived figures equal what they derive from",
 		Long: `Recomputes the audit log's chain of hashes and compares every customer's
 metrics with the sum of their orders and returns, every stock level with its
-ledger and what is reserved, and what every order keeps of its money with its
-lines, payments, refunds and returns. Reads only; it may run beside a busy service. Ends with status 1 and a report when something does not hold.
+ledger and what is reserved, what every order keeps of its money with its
+lines, payments, refunds and returns, and every account and lot of points with its
+ledger. Reads only; it may run beside a busy service. Ends with status 1 and a report when something does not hold.
 
 With --tables it prints a checksum of each table instead, but for what merging
 customers and undoing that need not leave as it was.`,
@@ -78,6 +79,15 @@ customers and undoing that need not leave as it was.`,
 			for _, d := range money.Differences {
 				sound = false
 				fmt.Fprintf(out, "orders: NOT EQUAL: order %s: %s %d, by its parts %d\n", d.OrderID, d.What, d.Kept, d.Summed)
+			}
+			earned, err := app.Points.Verify(ctx, 100)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "points: %d accounts, %d lots, %d entries, %d postings\n", earned.Accounts, earned.Lots, earned.Entries, earned.Postings)
+			for _, d := range earned.Differences {
+				sound = false
+				fmt.Fprintf(out, "points: NOT EQUAL: account %s, lot %s: %s %d, by the ledger %d\n", d.AccountID.UUID, d.LotID.UUID, d.Check, d.Found, d.Expected)
 			}
 			if !sound {
 				return errReported

@@ -24,6 +24,7 @@ import (
 	merchantsapi "github.com/shuke-crm/shuke/api/merchants"
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
+	pointsapi "github.com/shuke-crm/shuke/api/points"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
 	timelineapi "github.com/shuke-crm/shuke/api/timeline"
 	"github.com/shuke-crm/shuke/internal/analytics"
@@ -54,6 +55,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/ratelimit"
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/platform/token"
+	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/segments"
 	"github.com/shuke-crm/shuke/internal/timeline"
 )
@@ -106,6 +108,7 @@ type Server struct {
 	Imports    *imports.Service
 	Catalog    *catalog.Service
 	Inventory  *inventory.Service
+	Points     *points.Service
 	Merchants  *merchants.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
@@ -206,6 +209,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Currency: cfg.Currency, Customers: s.Customers, Renamed: s.Customers.ClearProfiles})
 	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
+	s.Points = points.New(points.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Queue: s.Jobs})
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Queue: s.Jobs,
@@ -231,7 +235,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
+	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
@@ -257,6 +261,7 @@ func (s *Server) register() {
 	timelineapi.RegisterHandlers(r, timelineapi.NewStrictHandler(timeline.API{Service: s.Timeline}, nil))
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
 	inventoryapi.RegisterHandlers(r, inventoryapi.NewStrictHandler(inventory.API{Service: s.Inventory}, nil))
+	pointsapi.RegisterHandlers(r, pointsapi.NewStrictHandler(points.API{Service: s.Points}, nil))
 	merchantsapi.RegisterHandlers(r, merchantsapi.NewStrictHandler(merchants.API{Service: s.Merchants}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))

@@ -11,41 +11,49 @@ type Permission string
 // Permissions. Each needs a line in Catalogue and a row in the access test's
 // golden table.
 const (
-	CustomersRead        Permission = "customers.read"
-	CustomersCreate      Permission = "customers.create"
-	CustomersUpdate      Permission = "customers.update"
-	CustomersArchive     Permission = "customers.archive"
-	CustomersReveal      Permission = "customers.reveal"
-	CustomersLookup      Permission = "customers.lookup"
-	CustomersIdentities  Permission = "customers.manage_identities"
-	CustomersMerge       Permission = "customers.merge"
-	CustomersMergeAuto   Permission = "customers.merge_auto"
-	NotesRead            Permission = "notes.read"
-	NotesWrite           Permission = "notes.write"
-	NotesManage          Permission = "notes.manage"
-	TagsManage           Permission = "tags.manage"
-	GroupsManage         Permission = "customer_groups.manage"
-	AssignmentManage     Permission = "assignment_rules.manage"
-	CustomFieldsManage   Permission = "custom_fields.manage"
-	ValidationManage     Permission = "validation_rules.manage"
-	MemberRulesManage    Permission = "member_rules.manage"
-	FormsManage          Permission = "forms.manage"
-	FormsSubmit          Permission = "forms.submit"
-	OrdersRead           Permission = "orders.read"
-	OrdersIngest         Permission = "orders.ingest"
-	OrdersPlace          Permission = "orders.place"
-	OrdersFulfil         Permission = "orders.fulfil"
-	OrdersRefund         Permission = "orders.refund"
-	OrdersConfigure      Permission = "orders.configure"
-	OrdersOverridePrice  Permission = "orders.override_price"
-	CatalogRead          Permission = "catalog.read"
-	CatalogManage        Permission = "catalog.manage"
-	CatalogReadCost      Permission = "catalog.read_cost"
-	CatalogManagePrices  Permission = "catalog.manage_prices"
-	InventoryRead        Permission = "inventory.read"
-	InventoryMove        Permission = "inventory.move"
-	InventoryManage      Permission = "inventory.manage"
-	InventoryApprove     Permission = "inventory.approve"
+	CustomersRead       Permission = "customers.read"
+	CustomersCreate     Permission = "customers.create"
+	CustomersUpdate     Permission = "customers.update"
+	CustomersArchive    Permission = "customers.archive"
+	CustomersReveal     Permission = "customers.reveal"
+	CustomersLookup     Permission = "customers.lookup"
+	CustomersIdentities Permission = "customers.manage_identities"
+	CustomersMerge      Permission = "customers.merge"
+	CustomersMergeAuto  Permission = "customers.merge_auto"
+	NotesRead           Permission = "notes.read"
+	NotesWrite          Permission = "notes.write"
+	NotesManage         Permission = "notes.manage"
+	TagsManage          Permission = "tags.manage"
+	GroupsManage        Permission = "customer_groups.manage"
+	AssignmentManage    Permission = "assignment_rules.manage"
+	CustomFieldsManage  Permission = "custom_fields.manage"
+	ValidationManage    Permission = "validation_rules.manage"
+	MemberRulesManage   Permission = "member_rules.manage"
+	FormsManage         Permission = "forms.manage"
+	FormsSubmit         Permission = "forms.submit"
+	OrdersRead          Permission = "orders.read"
+	OrdersIngest        Permission = "orders.ingest"
+	OrdersPlace         Permission = "orders.place"
+	OrdersFulfil        Permission = "orders.fulfil"
+	OrdersRefund        Permission = "orders.refund"
+	OrdersConfigure     Permission = "orders.configure"
+	OrdersOverridePrice Permission = "orders.override_price"
+	CatalogRead         Permission = "catalog.read"
+	CatalogManage       Permission = "catalog.manage"
+	CatalogReadCost     Permission = "catalog.read_cost"
+	CatalogManagePrices Permission = "catalog.manage_prices"
+	InventoryRead       Permission = "inventory.read"
+	InventoryMove       Permission = "inventory.move"
+	InventoryManage     Permission = "inventory.manage"
+	InventoryApprove    Permission = "inventory.approve"
+	PointsRead          Permission = "points.read"
+	PointsRedeem        Permission = "points.redeem"
+	PointsTransfer      Permission = "points.transfer"
+	PointsAdjust        Permission = "points.adjust"
+	PointsApprove       Permission = "points.approve"
+	PointsConfigure     Permission = "points.configure"
+	PointsAudit         Permission = "points.audit"
+
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
 	AnalyticsRead        Permission = "analytics.read"
@@ -124,6 +132,13 @@ var Catalogue = []Explained{
 	{InventoryMove, "Record what happens to stock within the scope, and reserve it.", "登记权限范围内的库存变动并预留库存。"},
 	{InventoryManage, "Set what stock is watched by, within the scope.", "设置权限范围内的库存预警。"},
 	{InventoryApprove, "Approve counts of stock within the scope that others handed in.", "审批权限范围内由他人提交的盘点单。"},
+	{PointsRead, "Read points of members within the scope.", "查看权限范围内会员的积分。"},
+	{PointsRedeem, "Spend, promise and give back points of members within the scope.", "为权限范围内的会员消费、冻结和退还积分。"},
+	{PointsTransfer, "Transfer points between members within the scope.", "在权限范围内的会员之间转赠积分。"},
+	{PointsAdjust, "Give and take points by hand, within the scope.", "手工调整权限范围内会员的积分。"},
+	{PointsApprove, "Approve adjustments of points that others asked for, within the scope.", "审批权限范围内由他人提交的积分调整。"},
+	{PointsConfigure, "Define units of points and by which rules they are earned.", "管理积分类型和积分规则。"},
+	{PointsAudit, "See what the whole programme owes and check that all points add up.", "查看积分负债并校验积分账目（须拥有全部范围）。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
 	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
@@ -152,13 +167,13 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{InventoryApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
-	{"auditor", "Auditor", "审计员", "all", []Permission{AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
+	{"auditor", "Auditor", "审计员", "all", []Permission{PointsAudit, AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }
 
 // All lists every permission.

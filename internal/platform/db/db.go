@@ -17,6 +17,8 @@ import (
 	_ "github.com/shuke-crm/shuke/ent/commerce/runtime" // policies and defaults
 	"github.com/shuke-crm/shuke/ent/crm"
 	_ "github.com/shuke-crm/shuke/ent/crm/runtime"
+	"github.com/shuke-crm/shuke/ent/loyalty"
+	_ "github.com/shuke-crm/shuke/ent/loyalty/runtime"
 	"github.com/shuke-crm/shuke/ent/platform"
 	_ "github.com/shuke-crm/shuke/ent/platform/runtime"
 )
@@ -26,6 +28,7 @@ import (
 type Clients struct {
 	CRM      *crm.Client
 	Commerce *commerce.Client
+	Loyalty  *loyalty.Client
 	Platform *platform.Client
 	exec     *conn
 }
@@ -113,6 +116,7 @@ func clients(c *conn, tx dialect.Driver) *Clients {
 	return &Clients{
 		CRM:      crm.NewClient(crm.Driver(drv)),
 		Commerce: commerce.NewClient(commerce.Driver(drv)),
+		Loyalty:  loyalty.NewClient(loyalty.Driver(drv)),
 		Platform: platform.NewClient(platform.Driver(drv)),
 		exec:     c,
 	}

@@ -1,0 +1,38 @@
+package points
+
+import (
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
+	"github.com/shuke-crm/shuke/internal/platform/events"
+)
+
+// Errors of points.
+var (
+	ErrUnitNotFound       = apperr.Define(apperr.NotFound, "points.unit_not_found", "There is no such unit of points.", "积分类型不存在。")
+	ErrEntryNotFound      = apperr.Define(apperr.NotFound, "points.entry_not_found", "There is no such entry.", "积分流水不存在。")
+	ErrHoldNotFound       = apperr.Define(apperr.NotFound, "points.hold_not_found", "There is no such hold of points.", "积分冻结记录不存在。")
+	ErrAdjustmentNotFound = apperr.Define(apperr.NotFound, "points.adjustment_not_found", "There is no such adjustment.", "积分调整单不存在。")
+	ErrCustomerNotFound   = apperr.Define(apperr.NotFound, "points.customer_not_found", "There is no such customer, or they lie outside your scope.", "顾客不存在，或不在您的权限范围内。")
+
+	ErrInsufficient = apperr.Define(apperr.Conflict, "points.insufficient", "There are only {available} points to spend.", "可用积分不足，仅有 {available} 分。")
+	ErrBalanceLimit = apperr.Define(apperr.Conflict, "points.balance_limit", "A member can have {limit} points at most.", "会员积分上限为 {limit} 分。")
+	ErrHoldState    = apperr.Define(apperr.Conflict, "points.hold_state", "That cannot be done to a hold in this state: {status}.", "积分冻结记录当前状态（{status}）不允许此操作。")
+	ErrTooMuch      = apperr.Define(apperr.Conflict, "points.more_than_held", "There are only {available} points left of it.", "超出可操作的积分，仅剩 {available} 分。")
+	ErrDecided      = apperr.Define(apperr.Conflict, "points.adjustment_decided", "The adjustment is decided: {status}.", "该调整单已处理：{status}。")
+	ErrOwnRequest   = apperr.Define(apperr.Conflict, "points.own_adjustment", "Somebody else must decide what you asked for.", "不能审批自己提交的调整单。")
+	ErrCodeTaken    = apperr.Define(apperr.Conflict, "points.unit_code_taken", "There is a unit with this code already.", "积分类型代码已存在。")
+
+	ErrUnit           = apperr.Define(apperr.Invalid, "points.unit_unknown", "There is no such unit of points.", "积分类型不存在。")
+	ErrNotSpendable   = apperr.Define(apperr.Invalid, "points.unit_not_spendable", "Points of this unit are not spent, they only count.", "该类型积分仅用于累计，不可消费。")
+	ErrNoTransfer     = apperr.Define(apperr.Invalid, "points.unit_not_transferable", "Points of this unit cannot be transferred.", "该类型积分不可转赠。")
+	ErrToSelf         = apperr.Define(apperr.Invalid, "points.transfer_to_self", "Points cannot be transferred to the member they come from.", "不能转赠给本人。")
+	ErrRecipient      = apperr.Define(apperr.Invalid, "points.recipient_unknown", "There is no such customer, or they lie outside your scope.", "受赠顾客不存在，或不在您的权限范围内。")
+	ErrHoldEnds       = apperr.Define(apperr.Invalid, "points.hold_ends_invalid", "A hold ends within the next 90 days, not in the past.", "冻结到期时间须在未来 90 天内。")
+	ErrExpiry         = apperr.Define(apperr.Invalid, "points.expiry_invalid", "Days are counted from 1 on.", "按天过期时天数须不小于 1。")
+	ErrRedeemRate     = apperr.Define(apperr.Invalid, "points.redeem_rate_invalid", "Give redeem_points and redeem_amount both, or neither.", "积分抵现比例须同时设置积分数与金额。")
+	ErrReason         = apperr.Define(apperr.Invalid, "points.reason_needed", "Say why.", "请填写原因。")
+	ErrInstant        = apperr.Define(apperr.Invalid, "points.instant_in_the_future", "That has not happened yet.", "时间不能晚于当前时间。")
+	ErrPointsOverflow = apperr.Define(apperr.Invalid, "points.too_many", "That is more than points are counted up to.", "积分超出可计数范围。")
+)
+
+// EventChanged: what a member has of points changed. Its subject is the customer.
+var EventChanged = events.Define("points.changed", "会员积分发生变动", "A member's points changed.")
