@@ -19,6 +19,7 @@ import (
 	externalRef1 "github.com/shuke-crm/shuke/api/customers"
 	externalRef2 "github.com/shuke-crm/shuke/api/forms"
 	externalRef3 "github.com/shuke-crm/shuke/api/orders"
+	externalRef4 "github.com/shuke-crm/shuke/api/points"
 )
 
 // Defines values for ConsentPurpose.
@@ -234,6 +235,21 @@ const (
 func (e ListMemberTrackingEventsParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberTrackingEventsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberPointsEntriesParamsInclude.
+const (
+	ListMemberPointsEntriesParamsIncludeIncludeTotalCount ListMemberPointsEntriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberPointsEntriesParamsInclude enum.
+func (e ListMemberPointsEntriesParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberPointsEntriesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -724,6 +740,48 @@ type MemberPasswordSignIn struct {
 	DeviceLabel *string `json:"device_label,omitempty"`
 	Password    string  `json:"password"`
 	Phone       string  `json:"phone"`
+}
+
+// MemberPointsEntry A line of the member's own statement.
+//
+// Example: {"balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","occurred_at":"2026-11-22T02:00:00Z","order_id":null,"pending_after":0,"pending_change":0,"reason":"开业补偿","unit":"points"}
+type MemberPointsEntry struct {
+	BalanceAfter  int64 `json:"balance_after"`
+	BalanceChange int64 `json:"balance_change"`
+	BlockedAfter  int64 `json:"blocked_after"`
+	BlockedChange int64 `json:"blocked_change"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind What happened: earned; became active; promised, free again, spent of what was promised; spent at once; come back; expired; taken back; by hand; to another member; from another member.
+	//
+	// Example: earn
+	Kind          externalRef4.PointsEntryKind       `json:"kind"`
+	OccurredAt    time.Time                          `json:"occurred_at"`
+	OrderId       nullable.Nullable[externalRef0.Id] `json:"order_id"`
+	PendingAfter  int64                              `json:"pending_after"`
+	PendingChange int64                              `json:"pending_change"`
+	Reason        string                             `json:"reason"`
+
+	// Unit Code of the unit.
+	Unit string `json:"unit"`
+}
+
+// MemberPointsEntryList A page of them.
+//
+// Example: {"has_more":false,"items":[{"balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","occurred_at":"2026-11-22T02:00:00Z","order_id":null,"pending_after":0,"pending_change":0,"reason":"开业补偿","unit":"points"}],"next_cursor":null}
+type MemberPointsEntryList struct {
+	HasMore bool                `json:"has_more"`
+	Items   []MemberPointsEntry `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
 // MemberPreferences Example: {"created_at":"2026-07-01T02:00:00Z","marketing_preferences":{"sms":true},"preferences":{"genre":"history"},"updated_at":"2026-07-01T02:00:01Z","version":2}
@@ -1220,6 +1278,30 @@ type ListMemberTrackingEventsParams struct {
 // ListMemberTrackingEventsParamsInclude defines parameters for ListMemberTrackingEvents.
 type ListMemberTrackingEventsParamsInclude string
 
+// GetMemberPointsParams defines parameters for GetMemberPoints.
+type GetMemberPointsParams struct {
+	// Unit Code of the unit; without one `points`.
+	Unit *string `form:"unit,omitempty" json:"unit,omitempty"`
+}
+
+// ListMemberPointsEntriesParams defines parameters for ListMemberPointsEntries.
+type ListMemberPointsEntriesParams struct {
+	// Unit Only this unit, by its code.
+	Unit *string `form:"unit,omitempty" json:"unit,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberPointsEntriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberPointsEntriesParamsInclude defines parameters for ListMemberPointsEntries.
+type ListMemberPointsEntriesParamsInclude string
+
 // GetMemberPreferencesParams defines parameters for GetMemberPreferences.
 type GetMemberPreferencesParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -1450,6 +1532,12 @@ type ServerInterface interface {
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx echo.Context) error
+	// GetMemberPoints Read own points
+	// (GET /v1/member/points)
+	GetMemberPoints(ctx echo.Context, params GetMemberPointsParams) error
+	// ListMemberPointsEntries List own entries of points
+	// (GET /v1/member/points/entries)
+	ListMemberPointsEntries(ctx echo.Context, params ListMemberPointsEntriesParams) error
 	// GetMemberPreferences Read the own preferences
 	// (GET /v1/member/preferences)
 	GetMemberPreferences(ctx echo.Context, params GetMemberPreferencesParams) error
@@ -2456,6 +2544,63 @@ func (w *ServerInterfaceWrapper) SetMemberPassword(ctx echo.Context) error {
 	return err
 }
 
+// GetMemberPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberPoints(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetMemberPointsParams
+	// ------------- Optional query parameter "unit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "unit", ctx.QueryParams(), &params.Unit, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter unit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberPoints(ctx, params)
+	return err
+}
+
+// ListMemberPointsEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberPointsEntries(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberPointsEntriesParams
+	// ------------- Optional query parameter "unit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "unit", ctx.QueryParams(), &params.Unit, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter unit: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberPointsEntries(ctx, params)
+	return err
+}
+
 // GetMemberPreferences converts echo context to params.
 func (w *ServerInterfaceWrapper) GetMemberPreferences(ctx echo.Context) error {
 	var err error
@@ -2686,6 +2831,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/member/family-members/:id", wrapper.UpdateMemberRelative, options.OperationMiddlewares["updateMemberRelative"]...)
 	router.GET(options.BaseURL+"/v1/member/forms", wrapper.ListMemberForms, options.OperationMiddlewares["listMemberForms"]...)
 	router.POST(options.BaseURL+"/v1/member/forms/:id/submissions", wrapper.SubmitMemberForm, options.OperationMiddlewares["submitMemberForm"]...)
+	router.GET(options.BaseURL+"/v1/member/points", wrapper.GetMemberPoints, options.OperationMiddlewares["getMemberPoints"]...)
+	router.GET(options.BaseURL+"/v1/member/points/entries", wrapper.ListMemberPointsEntries, options.OperationMiddlewares["listMemberPointsEntries"]...)
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
 	router.POST(options.BaseURL+"/v1/member/orders", wrapper.PlaceMemberOrder, options.OperationMiddlewares["placeMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
@@ -4754,6 +4901,108 @@ func (response SetMemberPassworddefaultApplicationProblemPlusJSONResponse) Visit
 	return err
 }
 
+type GetMemberPointsRequestObject struct {
+	Params GetMemberPointsParams
+}
+
+type GetMemberPointsResponseObject interface {
+	VisitGetMemberPointsResponse(w http.ResponseWriter) error
+}
+
+type GetMemberPoints200JSONResponse externalRef4.PointsBalance
+
+func (response GetMemberPoints200JSONResponse) VisitGetMemberPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberPointsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberPointsdefaultApplicationProblemPlusJSONResponse) VisitGetMemberPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberPointsEntriesRequestObject struct {
+	Params ListMemberPointsEntriesParams
+}
+
+type ListMemberPointsEntriesResponseObject interface {
+	VisitListMemberPointsEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListMemberPointsEntries200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMemberPointsEntries200JSONResponse struct {
+	Body    MemberPointsEntryList
+	Headers ListMemberPointsEntries200ResponseHeaders
+}
+
+func (response ListMemberPointsEntries200JSONResponse) VisitListMemberPointsEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberPointsEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberPointsEntriesdefaultApplicationProblemPlusJSONResponse) VisitListMemberPointsEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMemberPreferencesRequestObject struct {
 	Params GetMemberPreferencesParams
 }
@@ -5177,6 +5426,12 @@ type StrictServerInterface interface {
 	// SetMemberPassword Set or change the own password
 	// (PUT /v1/member/password)
 	SetMemberPassword(ctx context.Context, request SetMemberPasswordRequestObject) (SetMemberPasswordResponseObject, error)
+	// GetMemberPoints Read own points
+	// (GET /v1/member/points)
+	GetMemberPoints(ctx context.Context, request GetMemberPointsRequestObject) (GetMemberPointsResponseObject, error)
+	// ListMemberPointsEntries List own entries of points
+	// (GET /v1/member/points/entries)
+	ListMemberPointsEntries(ctx context.Context, request ListMemberPointsEntriesRequestObject) (ListMemberPointsEntriesResponseObject, error)
 	// GetMemberPreferences Read the own preferences
 	// (GET /v1/member/preferences)
 	GetMemberPreferences(ctx context.Context, request GetMemberPreferencesRequestObject) (GetMemberPreferencesResponseObject, error)
@@ -6673,6 +6928,56 @@ func (sh *strictHandler) SetMemberPassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(SetMemberPasswordResponseObject); ok {
 		return validResponse.VisitSetMemberPasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberPoints operation middleware
+func (sh *strictHandler) GetMemberPoints(ctx echo.Context, params GetMemberPointsParams) error {
+	var request GetMemberPointsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberPoints(ctx.Request().Context(), request.(GetMemberPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberPointsResponseObject); ok {
+		return validResponse.VisitGetMemberPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberPointsEntries operation middleware
+func (sh *strictHandler) ListMemberPointsEntries(ctx echo.Context, params ListMemberPointsEntriesParams) error {
+	var request ListMemberPointsEntriesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberPointsEntries(ctx.Request().Context(), request.(ListMemberPointsEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberPointsEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberPointsEntriesResponseObject); ok {
+		return validResponse.VisitListMemberPointsEntriesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

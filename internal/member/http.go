@@ -15,6 +15,7 @@ import (
 	customersapi "github.com/shuke-crm/shuke/api/customers"
 	memberapi "github.com/shuke-crm/shuke/api/member"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
+	pointsapi "github.com/shuke-crm/shuke/api/points"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/internal/customers"
@@ -24,6 +25,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
+	"github.com/shuke-crm/shuke/internal/points"
 )
 
 // API is the HTTP side of the service.
@@ -258,6 +260,38 @@ func (a API) UpdateMemberProfile(ctx context.Context, r memberapi.UpdateMemberPr
 	}
 	tag := etag.Of(p.Version)
 	return memberapi.UpdateMemberProfile200JSONResponse{Body: toAPIProfile(p), Headers: memberapi.UpdateMemberProfile200ResponseHeaders{ETag: &tag}}, nil
+}
+
+// GetMemberPoints implements getMemberPoints.
+func (a API) GetMemberPoints(ctx context.Context, r memberapi.GetMemberPointsRequestObject) (memberapi.GetMemberPointsResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := a.Points.Of(ctx, actor.ID, opt.Value(r.Params.Unit))
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.GetMemberPoints200JSONResponse(points.ToAPIBalance(b)), nil
+}
+
+// ListMemberPointsEntries implements listMemberPointsEntries.
+func (a API) ListMemberPointsEntries(ctx context.Context, r memberapi.ListMemberPointsEntriesRequestObject) (memberapi.ListMemberPointsEntriesResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := r.Params
+	found, err := a.Points.Entries(ctx, "/v1/member/points/entries", actor.ID, points.EntryFilter{Unit: opt.Value(p.Unit)}, points.Asked{Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	out := memberapi.MemberPointsEntryList{Items: make([]memberapi.MemberPointsEntry, len(found.Items)), HasMore: found.Next != nil, NextCursor: opt.OrNull(found.Next), TotalCount: found.Total}
+	for i, e := range found.Items {
+		out.Items[i] = memberapi.MemberPointsEntry{Id: e.ID, Unit: e.Edges.Account.Edges.Unit.Code, Kind: pointsapi.PointsEntryKind(e.Kind), BalanceChange: e.BalanceChange, PendingChange: e.PendingChange,
+			BlockedChange: e.BlockedChange, BalanceAfter: e.BalanceAfter, PendingAfter: e.PendingAfter, BlockedAfter: e.BlockedAfter, OrderId: opt.OrNull(e.OrderID), Reason: e.Reason, OccurredAt: e.OccurredAt.UTC()}
+	}
+	return memberapi.ListMemberPointsEntries200JSONResponse{Body: out, Headers: memberapi.ListMemberPointsEntries200ResponseHeaders{Link: found.Link}}, nil
 }
 
 // ListMemberOrders implements listMemberOrders.

@@ -1,6 +1,7 @@
 package member_test
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -458,4 +459,27 @@ func TestMembersOrderCancelAndReturn(t *testing.T) {
 	back := m.do(http.MethodPost, path+"/returns", object{"note": "封面破了", "lines": []any{object{"line_id": (*o.Lines)[0].Id, "quantity": 1, "reason_code": "defective"}}}, "Idempotency-Key", "m-12").Want(http.StatusCreated).Map()
 	require.Equal(t, "requested", back["status"])
 	require.EqualValues(t, 3900, back["total_amount"])
+}
+
+func TestMembersSeeTheirPoints(t *testing.T) {
+	w := newWorld(t)
+	wang := w.customer("13800000014", "王五")
+	other := w.customer("13800000015", "赵六")
+	challenge, digits := w.send("13800000014", "sign_in", "wang")
+	m := w.signedIn(w.enterCode(challenge, "13800000014", digits, "wang"))
+	for i, c := range []uuid.UUID{wang.ID, other.ID, wang.ID} {
+		w.Admin().Do(http.MethodPost, "/v1/customers/"+c.String()+"/points/adjust", object{"points": 100 + i, "reason": "补偿"}, "Idempotency-Key", fmt.Sprint("p-", i)).Want(http.StatusCreated)
+	}
+	var b client.PointsBalance
+	m.do(http.MethodGet, "/v1/member/points", nil).Want(http.StatusOK).JSON(&b)
+	require.EqualValues(t, 202, b.Balance)
+	var page client.MemberPointsEntryList
+	m.do(http.MethodGet, "/v1/member/points/entries?limit=1&include=total_count", nil).Want(http.StatusOK).JSON(&page)
+	require.EqualValues(t, 2, *page.TotalCount)
+	require.EqualValues(t, 202, page.Items[0].BalanceAfter)
+	m.do(http.MethodGet, "/v1/member/points/entries?limit=1&cursor="+page.NextCursor.MustGet(), nil).Want(http.StatusOK).JSON(&page)
+	require.EqualValues(t, 100, page.Items[0].BalanceAfter)
+	require.False(t, page.HasMore)
+	m.do(http.MethodGet, "/v1/member/points?unit=gold", nil).WantProblem(http.StatusUnprocessableEntity, "points.unit_unknown", "?unit")
+	m.do(http.MethodGet, "/v1/customers/"+wang.ID.String()+"/points", nil).Want(http.StatusForbidden)
 }

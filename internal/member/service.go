@@ -20,6 +20,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/principals"
 	"github.com/shuke-crm/shuke/internal/platform/token"
+	"github.com/shuke-crm/shuke/internal/points"
 )
 
 // Deps is what the service works with.
@@ -32,6 +33,7 @@ type Deps struct {
 	Log       *slog.Logger
 	Customers *customers.Service
 	Orders    *orders.Service
+	Points    *points.Service
 	Forms     *forms.Service
 	Codes     *otp.Service
 	Outside   outside.Services // what is not configured answers which setting is missing

@@ -73,16 +73,21 @@ func (a API) GetPointsBalance(ctx context.Context, r pointsapi.GetPointsBalanceR
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.GetPointsBalance200JSONResponse{Unit: b.Unit.Code, Balance: b.Balance, Pending: b.Pending, Blocked: b.Blocked, ValueAmount: worth(b.Unit, max(0, b.Balance)),
+	return pointsapi.GetPointsBalance200JSONResponse(ToAPIBalance(b)), nil
+}
+
+// ToAPIBalance is a balance as the contract has it, for members too.
+func ToAPIBalance(b *Balance) pointsapi.PointsBalance {
+	return pointsapi.PointsBalance{Unit: b.Unit.Code, Balance: b.Balance, Pending: b.Pending, Blocked: b.Blocked, ValueAmount: worth(b.Unit, max(0, b.Balance)),
 		Expiring: each(b.Expiring, func(e Expiring) pointsapi.PointsExpiring {
 			return pointsapi.PointsExpiring{At: e.At.UTC(), Points: e.Points}
-		})}, nil
+		})}
 }
 
 // ListPointsEntries implements listPointsEntries.
 func (a API) ListPointsEntries(ctx context.Context, r pointsapi.ListPointsEntriesRequestObject) (pointsapi.ListPointsEntriesResponseObject, error) {
 	p := r.Params
-	found, err := a.Entries(ctx, r.Id, EntryFilter{Unit: opt.Value(p.Unit), Kind: string(opt.Value(p.Kind)), OrderID: p.OrderId, After: p.CreatedAfter, Before: p.CreatedBefore}, Asked{p.Limit, p.Cursor, p.Include != nil})
+	found, err := a.Entries(ctx, "/v1/customers/"+r.Id.String()+"/points/entries", r.Id, EntryFilter{Unit: opt.Value(p.Unit), Kind: string(opt.Value(p.Kind)), OrderID: p.OrderId, After: p.CreatedAfter, Before: p.CreatedBefore}, Asked{p.Limit, p.Cursor, p.Include != nil})
 	if err != nil {
 		return nil, err
 	}

@@ -153,12 +153,13 @@ type EntryFilter struct {
 	After, Before *time.Time // by when it was booked
 }
 
-// Entries is the statement of a member, the newest first.
+// Entries is the statement of a member, the newest first; the path is that of the
+// list, for the link to the next page.
 // Plan: points_entries_member_idx backwards.
 //
 // Errors: ErrCustomerNotFound, ErrUnit, apperr.ErrBadCursor.
-func (s *Service) Entries(ctx context.Context, customer uuid.UUID, f EntryFilter, asked Asked) (*page.Of[*loyalty.PointsEntry], error) {
-	l := page.NewList("/v1/customers/"+customer.String()+"/points/entries", asked.Limit)
+func (s *Service) Entries(ctx context.Context, path string, customer uuid.UUID, f EntryFilter, asked Asked) (*page.Of[*loyalty.PointsEntry], error) {
+	l := page.NewList(path, asked.Limit)
 	accounts, err := s.accounts(ctx, l, customer, f.Unit)
 	if err != nil {
 		return nil, err
@@ -180,7 +181,7 @@ func (s *Service) Entries(ctx context.Context, customer uuid.UUID, f EntryFilter
 		l.Filters.Set("created_before", f.Before.UTC().Format(time.RFC3339Nano))
 		where = append(where, pointsentry.CreatedAtLT(*f.Before))
 	}
-	q := s.db.From(ctx).Loyalty.PointsEntry.Query().Where(where...).WithAccount()
+	q := s.db.From(ctx).Loyalty.PointsEntry.Query().Where(where...).WithAccount(func(q *loyalty.PointsAccountQuery) { q.WithUnit() })
 	return fetch(ctx, s, l, asked, q.Clone().Count, func(after *uuid.UUID, limit int) ([]*loyalty.PointsEntry, error) {
 		if after != nil {
 			q.Where(pointsentry.IDLT(*after))

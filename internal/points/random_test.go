@@ -161,11 +161,16 @@ func TestRandomOperations(t *testing.T) {
 				want[fmt.Sprint(l.pending, l.active, l.blocked, l.until)]++
 			}
 		}
-		lots, err := s.Lots(ctx, m.id, "", true, points.Asked{Limit: ptr(int32(200))})
-		require.NoError(t, err)
 		got := map[string]int{}
-		for _, l := range lots.Items {
-			got[fmt.Sprint(l.Pending, l.Active, l.Blocked, int(app.Clock.DayOf(*l.ExpiresAt)-app.Clock.DayOf(start)))]++
+		for asked := (points.Asked{Limit: ptr(int32(200))}); ; {
+			lots, err := s.Lots(ctx, m.id, "", true, asked)
+			require.NoError(t, err)
+			for _, l := range lots.Items {
+				got[fmt.Sprint(l.Pending, l.Active, l.Blocked, int(app.Clock.DayOf(*l.ExpiresAt)-app.Clock.DayOf(start)))]++
+			}
+			if asked.Cursor = lots.Next; asked.Cursor == nil {
+				break
+			}
 		}
 		require.True(t, maps.Equal(want, got), "seed %d: want %v, got %v", seed, want, got)
 	}

@@ -186,6 +186,8 @@ var memberProbes = map[string]probe{
 		return among(caller.do(http.MethodGet, "/v1/member/profile", nil), owner.member)
 	},
 	"updateMemberProfile":      asGuest(http.MethodPatch, "/v1/member/profile", func(*world) any { return map[string]any{"name": "新名字"} }),
+	"getMemberPoints":          asGuest(http.MethodGet, "/v1/member/points", nil),
+	"listMemberPointsEntries":  asGuest(http.MethodGet, "/v1/member/points/entries", nil),
 	"listMemberOrders":         lists("/v1/member/orders", "orders"),
 	"getMemberOrder":           onOwn(http.MethodGet, "/v1/member/orders/%s", "orders", nil),
 	"listMemberTrackingEvents": onOwn(http.MethodGet, "/v1/member/orders/%s/tracking-events", "orders", nil),

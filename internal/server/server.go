@@ -225,7 +225,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 			return s.Member.Agree(ctx, tx, customerID, member.Purpose(purpose), version, channel, pointer)
 		}}
 	s.Member = member.New(member.Deps{
-		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Forms: s.Forms,
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Forms: s.Forms,
 		Codes: codes, Outside: d.Outside,
 		Attempt: func(ctx context.Context, subject string) time.Duration {
 			if r := limiter.Allow(ctx, ratelimit.SignInByAccount, ratelimit.Text(subject)); !r.Allowed {

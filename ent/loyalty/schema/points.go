@@ -106,8 +106,8 @@ func (PointsAccount) Annotations() []schema.Annotation {
 	})}
 }
 
-// Policy of the PointsAccount: read through its customer.
-func (PointsAccount) Policy() ent.Policy { return scope.Authenticated() }
+// Policy of the PointsAccount: read through its customer, members' own by themselves.
+func (PointsAccount) Policy() ent.Policy { return scope.Everybody() }
 
 // PointsLot is points that came together: they become active and expire on the
 // same instants.
@@ -152,8 +152,8 @@ func (PointsLot) Annotations() []schema.Annotation {
 	})}
 }
 
-// Policy of the PointsLot: read through its customer.
-func (PointsLot) Policy() ent.Policy { return scope.Authenticated() }
+// Policy of the PointsLot: read through its customer, members' own by themselves.
+func (PointsLot) Policy() ent.Policy { return scope.Everybody() }
 
 // PointsEntry is a line of an account's statement: what happened to its points
 // and what it had then. Entries only grow; their numbers in an account have no gaps.
@@ -203,8 +203,8 @@ func (PointsEntry) Indexes() []ent.Index {
 	}
 }
 
-// Policy of the PointsEntry: read through its customer.
-func (PointsEntry) Policy() ent.Policy { return scope.Authenticated() }
+// Policy of the PointsEntry: read through its customer, members' own by themselves.
+func (PointsEntry) Policy() ent.Policy { return scope.Everybody() }
 
 // PointsPosting moves points from one book to another: double entry, whose two
 // sides are equal by construction. Postings only grow.
