@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"time"
@@ -68,6 +69,24 @@ func (e ContributorRole) Valid() bool {
 	case RoleOther:
 		return true
 	case RoleTranslator:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PictureSize.
+const (
+	PictureThumbnail PictureSize = "thumbnail"
+	PictureWhole     PictureSize = "whole"
+)
+
+// Valid indicates whether the value is a known member of the PictureSize enum.
+func (e PictureSize) Valid() bool {
+	switch e {
+	case PictureThumbnail:
+		return true
+	case PictureWhole:
 		return true
 	default:
 		return false
@@ -431,6 +450,21 @@ const (
 func (e ListProductsParamsInclude) Valid() bool {
 	switch e {
 	case ListProductsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListProductPicturesParamsInclude.
+const (
+	ListProductPicturesParamsIncludeIncludeTotalCount ListProductPicturesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListProductPicturesParamsInclude enum.
+func (e ListProductPicturesParamsInclude) Valid() bool {
+	switch e {
+	case ListProductPicturesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -935,6 +969,9 @@ type OnixUpload struct {
 // Example: {"size":["M","L"]}
 type OptionChoice map[string][]string
 
+// PictureSize defines model for PictureSize.
+type PictureSize string
+
 // PriceChange A change of a price, in minor currency units.
 //
 // Example: {"changed_at":"2026-07-01T02:00:00Z","changed_by":"wang.min","min_quantity":1,"new_amount":4990,"old_amount":5970,"price_list_code":null,"price_list_id":null,"reason":"换季"}
@@ -1174,7 +1211,7 @@ type PriceOutcome string
 
 // Product What is sold, in one or more variants.
 //
-// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"brand_id":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
+// Example: {"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"brand_id":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"picture_thumbnail_url":null,"picture_url":null,"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}
 type Product struct {
 	Apparel    nullable.Nullable[Apparel]            `json:"apparel"`
 	Attributes nullable.Nullable[ProductAttributes]  `json:"attributes"`
@@ -1204,7 +1241,11 @@ type Product struct {
 	Kind ProductKind `json:"kind"`
 
 	// Options By what variants differ, in order; empty if each says what it likes.
-	Options []ProductOption `json:"options"`
+	Options             []ProductOption           `json:"options"`
+	PictureThumbnailUrl nullable.Nullable[string] `json:"picture_thumbnail_url"`
+
+	// PictureUrl The main picture, for anybody and for good; null without pictures.
+	PictureUrl nullable.Nullable[string] `json:"picture_url"`
 
 	// Source Where it came from; `pos` when it was made from an unknown SKU on a ticket.
 	Source string `json:"source"`
@@ -1387,7 +1428,7 @@ type ProductKind string
 
 // ProductList A page of products.
 //
-// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"brand_id":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"apparel":null,"attributes":null,"book":{"authors":["曹雪芹"],"isbn10":"702000220X","isbn13":"9787020002207"},"brand":null,"brand_id":null,"category_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a23","created_at":"2026-07-01T02:00:00Z","custom_fields":{"season":"spring"},"description":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","kind":"book","options":[],"picture_thumbnail_url":null,"picture_url":null,"source":"staff","status":"active","tax_rate":null,"title":"红楼梦","updated_at":"2026-07-01T02:00:00Z","variants":[{"barcode":"9787020002207","created_at":"2026-07-01T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22","options":{},"price_amount":5970,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","sku":"BK-0001","status":"active","updated_at":"2026-07-01T02:00:00Z","version":1}],"version":1}],"next_cursor":null}
 type ProductList struct {
 	// Facets Counts of what was found, the twenty most frequent values of each property.
 	//
@@ -1471,6 +1512,87 @@ type ProductOptionValueInput struct {
 // Example: {"options":[{"name":"size","values":[{"value":"M"},{"value":"L"}]},{"name":"colour","values":[{"code":"RED","value":"大红","was":"红"}]}]}
 type ProductOptionsInput struct {
 	Options []ProductOptionInput `json:"options"`
+}
+
+// ProductPicture A picture of a product.
+//
+// Example: {"alt_en":"Red dress from the front","alt_zh":"红色连衣裙正面","content_hash":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","content_type":"image/jpeg","created_at":"2026-07-01T02:00:00Z","height":1600,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a91","place":1,"product_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a21","size_bytes":48213,"thumbnail_url":"/v1/pictures/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08?size=thumbnail","updated_at":"2026-07-01T02:00:00Z","url":"/v1/pictures/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","variant_id":null,"version":1,"width":1200}
+type ProductPicture struct {
+	AltEn string `json:"alt_en"`
+	AltZh string `json:"alt_zh"`
+
+	// ContentHash SHA-256 in hexadecimal.
+	ContentHash string    `json:"content_hash"`
+	ContentType string    `json:"content_type"`
+	CreatedAt   time.Time `json:"created_at"`
+	Height      int32     `json:"height"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Place In the order of the product's pictures.
+	Place int32 `json:"place"`
+
+	// ProductId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	ProductId    externalRef0.Id `json:"product_id"`
+	SizeBytes    int64           `json:"size_bytes"`
+	ThumbnailUrl string          `json:"thumbnail_url"`
+	UpdatedAt    time.Time       `json:"updated_at"`
+
+	// Url Where the picture is, for anybody and for good.
+	Url string `json:"url"`
+
+	// VariantId The variant that it shows.
+	VariantId nullable.Nullable[openapi_types.UUID] `json:"variant_id"`
+	Version   int64                                 `json:"version"`
+
+	// Width Upright.
+	Width int32 `json:"width"`
+}
+
+// ProductPictureList A page of pictures.
+//
+// Example: {"has_more":false,"items":[],"next_cursor":null}
+type ProductPictureList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []ProductPicture `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All pictures, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// ProductPictureOrder Example: {"picture_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a91"]}
+type ProductPictureOrder struct {
+	PictureIds []externalRef0.Id `json:"picture_ids"`
+}
+
+// ProductPictureUpdate Example: {"alt_en":"Red dress from the front","alt_zh":"红色连衣裙正面"}
+type ProductPictureUpdate struct {
+	AltEn     *string                               `json:"alt_en,omitempty"`
+	AltZh     *string                               `json:"alt_zh,omitempty"`
+	VariantId nullable.Nullable[openapi_types.UUID] `json:"variant_id,omitempty"`
+}
+
+// ProductPictureUpload The parts of the upload, in any order.
+type ProductPictureUpload struct {
+	// AltEn The same in English.
+	AltEn *string `json:"alt_en,omitempty"`
+
+	// AltZh What it shows, in Chinese, for those who do not see it.
+	AltZh *string `json:"alt_zh,omitempty"`
+
+	// File The picture.
+	File openapi_types.File `json:"file"`
+
+	// VariantId The variant that it shows.
+	VariantId *openapi_types.UUID `json:"variant_id,omitempty"`
 }
 
 // ProductSort By what products are listed.
@@ -1836,6 +1958,11 @@ type BrandId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type CategoryId = externalRef0.Id
 
+// PictureId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type PictureId = externalRef0.Id
+
 // PriceListId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1952,6 +2079,15 @@ type GetCategoryParams struct {
 type UpdateCategoryParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetPictureParams defines parameters for GetPicture.
+type GetPictureParams struct {
+	// Size The whole picture, or a JPEG of at most 512 pixels.
+	Size *PictureSize `form:"size,omitempty" json:"size,omitempty"`
+
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListPriceListsParams defines parameters for ListPriceLists.
@@ -2151,6 +2287,33 @@ type UpdateProductParams struct {
 
 // SetProductOptionsParams defines parameters for SetProductOptions.
 type SetProductOptionsParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListProductPicturesParams defines parameters for ListProductPictures.
+type ListProductPicturesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListProductPicturesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListProductPicturesParamsInclude defines parameters for ListProductPictures.
+type ListProductPicturesParamsInclude string
+
+// DeleteProductPictureParams defines parameters for DeleteProductPicture.
+type DeleteProductPictureParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// UpdateProductPictureParams defines parameters for UpdateProductPicture.
+type UpdateProductPictureParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
@@ -2373,6 +2536,15 @@ type UpdateProductJSONRequestBody = ProductUpdate
 // SetProductOptionsJSONRequestBody defines body for SetProductOptions for application/json ContentType.
 type SetProductOptionsJSONRequestBody = ProductOptionsInput
 
+// AddProductPictureMultipartRequestBody defines body for AddProductPicture for multipart/form-data ContentType.
+type AddProductPictureMultipartRequestBody = ProductPictureUpload
+
+// OrderProductPicturesJSONRequestBody defines body for OrderProductPictures for application/json ContentType.
+type OrderProductPicturesJSONRequestBody = ProductPictureOrder
+
+// UpdateProductPictureJSONRequestBody defines body for UpdateProductPicture for application/json ContentType.
+type UpdateProductPictureJSONRequestBody = ProductPictureUpdate
+
 // CreateVariantJSONRequestBody defines body for CreateVariant for application/json ContentType.
 type CreateVariantJSONRequestBody = VariantCreate
 
@@ -2429,6 +2601,9 @@ type ServerInterface interface {
 	// UpdateCategory Change a category
 	// (PATCH /v1/categories/{id})
 	UpdateCategory(ctx echo.Context, id CategoryId, params UpdateCategoryParams) error
+	// GetPicture Fetch a picture
+	// (GET /v1/pictures/{hash})
+	GetPicture(ctx echo.Context, hash string, params GetPictureParams) error
 	// ListPriceLists List price lists
 	// (GET /v1/price-lists)
 	ListPriceLists(ctx echo.Context, params ListPriceListsParams) error
@@ -2477,6 +2652,21 @@ type ServerInterface interface {
 	// SetProductOptions Say by what variants differ
 	// (PUT /v1/products/{id}/options)
 	SetProductOptions(ctx echo.Context, id ProductId, params SetProductOptionsParams) error
+	// ListProductPictures List pictures of a product
+	// (GET /v1/products/{id}/pictures)
+	ListProductPictures(ctx echo.Context, id ProductId, params ListProductPicturesParams) error
+	// AddProductPicture Add a picture to a product
+	// (POST /v1/products/{id}/pictures)
+	AddProductPicture(ctx echo.Context, id ProductId) error
+	// OrderProductPictures Put pictures in order
+	// (PUT /v1/products/{id}/pictures/order)
+	OrderProductPictures(ctx echo.Context, id ProductId) error
+	// DeleteProductPicture Take a picture off a product
+	// (DELETE /v1/products/{id}/pictures/{picture_id})
+	DeleteProductPicture(ctx echo.Context, id ProductId, pictureId PictureId, params DeleteProductPictureParams) error
+	// UpdateProductPicture Change what is said of a picture
+	// (PATCH /v1/products/{id}/pictures/{picture_id})
+	UpdateProductPicture(ctx echo.Context, id ProductId, pictureId PictureId, params UpdateProductPictureParams) error
 	// ListProductStatusChanges Read when a product was on sale
 	// (GET /v1/products/{id}/status-history)
 	ListProductStatusChanges(ctx echo.Context, id ProductId, params ListProductStatusChangesParams) error
@@ -2942,6 +3132,48 @@ func (w *ServerInterfaceWrapper) UpdateCategory(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateCategory(ctx, id, params)
+	return err
+}
+
+// GetPicture converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPicture(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "hash" -------------
+	var hash string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "hash", ctx.Param("hash"), &hash, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter hash: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPictureParams
+	// ------------- Optional query parameter "size" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "size", ctx.QueryParams(), &params.Size, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter size: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPicture(ctx, hash, params)
 	return err
 }
 
@@ -3658,6 +3890,165 @@ func (w *ServerInterfaceWrapper) SetProductOptions(ctx echo.Context) error {
 	return err
 }
 
+// ListProductPictures converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProductPictures(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProductPicturesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProductPictures(ctx, id, params)
+	return err
+}
+
+// AddProductPicture converts echo context to params.
+func (w *ServerInterfaceWrapper) AddProductPicture(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddProductPicture(ctx, id)
+	return err
+}
+
+// OrderProductPictures converts echo context to params.
+func (w *ServerInterfaceWrapper) OrderProductPictures(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OrderProductPictures(ctx, id)
+	return err
+}
+
+// DeleteProductPicture converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProductPicture(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "picture_id" -------------
+	var pictureId PictureId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "picture_id", ctx.Param("picture_id"), &pictureId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter picture_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteProductPictureParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProductPicture(ctx, id, pictureId, params)
+	return err
+}
+
+// UpdateProductPicture converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateProductPicture(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ProductId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// ------------- Path parameter "picture_id" -------------
+	var pictureId PictureId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "picture_id", ctx.Param("picture_id"), &pictureId, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter picture_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateProductPictureParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateProductPicture(ctx, id, pictureId, params)
+	return err
+}
+
 // ListProductStatusChanges converts echo context to params.
 func (w *ServerInterfaceWrapper) ListProductStatusChanges(ctx echo.Context) error {
 	var err error
@@ -4369,6 +4760,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/variants/:id/barcodes", wrapper.ListVariantBarcodes, options.OperationMiddlewares["listVariantBarcodes"]...)
 	router.POST(options.BaseURL+"/v1/variants/:id/barcodes", wrapper.AddVariantBarcode, options.OperationMiddlewares["addVariantBarcode"]...)
 	router.DELETE(options.BaseURL+"/v1/variants/:id/barcodes/:barcode_id", wrapper.RemoveVariantBarcode, options.OperationMiddlewares["removeVariantBarcode"]...)
+	router.GET(options.BaseURL+"/v1/products/:id/pictures", wrapper.ListProductPictures, options.OperationMiddlewares["listProductPictures"]...)
+	router.POST(options.BaseURL+"/v1/products/:id/pictures", wrapper.AddProductPicture, options.OperationMiddlewares["addProductPicture"]...)
+	router.PUT(options.BaseURL+"/v1/products/:id/pictures/order", wrapper.OrderProductPictures, options.OperationMiddlewares["orderProductPictures"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:id/pictures/:picture_id", wrapper.DeleteProductPicture, options.OperationMiddlewares["deleteProductPicture"]...)
+	router.PATCH(options.BaseURL+"/v1/products/:id/pictures/:picture_id", wrapper.UpdateProductPicture, options.OperationMiddlewares["updateProductPicture"]...)
+	router.GET(options.BaseURL+"/v1/pictures/:hash", wrapper.GetPicture, options.OperationMiddlewares["getPicture"]...)
 	router.GET(options.BaseURL+"/v1/catalog-settings", wrapper.GetCatalogSettings, options.OperationMiddlewares["getCatalogSettings"]...)
 	router.PUT(options.BaseURL+"/v1/catalog-settings", wrapper.SetCatalogSettings, options.OperationMiddlewares["setCatalogSettings"]...)
 	router.GET(options.BaseURL+"/v1/products/:id/matrix", wrapper.GetProductMatrix, options.OperationMiddlewares["getProductMatrix"]...)
@@ -5054,6 +5451,107 @@ type UpdateCategorydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateCategorydefaultApplicationProblemPlusJSONResponse) VisitUpdateCategoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPictureRequestObject struct {
+	Hash   string `json:"hash"`
+	Params GetPictureParams
+}
+
+type GetPictureResponseObject interface {
+	VisitGetPictureResponse(w http.ResponseWriter) error
+}
+
+type GetPicture200ImagejpegResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetPicture200ImagejpegResponse) VisitGetPictureResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetPicture200ImagepngResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetPicture200ImagepngResponse) VisitGetPictureResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetPicture200ImagewebpResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetPicture200ImagewebpResponse) VisitGetPictureResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/webp")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetPicture304Response struct {
+}
+
+func (response GetPicture304Response) VisitGetPictureResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPicturedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPicturedefaultApplicationProblemPlusJSONResponse) VisitGetPictureResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5935,6 +6433,266 @@ type SetProductOptionsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetProductOptionsdefaultApplicationProblemPlusJSONResponse) VisitSetProductOptionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductPicturesRequestObject struct {
+	Id     ProductId `json:"id"`
+	Params ListProductPicturesParams
+}
+
+type ListProductPicturesResponseObject interface {
+	VisitListProductPicturesResponse(w http.ResponseWriter) error
+}
+
+type ListProductPictures200ResponseHeaders struct {
+	Link *string
+}
+
+type ListProductPictures200JSONResponse struct {
+	Body    ProductPictureList
+	Headers ListProductPictures200ResponseHeaders
+}
+
+func (response ListProductPictures200JSONResponse) VisitListProductPicturesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProductPicturesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListProductPicturesdefaultApplicationProblemPlusJSONResponse) VisitListProductPicturesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddProductPictureRequestObject struct {
+	Id   ProductId `json:"id"`
+	Body *multipart.Reader
+}
+
+type AddProductPictureResponseObject interface {
+	VisitAddProductPictureResponse(w http.ResponseWriter) error
+}
+
+type AddProductPicture201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type AddProductPicture201JSONResponse struct {
+	Body    ProductPicture
+	Headers AddProductPicture201ResponseHeaders
+}
+
+func (response AddProductPicture201JSONResponse) VisitAddProductPictureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddProductPicturedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response AddProductPicturedefaultApplicationProblemPlusJSONResponse) VisitAddProductPictureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OrderProductPicturesRequestObject struct {
+	Id   ProductId `json:"id"`
+	Body *OrderProductPicturesJSONRequestBody
+}
+
+type OrderProductPicturesResponseObject interface {
+	VisitOrderProductPicturesResponse(w http.ResponseWriter) error
+}
+
+type OrderProductPictures204Response struct {
+}
+
+func (response OrderProductPictures204Response) VisitOrderProductPicturesResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type OrderProductPicturesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response OrderProductPicturesdefaultApplicationProblemPlusJSONResponse) VisitOrderProductPicturesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProductPictureRequestObject struct {
+	Id        ProductId `json:"id"`
+	PictureId PictureId `json:"picture_id"`
+	Params    DeleteProductPictureParams
+}
+
+type DeleteProductPictureResponseObject interface {
+	VisitDeleteProductPictureResponse(w http.ResponseWriter) error
+}
+
+type DeleteProductPicture204Response struct {
+}
+
+func (response DeleteProductPicture204Response) VisitDeleteProductPictureResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProductPicturedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response DeleteProductPicturedefaultApplicationProblemPlusJSONResponse) VisitDeleteProductPictureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProductPictureRequestObject struct {
+	Id        ProductId `json:"id"`
+	PictureId PictureId `json:"picture_id"`
+	Params    UpdateProductPictureParams
+	Body      *UpdateProductPictureJSONRequestBody
+}
+
+type UpdateProductPictureResponseObject interface {
+	VisitUpdateProductPictureResponse(w http.ResponseWriter) error
+}
+
+type UpdateProductPicture200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateProductPicture200JSONResponse struct {
+	Body    ProductPicture
+	Headers UpdateProductPicture200ResponseHeaders
+}
+
+func (response UpdateProductPicture200JSONResponse) VisitUpdateProductPictureResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProductPicturedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateProductPicturedefaultApplicationProblemPlusJSONResponse) VisitUpdateProductPictureResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6934,6 +7692,9 @@ type StrictServerInterface interface {
 	// UpdateCategory Change a category
 	// (PATCH /v1/categories/{id})
 	UpdateCategory(ctx context.Context, request UpdateCategoryRequestObject) (UpdateCategoryResponseObject, error)
+	// GetPicture Fetch a picture
+	// (GET /v1/pictures/{hash})
+	GetPicture(ctx context.Context, request GetPictureRequestObject) (GetPictureResponseObject, error)
 	// ListPriceLists List price lists
 	// (GET /v1/price-lists)
 	ListPriceLists(ctx context.Context, request ListPriceListsRequestObject) (ListPriceListsResponseObject, error)
@@ -6982,6 +7743,21 @@ type StrictServerInterface interface {
 	// SetProductOptions Say by what variants differ
 	// (PUT /v1/products/{id}/options)
 	SetProductOptions(ctx context.Context, request SetProductOptionsRequestObject) (SetProductOptionsResponseObject, error)
+	// ListProductPictures List pictures of a product
+	// (GET /v1/products/{id}/pictures)
+	ListProductPictures(ctx context.Context, request ListProductPicturesRequestObject) (ListProductPicturesResponseObject, error)
+	// AddProductPicture Add a picture to a product
+	// (POST /v1/products/{id}/pictures)
+	AddProductPicture(ctx context.Context, request AddProductPictureRequestObject) (AddProductPictureResponseObject, error)
+	// OrderProductPictures Put pictures in order
+	// (PUT /v1/products/{id}/pictures/order)
+	OrderProductPictures(ctx context.Context, request OrderProductPicturesRequestObject) (OrderProductPicturesResponseObject, error)
+	// DeleteProductPicture Take a picture off a product
+	// (DELETE /v1/products/{id}/pictures/{picture_id})
+	DeleteProductPicture(ctx context.Context, request DeleteProductPictureRequestObject) (DeleteProductPictureResponseObject, error)
+	// UpdateProductPicture Change what is said of a picture
+	// (PATCH /v1/products/{id}/pictures/{picture_id})
+	UpdateProductPicture(ctx context.Context, request UpdateProductPictureRequestObject) (UpdateProductPictureResponseObject, error)
 	// ListProductStatusChanges Read when a product was on sale
 	// (GET /v1/products/{id}/status-history)
 	ListProductStatusChanges(ctx context.Context, request ListProductStatusChangesRequestObject) (ListProductStatusChangesResponseObject, error)
@@ -7462,6 +8238,32 @@ func (sh *strictHandler) UpdateCategory(ctx echo.Context, id CategoryId, params 
 		return err
 	} else if validResponse, ok := response.(UpdateCategoryResponseObject); ok {
 		return validResponse.VisitUpdateCategoryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPicture operation middleware
+func (sh *strictHandler) GetPicture(ctx echo.Context, hash string, params GetPictureParams) error {
+	var request GetPictureRequestObject
+
+	request.Hash = hash
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPicture(ctx.Request().Context(), request.(GetPictureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPicture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPictureResponseObject); ok {
+		return validResponse.VisitGetPictureResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8060,6 +8862,188 @@ func (sh *strictHandler) SetProductOptions(ctx echo.Context, id ProductId, param
 		return err
 	} else if validResponse, ok := response.(SetProductOptionsResponseObject); ok {
 		return validResponse.VisitSetProductOptionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProductPictures operation middleware
+func (sh *strictHandler) ListProductPictures(ctx echo.Context, id ProductId, params ListProductPicturesParams) error {
+	var request ListProductPicturesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProductPictures(ctx.Request().Context(), request.(ListProductPicturesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProductPictures")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProductPicturesResponseObject); ok {
+		return validResponse.VisitListProductPicturesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddProductPicture operation middleware
+func (sh *strictHandler) AddProductPicture(ctx echo.Context, id ProductId) error {
+	var request AddProductPictureRequestObject
+
+	request.Id = id
+
+	if reader, err := ctx.Request().MultipartReader(); err != nil {
+		return err
+	} else {
+		request.Body = reader
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddProductPicture(ctx.Request().Context(), request.(AddProductPictureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddProductPicture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddProductPictureResponseObject); ok {
+		return validResponse.VisitAddProductPictureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OrderProductPictures operation middleware
+func (sh *strictHandler) OrderProductPictures(ctx echo.Context, id ProductId) error {
+	var request OrderProductPicturesRequestObject
+
+	request.Id = id
+
+	var body OrderProductPicturesJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OrderProductPictures(ctx.Request().Context(), request.(OrderProductPicturesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OrderProductPictures")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OrderProductPicturesResponseObject); ok {
+		return validResponse.VisitOrderProductPicturesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProductPicture operation middleware
+func (sh *strictHandler) DeleteProductPicture(ctx echo.Context, id ProductId, pictureId PictureId, params DeleteProductPictureParams) error {
+	var request DeleteProductPictureRequestObject
+
+	request.Id = id
+	request.PictureId = pictureId
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProductPicture(ctx.Request().Context(), request.(DeleteProductPictureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProductPicture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProductPictureResponseObject); ok {
+		return validResponse.VisitDeleteProductPictureResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateProductPicture operation middleware
+func (sh *strictHandler) UpdateProductPicture(ctx echo.Context, id ProductId, pictureId PictureId, params UpdateProductPictureParams) error {
+	var request UpdateProductPictureRequestObject
+
+	request.Id = id
+	request.PictureId = pictureId
+	request.Params = params
+
+	var body UpdateProductPictureJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateProductPicture(ctx.Request().Context(), request.(UpdateProductPictureRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateProductPicture")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateProductPictureResponseObject); ok {
+		return validResponse.VisitUpdateProductPictureResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
@@ -86,6 +87,8 @@ type Client struct {
 	PriceListEntry *PriceListEntryClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// ProductPicture is the client for interacting with the ProductPicture builders.
+	ProductPicture *ProductPictureClient
 	// ProductStatusChange is the client for interacting with the ProductStatusChange builders.
 	ProductStatusChange *ProductStatusChangeClient
 	// ReturnReason is the client for interacting with the ReturnReason builders.
@@ -149,6 +152,7 @@ func (c *Client) init() {
 	c.PriceList = NewPriceListClient(c.config)
 	c.PriceListEntry = NewPriceListEntryClient(c.config)
 	c.Product = NewProductClient(c.config)
+	c.ProductPicture = NewProductPictureClient(c.config)
 	c.ProductStatusChange = NewProductStatusChangeClient(c.config)
 	c.ReturnReason = NewReturnReasonClient(c.config)
 	c.Shipment = NewShipmentClient(c.config)
@@ -274,6 +278,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		PriceList:            NewPriceListClient(cfg),
 		PriceListEntry:       NewPriceListEntryClient(cfg),
 		Product:              NewProductClient(cfg),
+		ProductPicture:       NewProductPictureClient(cfg),
 		ProductStatusChange:  NewProductStatusChangeClient(cfg),
 		ReturnReason:         NewReturnReasonClient(cfg),
 		Shipment:             NewShipmentClient(cfg),
@@ -326,6 +331,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		PriceList:            NewPriceListClient(cfg),
 		PriceListEntry:       NewPriceListEntryClient(cfg),
 		Product:              NewProductClient(cfg),
+		ProductPicture:       NewProductPictureClient(cfg),
 		ProductStatusChange:  NewProductStatusChangeClient(cfg),
 		ReturnReason:         NewReturnReasonClient(cfg),
 		Shipment:             NewShipmentClient(cfg),
@@ -376,7 +382,7 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Brand, c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
 		c.OrderPayment, c.OrderRefund, c.OrderReturn, c.OrderReturnLine,
-		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product,
+		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product, c.ProductPicture,
 		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
 		c.SizeSystem, c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel,
 		c.StockMovement, c.StockReservation, c.StockReservationLine, c.StockTransfer,
@@ -393,7 +399,7 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Brand, c.CatalogSettings, c.Category, c.Order, c.OrderChange, c.OrderLine,
 		c.OrderPayment, c.OrderRefund, c.OrderReturn, c.OrderReturnLine,
-		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product,
+		c.PaymentCallback, c.PriceList, c.PriceListEntry, c.Product, c.ProductPicture,
 		c.ProductStatusChange, c.ReturnReason, c.Shipment, c.ShipmentLine,
 		c.SizeSystem, c.StockCount, c.StockCountLine, c.StockDocument, c.StockLevel,
 		c.StockMovement, c.StockReservation, c.StockReservationLine, c.StockTransfer,
@@ -435,6 +441,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.PriceListEntry.mutate(ctx, m)
 	case *ProductMutation:
 		return c.Product.mutate(ctx, m)
+	case *ProductPictureMutation:
+		return c.ProductPicture.mutate(ctx, m)
 	case *ProductStatusChangeMutation:
 		return c.ProductStatusChange.mutate(ctx, m)
 	case *ReturnReasonMutation:
@@ -2712,6 +2720,22 @@ func (c *ProductClient) QueryVariants(_m *Product) *VariantQuery {
 	return query
 }
 
+// QueryPictures queries the pictures edge of a Product.
+func (c *ProductClient) QueryPictures(_m *Product) *ProductPictureQuery {
+	query := (&ProductPictureClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, id),
+			sqlgraph.To(productpicture.Table, productpicture.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.PicturesTable, product.PicturesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryCategory queries the category edge of a Product.
 func (c *ProductClient) QueryCategory(_m *Product) *CategoryQuery {
 	query := (&CategoryClient{config: c.config}).Query()
@@ -2767,6 +2791,172 @@ func (c *ProductClient) mutate(ctx context.Context, m *ProductMutation) (Value, 
 		return (&ProductDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("commerce: unknown Product mutation op: %q", m.Op())
+	}
+}
+
+// ProductPictureClient is a client for the ProductPicture schema.
+type ProductPictureClient struct {
+	config
+}
+
+// NewProductPictureClient returns a client for the ProductPicture from the given config.
+func NewProductPictureClient(c config) *ProductPictureClient {
+	return &ProductPictureClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `productpicture.Hooks(f(g(h())))`.
+func (c *ProductPictureClient) Use(hooks ...Hook) {
+	c.hooks.ProductPicture = append(c.hooks.ProductPicture, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `productpicture.Intercept(f(g(h())))`.
+func (c *ProductPictureClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ProductPicture = append(c.inters.ProductPicture, interceptors...)
+}
+
+// Create returns a builder for creating a ProductPicture entity.
+func (c *ProductPictureClient) Create() *ProductPictureCreate {
+	mutation := newProductPictureMutation(c.config, OpCreate)
+	return &ProductPictureCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ProductPicture entities.
+func (c *ProductPictureClient) CreateBulk(builders ...*ProductPictureCreate) *ProductPictureCreateBulk {
+	return &ProductPictureCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProductPictureClient) MapCreateBulk(slice any, setFunc func(*ProductPictureCreate, int)) *ProductPictureCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProductPictureCreateBulk{err: fmt.Errorf("calling to ProductPictureClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProductPictureCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProductPictureCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ProductPicture.
+func (c *ProductPictureClient) Update() *ProductPictureUpdate {
+	mutation := newProductPictureMutation(c.config, OpUpdate)
+	return &ProductPictureUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProductPictureClient) UpdateOne(_m *ProductPicture) *ProductPictureUpdateOne {
+	mutation := newProductPictureMutation(c.config, OpUpdateOne, withProductPicture(_m))
+	return &ProductPictureUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProductPictureClient) UpdateOneID(id uuid.UUID) *ProductPictureUpdateOne {
+	mutation := newProductPictureMutation(c.config, OpUpdateOne, withProductPictureID(id))
+	return &ProductPictureUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ProductPicture.
+func (c *ProductPictureClient) Delete() *ProductPictureDelete {
+	mutation := newProductPictureMutation(c.config, OpDelete)
+	return &ProductPictureDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProductPictureClient) DeleteOne(_m *ProductPicture) *ProductPictureDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProductPictureClient) DeleteOneID(id uuid.UUID) *ProductPictureDeleteOne {
+	builder := c.Delete().Where(productpicture.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProductPictureDeleteOne{builder}
+}
+
+// Query returns a query builder for ProductPicture.
+func (c *ProductPictureClient) Query() *ProductPictureQuery {
+	return &ProductPictureQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProductPicture},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ProductPicture entity by its id.
+func (c *ProductPictureClient) Get(ctx context.Context, id uuid.UUID) (*ProductPicture, error) {
+	return c.Query().Where(productpicture.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProductPictureClient) GetX(ctx context.Context, id uuid.UUID) *ProductPicture {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryProduct queries the product edge of a ProductPicture.
+func (c *ProductPictureClient) QueryProduct(_m *ProductPicture) *ProductQuery {
+	query := (&ProductClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(productpicture.Table, productpicture.FieldID, id),
+			sqlgraph.To(product.Table, product.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, productpicture.ProductTable, productpicture.ProductColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVariant queries the variant edge of a ProductPicture.
+func (c *ProductPictureClient) QueryVariant(_m *ProductPicture) *VariantQuery {
+	query := (&VariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(productpicture.Table, productpicture.FieldID, id),
+			sqlgraph.To(variant.Table, variant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, productpicture.VariantTable, productpicture.VariantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ProductPictureClient) Hooks() []Hook {
+	hooks := c.hooks.ProductPicture
+	return append(hooks[:len(hooks):len(hooks)], productpicture.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProductPictureClient) Interceptors() []Interceptor {
+	return c.inters.ProductPicture
+}
+
+func (c *ProductPictureClient) mutate(ctx context.Context, m *ProductPictureMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProductPictureCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProductPictureUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProductPictureUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProductPictureDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("commerce: unknown ProductPicture mutation op: %q", m.Op())
 	}
 }
 
@@ -5326,6 +5516,22 @@ func (c *VariantClient) QueryBarcodes(_m *Variant) *VariantBarcodeQuery {
 	return query
 }
 
+// QueryPictures queries the pictures edge of a Variant.
+func (c *VariantClient) QueryPictures(_m *Variant) *ProductPictureQuery {
+	query := (&ProductPictureClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(variant.Table, variant.FieldID, id),
+			sqlgraph.To(productpicture.Table, productpicture.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, variant.PicturesTable, variant.PicturesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryProduct queries the product edge of a Variant.
 func (c *VariantClient) QueryProduct(_m *Variant) *ProductQuery {
 	query := (&ProductClient{config: c.config}).Query()
@@ -5657,8 +5863,8 @@ type (
 	hooks struct {
 		Brand, CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
 		OrderRefund, OrderReturn, OrderReturnLine, PaymentCallback, PriceList,
-		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
-		ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
+		PriceListEntry, Product, ProductPicture, ProductStatusChange, ReturnReason,
+		Shipment, ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
 		StockLevel, StockMovement, StockReservation, StockReservationLine,
 		StockTransfer, StockTransferLine, TrackingEvent, TrackingPush, Variant,
 		VariantBarcode, VariantPriceChange []ent.Hook
@@ -5666,8 +5872,8 @@ type (
 	inters struct {
 		Brand, CatalogSettings, Category, Order, OrderChange, OrderLine, OrderPayment,
 		OrderRefund, OrderReturn, OrderReturnLine, PaymentCallback, PriceList,
-		PriceListEntry, Product, ProductStatusChange, ReturnReason, Shipment,
-		ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
+		PriceListEntry, Product, ProductPicture, ProductStatusChange, ReturnReason,
+		Shipment, ShipmentLine, SizeSystem, StockCount, StockCountLine, StockDocument,
 		StockLevel, StockMovement, StockReservation, StockReservationLine,
 		StockTransfer, StockTransferLine, TrackingEvent, TrackingPush, Variant,
 		VariantBarcode, VariantPriceChange []ent.Interceptor

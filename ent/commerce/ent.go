@@ -26,6 +26,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/shipment"
@@ -119,6 +120,7 @@ func checkColumn(t, c string) error {
 			pricelist.Table:            pricelist.ValidColumn,
 			pricelistentry.Table:       pricelistentry.ValidColumn,
 			product.Table:              product.ValidColumn,
+			productpicture.Table:       productpicture.ValidColumn,
 			productstatuschange.Table:  productstatuschange.ValidColumn,
 			returnreason.Table:         returnreason.ValidColumn,
 			shipment.Table:             shipment.ValidColumn,

@@ -27,6 +27,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
@@ -72,6 +73,7 @@ const (
 	TypePriceList            = "PriceList"
 	TypePriceListEntry       = "PriceListEntry"
 	TypeProduct              = "Product"
+	TypeProductPicture       = "ProductPicture"
 	TypeProductStatusChange  = "ProductStatusChange"
 	TypeReturnReason         = "ReturnReason"
 	TypeShipment             = "Shipment"
@@ -17116,6 +17118,7 @@ type ProductMutation struct {
 	addtax_rate     *int32
 	custom_fields   *map[string]interface{}
 	isbn13          *string
+	picture_hash    *string
 	source          *string
 	version         *int64
 	addversion      *int64
@@ -17125,6 +17128,9 @@ type ProductMutation struct {
 	variants        map[uuid.UUID]struct{}
 	removedvariants map[uuid.UUID]struct{}
 	clearedvariants bool
+	pictures        map[uuid.UUID]struct{}
+	removedpictures map[uuid.UUID]struct{}
+	clearedpictures bool
 	category        *uuid.UUID
 	clearedcategory bool
 	brand_of        *uuid.UUID
@@ -17922,6 +17928,42 @@ func (m *ProductMutation) ResetIsbn13() {
 	delete(m.clearedFields, product.FieldIsbn13)
 }
 
+// SetPictureHash sets the "picture_hash" field.
+func (m *ProductMutation) SetPictureHash(s string) {
+	m.picture_hash = &s
+}
+
+// PictureHash returns the value of the "picture_hash" field in the mutation.
+func (m *ProductMutation) PictureHash() (r string, exists bool) {
+	v := m.picture_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPictureHash returns the old "picture_hash" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldPictureHash(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPictureHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPictureHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPictureHash: %w", err)
+	}
+	return oldValue.PictureHash, nil
+}
+
+// ResetPictureHash resets all changes to the "picture_hash" field.
+func (m *ProductMutation) ResetPictureHash() {
+	m.picture_hash = nil
+}
+
 // SetSource sets the "source" field.
 func (m *ProductMutation) SetSource(s string) {
 	m.source = &s
@@ -18140,6 +18182,60 @@ func (m *ProductMutation) ResetVariants() {
 	m.removedvariants = nil
 }
 
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by ids.
+func (m *ProductMutation) AddPictureIDs(ids ...uuid.UUID) {
+	if m.pictures == nil {
+		m.pictures = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.pictures[ids[i]] = struct{}{}
+	}
+}
+
+// ClearPictures clears the "pictures" edge to the ProductPicture entity.
+func (m *ProductMutation) ClearPictures() {
+	m.clearedpictures = true
+}
+
+// PicturesCleared reports if the "pictures" edge to the ProductPicture entity was cleared.
+func (m *ProductMutation) PicturesCleared() bool {
+	return m.clearedpictures
+}
+
+// RemovePictureIDs removes the "pictures" edge to the ProductPicture entity by IDs.
+func (m *ProductMutation) RemovePictureIDs(ids ...uuid.UUID) {
+	if m.removedpictures == nil {
+		m.removedpictures = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.pictures, ids[i])
+		m.removedpictures[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedPictures returns the removed IDs of the "pictures" edge to the ProductPicture entity.
+func (m *ProductMutation) RemovedPicturesIDs() (ids []uuid.UUID) {
+	for id := range m.removedpictures {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// PicturesIDs returns the "pictures" edge IDs in the mutation.
+func (m *ProductMutation) PicturesIDs() (ids []uuid.UUID) {
+	for id := range m.pictures {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetPictures resets all changes to the "pictures" edge.
+func (m *ProductMutation) ResetPictures() {
+	m.pictures = nil
+	m.clearedpictures = false
+	m.removedpictures = nil
+}
+
 // ClearCategory clears the "category" edge to the Category entity.
 func (m *ProductMutation) ClearCategory() {
 	m.clearedcategory = true
@@ -18241,7 +18337,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m.kind != nil {
 		fields = append(fields, product.FieldKind)
 	}
@@ -18283,6 +18379,9 @@ func (m *ProductMutation) Fields() []string {
 	}
 	if m.isbn13 != nil {
 		fields = append(fields, product.FieldIsbn13)
+	}
+	if m.picture_hash != nil {
+		fields = append(fields, product.FieldPictureHash)
 	}
 	if m.source != nil {
 		fields = append(fields, product.FieldSource)
@@ -18332,6 +18431,8 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.CustomFields()
 	case product.FieldIsbn13:
 		return m.Isbn13()
+	case product.FieldPictureHash:
+		return m.PictureHash()
 	case product.FieldSource:
 		return m.Source()
 	case product.FieldVersion:
@@ -18377,6 +18478,8 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCustomFields(ctx)
 	case product.FieldIsbn13:
 		return m.OldIsbn13(ctx)
+	case product.FieldPictureHash:
+		return m.OldPictureHash(ctx)
 	case product.FieldSource:
 		return m.OldSource(ctx)
 	case product.FieldVersion:
@@ -18491,6 +18594,13 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetIsbn13(v)
+		return nil
+	case product.FieldPictureHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPictureHash(v)
 		return nil
 	case product.FieldSource:
 		v, ok := value.(string)
@@ -18707,6 +18817,9 @@ func (m *ProductMutation) ResetField(name string) error {
 	case product.FieldIsbn13:
 		m.ResetIsbn13()
 		return nil
+	case product.FieldPictureHash:
+		m.ResetPictureHash()
+		return nil
 	case product.FieldSource:
 		m.ResetSource()
 		return nil
@@ -18725,9 +18838,12 @@ func (m *ProductMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ProductMutation) AddedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.variants != nil {
 		edges = append(edges, product.EdgeVariants)
+	}
+	if m.pictures != nil {
+		edges = append(edges, product.EdgePictures)
 	}
 	if m.category != nil {
 		edges = append(edges, product.EdgeCategory)
@@ -18748,6 +18864,12 @@ func (m *ProductMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case product.EdgePictures:
+		ids := make([]ent.Value, 0, len(m.pictures))
+		for id := range m.pictures {
+			ids = append(ids, id)
+		}
+		return ids
 	case product.EdgeCategory:
 		if id := m.category; id != nil {
 			return []ent.Value{*id}
@@ -18762,9 +18884,12 @@ func (m *ProductMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ProductMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.removedvariants != nil {
 		edges = append(edges, product.EdgeVariants)
+	}
+	if m.removedpictures != nil {
+		edges = append(edges, product.EdgePictures)
 	}
 	return edges
 }
@@ -18779,15 +18904,24 @@ func (m *ProductMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case product.EdgePictures:
+		ids := make([]ent.Value, 0, len(m.removedpictures))
+		for id := range m.removedpictures {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ProductMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 3)
+	edges := make([]string, 0, 4)
 	if m.clearedvariants {
 		edges = append(edges, product.EdgeVariants)
+	}
+	if m.clearedpictures {
+		edges = append(edges, product.EdgePictures)
 	}
 	if m.clearedcategory {
 		edges = append(edges, product.EdgeCategory)
@@ -18804,6 +18938,8 @@ func (m *ProductMutation) EdgeCleared(name string) bool {
 	switch name {
 	case product.EdgeVariants:
 		return m.clearedvariants
+	case product.EdgePictures:
+		return m.clearedpictures
 	case product.EdgeCategory:
 		return m.clearedcategory
 	case product.EdgeBrandOf:
@@ -18833,6 +18969,9 @@ func (m *ProductMutation) ResetEdge(name string) error {
 	case product.EdgeVariants:
 		m.ResetVariants()
 		return nil
+	case product.EdgePictures:
+		m.ResetPictures()
+		return nil
 	case product.EdgeCategory:
 		m.ResetCategory()
 		return nil
@@ -18841,6 +18980,1276 @@ func (m *ProductMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Product edge %s", name)
+}
+
+// ProductPictureMutation represents an operation that mutates the ProductPicture nodes in the graph.
+type ProductPictureMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	place          *int
+	addplace       *int
+	content_hash   *string
+	content_type   *string
+	size_bytes     *int64
+	addsize_bytes  *int64
+	width          *int
+	addwidth       *int
+	height         *int
+	addheight      *int
+	alt_zh         *string
+	alt_en         *string
+	version        *int64
+	addversion     *int64
+	created_at     *time.Time
+	updated_at     *time.Time
+	clearedFields  map[string]struct{}
+	product        *uuid.UUID
+	clearedproduct bool
+	variant        *uuid.UUID
+	clearedvariant bool
+	done           bool
+	oldValue       func(context.Context) (*ProductPicture, error)
+	predicates     []predicate.ProductPicture
+}
+
+var _ ent.Mutation = (*ProductPictureMutation)(nil)
+
+// productpictureOption allows management of the mutation configuration using functional options.
+type productpictureOption func(*ProductPictureMutation)
+
+// newProductPictureMutation creates new mutation for the ProductPicture entity.
+func newProductPictureMutation(c config, op Op, opts ...productpictureOption) *ProductPictureMutation {
+	m := &ProductPictureMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeProductPicture,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withProductPictureID sets the ID field of the mutation.
+func withProductPictureID(id uuid.UUID) productpictureOption {
+	return func(m *ProductPictureMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ProductPicture
+		)
+		m.oldValue = func(ctx context.Context) (*ProductPicture, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ProductPicture.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withProductPicture sets the old ProductPicture of the mutation.
+func withProductPicture(node *ProductPicture) productpictureOption {
+	return func(m *ProductPictureMutation) {
+		m.oldValue = func(context.Context) (*ProductPicture, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ProductPictureMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ProductPictureMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("commerce: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ProductPicture entities.
+func (m *ProductPictureMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ProductPictureMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ProductPictureMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ProductPicture.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetProductID sets the "product_id" field.
+func (m *ProductPictureMutation) SetProductID(u uuid.UUID) {
+	m.product = &u
+}
+
+// ProductID returns the value of the "product_id" field in the mutation.
+func (m *ProductPictureMutation) ProductID() (r uuid.UUID, exists bool) {
+	v := m.product
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProductID returns the old "product_id" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldProductID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProductID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProductID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProductID: %w", err)
+	}
+	return oldValue.ProductID, nil
+}
+
+// ResetProductID resets all changes to the "product_id" field.
+func (m *ProductPictureMutation) ResetProductID() {
+	m.product = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *ProductPictureMutation) SetVariantID(u uuid.UUID) {
+	m.variant = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *ProductPictureMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldVariantID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ClearVariantID clears the value of the "variant_id" field.
+func (m *ProductPictureMutation) ClearVariantID() {
+	m.variant = nil
+	m.clearedFields[productpicture.FieldVariantID] = struct{}{}
+}
+
+// VariantIDCleared returns if the "variant_id" field was cleared in this mutation.
+func (m *ProductPictureMutation) VariantIDCleared() bool {
+	_, ok := m.clearedFields[productpicture.FieldVariantID]
+	return ok
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *ProductPictureMutation) ResetVariantID() {
+	m.variant = nil
+	delete(m.clearedFields, productpicture.FieldVariantID)
+}
+
+// SetPlace sets the "place" field.
+func (m *ProductPictureMutation) SetPlace(i int) {
+	m.place = &i
+	m.addplace = nil
+}
+
+// Place returns the value of the "place" field in the mutation.
+func (m *ProductPictureMutation) Place() (r int, exists bool) {
+	v := m.place
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPlace returns the old "place" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldPlace(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPlace is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPlace requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPlace: %w", err)
+	}
+	return oldValue.Place, nil
+}
+
+// AddPlace adds i to the "place" field.
+func (m *ProductPictureMutation) AddPlace(i int) {
+	if m.addplace != nil {
+		*m.addplace += i
+	} else {
+		m.addplace = &i
+	}
+}
+
+// AddedPlace returns the value that was added to the "place" field in this mutation.
+func (m *ProductPictureMutation) AddedPlace() (r int, exists bool) {
+	v := m.addplace
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPlace resets all changes to the "place" field.
+func (m *ProductPictureMutation) ResetPlace() {
+	m.place = nil
+	m.addplace = nil
+}
+
+// SetContentHash sets the "content_hash" field.
+func (m *ProductPictureMutation) SetContentHash(s string) {
+	m.content_hash = &s
+}
+
+// ContentHash returns the value of the "content_hash" field in the mutation.
+func (m *ProductPictureMutation) ContentHash() (r string, exists bool) {
+	v := m.content_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContentHash returns the old "content_hash" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldContentHash(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContentHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContentHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContentHash: %w", err)
+	}
+	return oldValue.ContentHash, nil
+}
+
+// ResetContentHash resets all changes to the "content_hash" field.
+func (m *ProductPictureMutation) ResetContentHash() {
+	m.content_hash = nil
+}
+
+// SetContentType sets the "content_type" field.
+func (m *ProductPictureMutation) SetContentType(s string) {
+	m.content_type = &s
+}
+
+// ContentType returns the value of the "content_type" field in the mutation.
+func (m *ProductPictureMutation) ContentType() (r string, exists bool) {
+	v := m.content_type
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContentType returns the old "content_type" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldContentType(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContentType is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContentType requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContentType: %w", err)
+	}
+	return oldValue.ContentType, nil
+}
+
+// ResetContentType resets all changes to the "content_type" field.
+func (m *ProductPictureMutation) ResetContentType() {
+	m.content_type = nil
+}
+
+// SetSizeBytes sets the "size_bytes" field.
+func (m *ProductPictureMutation) SetSizeBytes(i int64) {
+	m.size_bytes = &i
+	m.addsize_bytes = nil
+}
+
+// SizeBytes returns the value of the "size_bytes" field in the mutation.
+func (m *ProductPictureMutation) SizeBytes() (r int64, exists bool) {
+	v := m.size_bytes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSizeBytes returns the old "size_bytes" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldSizeBytes(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSizeBytes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSizeBytes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSizeBytes: %w", err)
+	}
+	return oldValue.SizeBytes, nil
+}
+
+// AddSizeBytes adds i to the "size_bytes" field.
+func (m *ProductPictureMutation) AddSizeBytes(i int64) {
+	if m.addsize_bytes != nil {
+		*m.addsize_bytes += i
+	} else {
+		m.addsize_bytes = &i
+	}
+}
+
+// AddedSizeBytes returns the value that was added to the "size_bytes" field in this mutation.
+func (m *ProductPictureMutation) AddedSizeBytes() (r int64, exists bool) {
+	v := m.addsize_bytes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSizeBytes resets all changes to the "size_bytes" field.
+func (m *ProductPictureMutation) ResetSizeBytes() {
+	m.size_bytes = nil
+	m.addsize_bytes = nil
+}
+
+// SetWidth sets the "width" field.
+func (m *ProductPictureMutation) SetWidth(i int) {
+	m.width = &i
+	m.addwidth = nil
+}
+
+// Width returns the value of the "width" field in the mutation.
+func (m *ProductPictureMutation) Width() (r int, exists bool) {
+	v := m.width
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWidth returns the old "width" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldWidth(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWidth is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWidth requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWidth: %w", err)
+	}
+	return oldValue.Width, nil
+}
+
+// AddWidth adds i to the "width" field.
+func (m *ProductPictureMutation) AddWidth(i int) {
+	if m.addwidth != nil {
+		*m.addwidth += i
+	} else {
+		m.addwidth = &i
+	}
+}
+
+// AddedWidth returns the value that was added to the "width" field in this mutation.
+func (m *ProductPictureMutation) AddedWidth() (r int, exists bool) {
+	v := m.addwidth
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWidth resets all changes to the "width" field.
+func (m *ProductPictureMutation) ResetWidth() {
+	m.width = nil
+	m.addwidth = nil
+}
+
+// SetHeight sets the "height" field.
+func (m *ProductPictureMutation) SetHeight(i int) {
+	m.height = &i
+	m.addheight = nil
+}
+
+// Height returns the value of the "height" field in the mutation.
+func (m *ProductPictureMutation) Height() (r int, exists bool) {
+	v := m.height
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeight returns the old "height" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldHeight(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeight is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeight requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeight: %w", err)
+	}
+	return oldValue.Height, nil
+}
+
+// AddHeight adds i to the "height" field.
+func (m *ProductPictureMutation) AddHeight(i int) {
+	if m.addheight != nil {
+		*m.addheight += i
+	} else {
+		m.addheight = &i
+	}
+}
+
+// AddedHeight returns the value that was added to the "height" field in this mutation.
+func (m *ProductPictureMutation) AddedHeight() (r int, exists bool) {
+	v := m.addheight
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetHeight resets all changes to the "height" field.
+func (m *ProductPictureMutation) ResetHeight() {
+	m.height = nil
+	m.addheight = nil
+}
+
+// SetAltZh sets the "alt_zh" field.
+func (m *ProductPictureMutation) SetAltZh(s string) {
+	m.alt_zh = &s
+}
+
+// AltZh returns the value of the "alt_zh" field in the mutation.
+func (m *ProductPictureMutation) AltZh() (r string, exists bool) {
+	v := m.alt_zh
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAltZh returns the old "alt_zh" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldAltZh(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAltZh is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAltZh requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAltZh: %w", err)
+	}
+	return oldValue.AltZh, nil
+}
+
+// ResetAltZh resets all changes to the "alt_zh" field.
+func (m *ProductPictureMutation) ResetAltZh() {
+	m.alt_zh = nil
+}
+
+// SetAltEn sets the "alt_en" field.
+func (m *ProductPictureMutation) SetAltEn(s string) {
+	m.alt_en = &s
+}
+
+// AltEn returns the value of the "alt_en" field in the mutation.
+func (m *ProductPictureMutation) AltEn() (r string, exists bool) {
+	v := m.alt_en
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAltEn returns the old "alt_en" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldAltEn(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAltEn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAltEn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAltEn: %w", err)
+	}
+	return oldValue.AltEn, nil
+}
+
+// ResetAltEn resets all changes to the "alt_en" field.
+func (m *ProductPictureMutation) ResetAltEn() {
+	m.alt_en = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *ProductPictureMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ProductPictureMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ProductPictureMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ProductPictureMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ProductPictureMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ProductPictureMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ProductPictureMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ProductPictureMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *ProductPictureMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *ProductPictureMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the ProductPicture entity.
+// If the ProductPicture object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductPictureMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *ProductPictureMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearProduct clears the "product" edge to the Product entity.
+func (m *ProductPictureMutation) ClearProduct() {
+	m.clearedproduct = true
+	m.clearedFields[productpicture.FieldProductID] = struct{}{}
+}
+
+// ProductCleared reports if the "product" edge to the Product entity was cleared.
+func (m *ProductPictureMutation) ProductCleared() bool {
+	return m.clearedproduct
+}
+
+// ProductIDs returns the "product" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ProductID instead. It exists only for internal usage by the builders.
+func (m *ProductPictureMutation) ProductIDs() (ids []uuid.UUID) {
+	if id := m.product; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetProduct resets all changes to the "product" edge.
+func (m *ProductPictureMutation) ResetProduct() {
+	m.product = nil
+	m.clearedproduct = false
+}
+
+// ClearVariant clears the "variant" edge to the Variant entity.
+func (m *ProductPictureMutation) ClearVariant() {
+	m.clearedvariant = true
+	m.clearedFields[productpicture.FieldVariantID] = struct{}{}
+}
+
+// VariantCleared reports if the "variant" edge to the Variant entity was cleared.
+func (m *ProductPictureMutation) VariantCleared() bool {
+	return m.VariantIDCleared() || m.clearedvariant
+}
+
+// VariantIDs returns the "variant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// VariantID instead. It exists only for internal usage by the builders.
+func (m *ProductPictureMutation) VariantIDs() (ids []uuid.UUID) {
+	if id := m.variant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetVariant resets all changes to the "variant" edge.
+func (m *ProductPictureMutation) ResetVariant() {
+	m.variant = nil
+	m.clearedvariant = false
+}
+
+// Where appends a list predicates to the ProductPictureMutation builder.
+func (m *ProductPictureMutation) Where(ps ...predicate.ProductPicture) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ProductPictureMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ProductPictureMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ProductPicture, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ProductPictureMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ProductPictureMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ProductPicture).
+func (m *ProductPictureMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ProductPictureMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.product != nil {
+		fields = append(fields, productpicture.FieldProductID)
+	}
+	if m.variant != nil {
+		fields = append(fields, productpicture.FieldVariantID)
+	}
+	if m.place != nil {
+		fields = append(fields, productpicture.FieldPlace)
+	}
+	if m.content_hash != nil {
+		fields = append(fields, productpicture.FieldContentHash)
+	}
+	if m.content_type != nil {
+		fields = append(fields, productpicture.FieldContentType)
+	}
+	if m.size_bytes != nil {
+		fields = append(fields, productpicture.FieldSizeBytes)
+	}
+	if m.width != nil {
+		fields = append(fields, productpicture.FieldWidth)
+	}
+	if m.height != nil {
+		fields = append(fields, productpicture.FieldHeight)
+	}
+	if m.alt_zh != nil {
+		fields = append(fields, productpicture.FieldAltZh)
+	}
+	if m.alt_en != nil {
+		fields = append(fields, productpicture.FieldAltEn)
+	}
+	if m.version != nil {
+		fields = append(fields, productpicture.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, productpicture.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, productpicture.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ProductPictureMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case productpicture.FieldProductID:
+		return m.ProductID()
+	case productpicture.FieldVariantID:
+		return m.VariantID()
+	case productpicture.FieldPlace:
+		return m.Place()
+	case productpicture.FieldContentHash:
+		return m.ContentHash()
+	case productpicture.FieldContentType:
+		return m.ContentType()
+	case productpicture.FieldSizeBytes:
+		return m.SizeBytes()
+	case productpicture.FieldWidth:
+		return m.Width()
+	case productpicture.FieldHeight:
+		return m.Height()
+	case productpicture.FieldAltZh:
+		return m.AltZh()
+	case productpicture.FieldAltEn:
+		return m.AltEn()
+	case productpicture.FieldVersion:
+		return m.Version()
+	case productpicture.FieldCreatedAt:
+		return m.CreatedAt()
+	case productpicture.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ProductPictureMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case productpicture.FieldProductID:
+		return m.OldProductID(ctx)
+	case productpicture.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case productpicture.FieldPlace:
+		return m.OldPlace(ctx)
+	case productpicture.FieldContentHash:
+		return m.OldContentHash(ctx)
+	case productpicture.FieldContentType:
+		return m.OldContentType(ctx)
+	case productpicture.FieldSizeBytes:
+		return m.OldSizeBytes(ctx)
+	case productpicture.FieldWidth:
+		return m.OldWidth(ctx)
+	case productpicture.FieldHeight:
+		return m.OldHeight(ctx)
+	case productpicture.FieldAltZh:
+		return m.OldAltZh(ctx)
+	case productpicture.FieldAltEn:
+		return m.OldAltEn(ctx)
+	case productpicture.FieldVersion:
+		return m.OldVersion(ctx)
+	case productpicture.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case productpicture.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ProductPicture field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProductPictureMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case productpicture.FieldProductID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProductID(v)
+		return nil
+	case productpicture.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case productpicture.FieldPlace:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPlace(v)
+		return nil
+	case productpicture.FieldContentHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContentHash(v)
+		return nil
+	case productpicture.FieldContentType:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContentType(v)
+		return nil
+	case productpicture.FieldSizeBytes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSizeBytes(v)
+		return nil
+	case productpicture.FieldWidth:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWidth(v)
+		return nil
+	case productpicture.FieldHeight:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeight(v)
+		return nil
+	case productpicture.FieldAltZh:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAltZh(v)
+		return nil
+	case productpicture.FieldAltEn:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAltEn(v)
+		return nil
+	case productpicture.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case productpicture.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case productpicture.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ProductPicture field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ProductPictureMutation) AddedFields() []string {
+	var fields []string
+	if m.addplace != nil {
+		fields = append(fields, productpicture.FieldPlace)
+	}
+	if m.addsize_bytes != nil {
+		fields = append(fields, productpicture.FieldSizeBytes)
+	}
+	if m.addwidth != nil {
+		fields = append(fields, productpicture.FieldWidth)
+	}
+	if m.addheight != nil {
+		fields = append(fields, productpicture.FieldHeight)
+	}
+	if m.addversion != nil {
+		fields = append(fields, productpicture.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ProductPictureMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case productpicture.FieldPlace:
+		return m.AddedPlace()
+	case productpicture.FieldSizeBytes:
+		return m.AddedSizeBytes()
+	case productpicture.FieldWidth:
+		return m.AddedWidth()
+	case productpicture.FieldHeight:
+		return m.AddedHeight()
+	case productpicture.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProductPictureMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case productpicture.FieldPlace:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPlace(v)
+		return nil
+	case productpicture.FieldSizeBytes:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSizeBytes(v)
+		return nil
+	case productpicture.FieldWidth:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWidth(v)
+		return nil
+	case productpicture.FieldHeight:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddHeight(v)
+		return nil
+	case productpicture.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ProductPicture numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ProductPictureMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(productpicture.FieldVariantID) {
+		fields = append(fields, productpicture.FieldVariantID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ProductPictureMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ProductPictureMutation) ClearField(name string) error {
+	switch name {
+	case productpicture.FieldVariantID:
+		m.ClearVariantID()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductPicture nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ProductPictureMutation) ResetField(name string) error {
+	switch name {
+	case productpicture.FieldProductID:
+		m.ResetProductID()
+		return nil
+	case productpicture.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case productpicture.FieldPlace:
+		m.ResetPlace()
+		return nil
+	case productpicture.FieldContentHash:
+		m.ResetContentHash()
+		return nil
+	case productpicture.FieldContentType:
+		m.ResetContentType()
+		return nil
+	case productpicture.FieldSizeBytes:
+		m.ResetSizeBytes()
+		return nil
+	case productpicture.FieldWidth:
+		m.ResetWidth()
+		return nil
+	case productpicture.FieldHeight:
+		m.ResetHeight()
+		return nil
+	case productpicture.FieldAltZh:
+		m.ResetAltZh()
+		return nil
+	case productpicture.FieldAltEn:
+		m.ResetAltEn()
+		return nil
+	case productpicture.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case productpicture.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case productpicture.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductPicture field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ProductPictureMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.product != nil {
+		edges = append(edges, productpicture.EdgeProduct)
+	}
+	if m.variant != nil {
+		edges = append(edges, productpicture.EdgeVariant)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ProductPictureMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case productpicture.EdgeProduct:
+		if id := m.product; id != nil {
+			return []ent.Value{*id}
+		}
+	case productpicture.EdgeVariant:
+		if id := m.variant; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ProductPictureMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ProductPictureMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ProductPictureMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedproduct {
+		edges = append(edges, productpicture.EdgeProduct)
+	}
+	if m.clearedvariant {
+		edges = append(edges, productpicture.EdgeVariant)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ProductPictureMutation) EdgeCleared(name string) bool {
+	switch name {
+	case productpicture.EdgeProduct:
+		return m.clearedproduct
+	case productpicture.EdgeVariant:
+		return m.clearedvariant
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ProductPictureMutation) ClearEdge(name string) error {
+	switch name {
+	case productpicture.EdgeProduct:
+		m.ClearProduct()
+		return nil
+	case productpicture.EdgeVariant:
+		m.ClearVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductPicture unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ProductPictureMutation) ResetEdge(name string) error {
+	switch name {
+	case productpicture.EdgeProduct:
+		m.ResetProduct()
+		return nil
+	case productpicture.EdgeVariant:
+		m.ResetVariant()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductPicture edge %s", name)
 }
 
 // ProductStatusChangeMutation represents an operation that mutates the ProductStatusChange nodes in the graph.
@@ -32700,6 +34109,9 @@ type VariantMutation struct {
 	barcodes        map[uuid.UUID]struct{}
 	removedbarcodes map[uuid.UUID]struct{}
 	clearedbarcodes bool
+	pictures        map[uuid.UUID]struct{}
+	removedpictures map[uuid.UUID]struct{}
+	clearedpictures bool
 	product         *uuid.UUID
 	clearedproduct  bool
 	done            bool
@@ -33374,6 +34786,60 @@ func (m *VariantMutation) ResetBarcodes() {
 	m.removedbarcodes = nil
 }
 
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by ids.
+func (m *VariantMutation) AddPictureIDs(ids ...uuid.UUID) {
+	if m.pictures == nil {
+		m.pictures = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.pictures[ids[i]] = struct{}{}
+	}
+}
+
+// ClearPictures clears the "pictures" edge to the ProductPicture entity.
+func (m *VariantMutation) ClearPictures() {
+	m.clearedpictures = true
+}
+
+// PicturesCleared reports if the "pictures" edge to the ProductPicture entity was cleared.
+func (m *VariantMutation) PicturesCleared() bool {
+	return m.clearedpictures
+}
+
+// RemovePictureIDs removes the "pictures" edge to the ProductPicture entity by IDs.
+func (m *VariantMutation) RemovePictureIDs(ids ...uuid.UUID) {
+	if m.removedpictures == nil {
+		m.removedpictures = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.pictures, ids[i])
+		m.removedpictures[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedPictures returns the removed IDs of the "pictures" edge to the ProductPicture entity.
+func (m *VariantMutation) RemovedPicturesIDs() (ids []uuid.UUID) {
+	for id := range m.removedpictures {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// PicturesIDs returns the "pictures" edge IDs in the mutation.
+func (m *VariantMutation) PicturesIDs() (ids []uuid.UUID) {
+	for id := range m.pictures {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetPictures resets all changes to the "pictures" edge.
+func (m *VariantMutation) ResetPictures() {
+	m.pictures = nil
+	m.clearedpictures = false
+	m.removedpictures = nil
+}
+
 // ClearProduct clears the "product" edge to the Product entity.
 func (m *VariantMutation) ClearProduct() {
 	m.clearedproduct = true
@@ -33770,9 +35236,12 @@ func (m *VariantMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *VariantMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.barcodes != nil {
 		edges = append(edges, variant.EdgeBarcodes)
+	}
+	if m.pictures != nil {
+		edges = append(edges, variant.EdgePictures)
 	}
 	if m.product != nil {
 		edges = append(edges, variant.EdgeProduct)
@@ -33790,6 +35259,12 @@ func (m *VariantMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case variant.EdgePictures:
+		ids := make([]ent.Value, 0, len(m.pictures))
+		for id := range m.pictures {
+			ids = append(ids, id)
+		}
+		return ids
 	case variant.EdgeProduct:
 		if id := m.product; id != nil {
 			return []ent.Value{*id}
@@ -33800,9 +35275,12 @@ func (m *VariantMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *VariantMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.removedbarcodes != nil {
 		edges = append(edges, variant.EdgeBarcodes)
+	}
+	if m.removedpictures != nil {
+		edges = append(edges, variant.EdgePictures)
 	}
 	return edges
 }
@@ -33817,15 +35295,24 @@ func (m *VariantMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case variant.EdgePictures:
+		ids := make([]ent.Value, 0, len(m.removedpictures))
+		for id := range m.removedpictures {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *VariantMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.clearedbarcodes {
 		edges = append(edges, variant.EdgeBarcodes)
+	}
+	if m.clearedpictures {
+		edges = append(edges, variant.EdgePictures)
 	}
 	if m.clearedproduct {
 		edges = append(edges, variant.EdgeProduct)
@@ -33839,6 +35326,8 @@ func (m *VariantMutation) EdgeCleared(name string) bool {
 	switch name {
 	case variant.EdgeBarcodes:
 		return m.clearedbarcodes
+	case variant.EdgePictures:
+		return m.clearedpictures
 	case variant.EdgeProduct:
 		return m.clearedproduct
 	}
@@ -33862,6 +35351,9 @@ func (m *VariantMutation) ResetEdge(name string) error {
 	switch name {
 	case variant.EdgeBarcodes:
 		m.ResetBarcodes()
+		return nil
+	case variant.EdgePictures:
+		m.ResetPictures()
 		return nil
 	case variant.EdgeProduct:
 		m.ResetProduct()

@@ -50,6 +50,8 @@ type Product struct {
 	CustomFields map[string]interface{} `json:"custom_fields,omitempty"`
 	// copied from book for the index; several products may share a misused ISBN
 	Isbn13 *string `json:"isbn13,omitempty"`
+	// of the main picture, kept with the pictures
+	PictureHash string `json:"picture_hash,omitempty"`
 	// staff, import, pos (made from an unknown SKU on a ticket)
 	Source string `json:"source,omitempty"`
 	// Version holds the value of the "version" field.
@@ -68,13 +70,15 @@ type Product struct {
 type ProductEdges struct {
 	// Variants holds the value of the variants edge.
 	Variants []*Variant `json:"variants,omitempty"`
+	// Pictures holds the value of the pictures edge.
+	Pictures []*ProductPicture `json:"pictures,omitempty"`
 	// Category holds the value of the category edge.
 	Category *Category `json:"category,omitempty"`
 	// BrandOf holds the value of the brand_of edge.
 	BrandOf *Brand `json:"brand_of,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [4]bool
 }
 
 // VariantsOrErr returns the Variants value or an error if the edge
@@ -86,12 +90,21 @@ func (e ProductEdges) VariantsOrErr() ([]*Variant, error) {
 	return nil, &NotLoadedError{edge: "variants"}
 }
 
+// PicturesOrErr returns the Pictures value or an error if the edge
+// was not loaded in eager-loading.
+func (e ProductEdges) PicturesOrErr() ([]*ProductPicture, error) {
+	if e.loadedTypes[1] {
+		return e.Pictures, nil
+	}
+	return nil, &NotLoadedError{edge: "pictures"}
+}
+
 // CategoryOrErr returns the Category value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e ProductEdges) CategoryOrErr() (*Category, error) {
 	if e.Category != nil {
 		return e.Category, nil
-	} else if e.loadedTypes[1] {
+	} else if e.loadedTypes[2] {
 		return nil, &NotFoundError{label: category.Label}
 	}
 	return nil, &NotLoadedError{edge: "category"}
@@ -102,7 +115,7 @@ func (e ProductEdges) CategoryOrErr() (*Category, error) {
 func (e ProductEdges) BrandOfOrErr() (*Brand, error) {
 	if e.BrandOf != nil {
 		return e.BrandOf, nil
-	} else if e.loadedTypes[2] {
+	} else if e.loadedTypes[3] {
 		return nil, &NotFoundError{label: brand.Label}
 	}
 	return nil, &NotLoadedError{edge: "brand_of"}
@@ -119,7 +132,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 			values[i] = new([]byte)
 		case product.FieldTaxRate, product.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case product.FieldKind, product.FieldTitle, product.FieldDescription, product.FieldBrand, product.FieldStatus, product.FieldIsbn13, product.FieldSource:
+		case product.FieldKind, product.FieldTitle, product.FieldDescription, product.FieldBrand, product.FieldStatus, product.FieldIsbn13, product.FieldPictureHash, product.FieldSource:
 			values[i] = new(sql.NullString)
 		case product.FieldCreatedAt, product.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -244,6 +257,12 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				_m.Isbn13 = new(string)
 				*_m.Isbn13 = value.String
 			}
+		case product.FieldPictureHash:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field picture_hash", values[i])
+			} else if value.Valid {
+				_m.PictureHash = value.String
+			}
 		case product.FieldSource:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field source", values[i])
@@ -284,6 +303,11 @@ func (_m *Product) Value(name string) (ent.Value, error) {
 // QueryVariants queries the "variants" edge of the Product entity.
 func (_m *Product) QueryVariants() *VariantQuery {
 	return NewProductClient(_m.config).QueryVariants(_m)
+}
+
+// QueryPictures queries the "pictures" edge of the Product entity.
+func (_m *Product) QueryPictures() *ProductPictureQuery {
+	return NewProductClient(_m.config).QueryPictures(_m)
 }
 
 // QueryCategory queries the "category" edge of the Product entity.
@@ -368,6 +392,9 @@ func (_m *Product) String() string {
 		builder.WriteString("isbn13=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	builder.WriteString("picture_hash=")
+	builder.WriteString(_m.PictureHash)
 	builder.WriteString(", ")
 	builder.WriteString("source=")
 	builder.WriteString(_m.Source)

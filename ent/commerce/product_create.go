@@ -14,6 +14,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/brand"
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 )
@@ -173,6 +174,20 @@ func (_c *ProductCreate) SetNillableIsbn13(v *string) *ProductCreate {
 	return _c
 }
 
+// SetPictureHash sets the "picture_hash" field.
+func (_c *ProductCreate) SetPictureHash(v string) *ProductCreate {
+	_c.mutation.SetPictureHash(v)
+	return _c
+}
+
+// SetNillablePictureHash sets the "picture_hash" field if the given value is not nil.
+func (_c *ProductCreate) SetNillablePictureHash(v *string) *ProductCreate {
+	if v != nil {
+		_c.SetPictureHash(*v)
+	}
+	return _c
+}
+
 // SetSource sets the "source" field.
 func (_c *ProductCreate) SetSource(v string) *ProductCreate {
 	_c.mutation.SetSource(v)
@@ -250,6 +265,21 @@ func (_c *ProductCreate) AddVariants(v ...*Variant) *ProductCreate {
 	return _c.AddVariantIDs(ids...)
 }
 
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by IDs.
+func (_c *ProductCreate) AddPictureIDs(ids ...uuid.UUID) *ProductCreate {
+	_c.mutation.AddPictureIDs(ids...)
+	return _c
+}
+
+// AddPictures adds the "pictures" edges to the ProductPicture entity.
+func (_c *ProductCreate) AddPictures(v ...*ProductPicture) *ProductCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddPictureIDs(ids...)
+}
+
 // SetCategory sets the "category" edge to the Category entity.
 func (_c *ProductCreate) SetCategory(v *Category) *ProductCreate {
 	return _c.SetCategoryID(v.ID)
@@ -319,6 +349,10 @@ func (_c *ProductCreate) defaults() error {
 		v := product.DefaultStatus
 		_c.mutation.SetStatus(v)
 	}
+	if _, ok := _c.mutation.PictureHash(); !ok {
+		v := product.DefaultPictureHash
+		_c.mutation.SetPictureHash(v)
+	}
 	if _, ok := _c.mutation.Source(); !ok {
 		v := product.DefaultSource
 		_c.mutation.SetSource(v)
@@ -378,6 +412,14 @@ func (_c *ProductCreate) check() error {
 	if v, ok := _c.mutation.Isbn13(); ok {
 		if err := product.Isbn13Validator(v); err != nil {
 			return &ValidationError{Name: "isbn13", err: fmt.Errorf(`commerce: validator failed for field "Product.isbn13": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.PictureHash(); !ok {
+		return &ValidationError{Name: "picture_hash", err: errors.New(`commerce: missing required field "Product.picture_hash"`)}
+	}
+	if v, ok := _c.mutation.PictureHash(); ok {
+		if err := product.PictureHashValidator(v); err != nil {
+			return &ValidationError{Name: "picture_hash", err: fmt.Errorf(`commerce: validator failed for field "Product.picture_hash": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.Source(); !ok {
@@ -480,6 +522,10 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 		_spec.SetField(product.FieldIsbn13, field.TypeString, value)
 		_node.Isbn13 = &value
 	}
+	if value, ok := _c.mutation.PictureHash(); ok {
+		_spec.SetField(product.FieldPictureHash, field.TypeString, value)
+		_node.PictureHash = value
+	}
 	if value, ok := _c.mutation.Source(); ok {
 		_spec.SetField(product.FieldSource, field.TypeString, value)
 		_node.Source = value
@@ -505,6 +551,22 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(variant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.PicturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.PicturesTable,
+			Columns: []string{product.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

@@ -19,6 +19,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 )
 
@@ -30,6 +31,7 @@ type ProductQuery struct {
 	inters       []Interceptor
 	predicates   []predicate.Product
 	withVariants *VariantQuery
+	withPictures *ProductPictureQuery
 	withCategory *CategoryQuery
 	withBrandOf  *BrandQuery
 	modifiers    []func(*sql.Selector)
@@ -84,6 +86,28 @@ func (_q *ProductQuery) QueryVariants() *VariantQuery {
 			sqlgraph.From(product.Table, product.FieldID, selector),
 			sqlgraph.To(variant.Table, variant.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, product.VariantsTable, product.VariantsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryPictures chains the current query on the "pictures" edge.
+func (_q *ProductQuery) QueryPictures() *ProductPictureQuery {
+	query := (&ProductPictureClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, selector),
+			sqlgraph.To(productpicture.Table, productpicture.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.PicturesTable, product.PicturesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -328,6 +352,7 @@ func (_q *ProductQuery) Clone() *ProductQuery {
 		inters:       append([]Interceptor{}, _q.inters...),
 		predicates:   append([]predicate.Product{}, _q.predicates...),
 		withVariants: _q.withVariants.Clone(),
+		withPictures: _q.withPictures.Clone(),
 		withCategory: _q.withCategory.Clone(),
 		withBrandOf:  _q.withBrandOf.Clone(),
 		// clone intermediate query.
@@ -345,6 +370,17 @@ func (_q *ProductQuery) WithVariants(opts ...func(*VariantQuery)) *ProductQuery 
 		opt(query)
 	}
 	_q.withVariants = query
+	return _q
+}
+
+// WithPictures tells the query-builder to eager-load the nodes that are connected to
+// the "pictures" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProductQuery) WithPictures(opts ...func(*ProductPictureQuery)) *ProductQuery {
+	query := (&ProductPictureClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withPictures = query
 	return _q
 }
 
@@ -454,8 +490,9 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	var (
 		nodes       = []*Product{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [4]bool{
 			_q.withVariants != nil,
+			_q.withPictures != nil,
 			_q.withCategory != nil,
 			_q.withBrandOf != nil,
 		}
@@ -485,6 +522,13 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 		if err := _q.loadVariants(ctx, query, nodes,
 			func(n *Product) { n.Edges.Variants = []*Variant{} },
 			func(n *Product, e *Variant) { n.Edges.Variants = append(n.Edges.Variants, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withPictures; query != nil {
+		if err := _q.loadPictures(ctx, query, nodes,
+			func(n *Product) { n.Edges.Pictures = []*ProductPicture{} },
+			func(n *Product, e *ProductPicture) { n.Edges.Pictures = append(n.Edges.Pictures, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -518,6 +562,36 @@ func (_q *ProductQuery) loadVariants(ctx context.Context, query *VariantQuery, n
 	}
 	query.Where(predicate.Variant(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(product.VariantsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ProductID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "product_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ProductQuery) loadPictures(ctx context.Context, query *ProductPictureQuery, nodes []*Product, init func(*Product), assign func(*Product, *ProductPicture)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*Product)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(productpicture.FieldProductID)
+	}
+	query.Where(predicate.ProductPicture(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(product.PicturesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/category"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 )
@@ -270,6 +271,20 @@ func (_u *ProductUpdate) ClearIsbn13() *ProductUpdate {
 	return _u
 }
 
+// SetPictureHash sets the "picture_hash" field.
+func (_u *ProductUpdate) SetPictureHash(v string) *ProductUpdate {
+	_u.mutation.SetPictureHash(v)
+	return _u
+}
+
+// SetNillablePictureHash sets the "picture_hash" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillablePictureHash(v *string) *ProductUpdate {
+	if v != nil {
+		_u.SetPictureHash(*v)
+	}
+	return _u
+}
+
 // SetSource sets the "source" field.
 func (_u *ProductUpdate) SetSource(v string) *ProductUpdate {
 	_u.mutation.SetSource(v)
@@ -334,6 +349,21 @@ func (_u *ProductUpdate) AddVariants(v ...*Variant) *ProductUpdate {
 	return _u.AddVariantIDs(ids...)
 }
 
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by IDs.
+func (_u *ProductUpdate) AddPictureIDs(ids ...uuid.UUID) *ProductUpdate {
+	_u.mutation.AddPictureIDs(ids...)
+	return _u
+}
+
+// AddPictures adds the "pictures" edges to the ProductPicture entity.
+func (_u *ProductUpdate) AddPictures(v ...*ProductPicture) *ProductUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPictureIDs(ids...)
+}
+
 // SetCategory sets the "category" edge to the Category entity.
 func (_u *ProductUpdate) SetCategory(v *Category) *ProductUpdate {
 	return _u.SetCategoryID(v.ID)
@@ -382,6 +412,27 @@ func (_u *ProductUpdate) RemoveVariants(v ...*Variant) *ProductUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveVariantIDs(ids...)
+}
+
+// ClearPictures clears all "pictures" edges to the ProductPicture entity.
+func (_u *ProductUpdate) ClearPictures() *ProductUpdate {
+	_u.mutation.ClearPictures()
+	return _u
+}
+
+// RemovePictureIDs removes the "pictures" edge to ProductPicture entities by IDs.
+func (_u *ProductUpdate) RemovePictureIDs(ids ...uuid.UUID) *ProductUpdate {
+	_u.mutation.RemovePictureIDs(ids...)
+	return _u
+}
+
+// RemovePictures removes "pictures" edges to ProductPicture entities.
+func (_u *ProductUpdate) RemovePictures(v ...*ProductPicture) *ProductUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePictureIDs(ids...)
 }
 
 // ClearCategory clears the "category" edge to the Category entity.
@@ -448,6 +499,11 @@ func (_u *ProductUpdate) check() error {
 	if v, ok := _u.mutation.Isbn13(); ok {
 		if err := product.Isbn13Validator(v); err != nil {
 			return &ValidationError{Name: "isbn13", err: fmt.Errorf(`commerce: validator failed for field "Product.isbn13": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.PictureHash(); ok {
+		if err := product.PictureHashValidator(v); err != nil {
+			return &ValidationError{Name: "picture_hash", err: fmt.Errorf(`commerce: validator failed for field "Product.picture_hash": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Source(); ok {
@@ -547,6 +603,9 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.Isbn13Cleared() {
 		_spec.ClearField(product.FieldIsbn13, field.TypeString)
 	}
+	if value, ok := _u.mutation.PictureHash(); ok {
+		_spec.SetField(product.FieldPictureHash, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.Source(); ok {
 		_spec.SetField(product.FieldSource, field.TypeString, value)
 	}
@@ -597,6 +656,51 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(variant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.PicturesTable,
+			Columns: []string{product.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPicturesIDs(); len(nodes) > 0 && !_u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.PicturesTable,
+			Columns: []string{product.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PicturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.PicturesTable,
+			Columns: []string{product.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {
@@ -919,6 +1023,20 @@ func (_u *ProductUpdateOne) ClearIsbn13() *ProductUpdateOne {
 	return _u
 }
 
+// SetPictureHash sets the "picture_hash" field.
+func (_u *ProductUpdateOne) SetPictureHash(v string) *ProductUpdateOne {
+	_u.mutation.SetPictureHash(v)
+	return _u
+}
+
+// SetNillablePictureHash sets the "picture_hash" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillablePictureHash(v *string) *ProductUpdateOne {
+	if v != nil {
+		_u.SetPictureHash(*v)
+	}
+	return _u
+}
+
 // SetSource sets the "source" field.
 func (_u *ProductUpdateOne) SetSource(v string) *ProductUpdateOne {
 	_u.mutation.SetSource(v)
@@ -983,6 +1101,21 @@ func (_u *ProductUpdateOne) AddVariants(v ...*Variant) *ProductUpdateOne {
 	return _u.AddVariantIDs(ids...)
 }
 
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by IDs.
+func (_u *ProductUpdateOne) AddPictureIDs(ids ...uuid.UUID) *ProductUpdateOne {
+	_u.mutation.AddPictureIDs(ids...)
+	return _u
+}
+
+// AddPictures adds the "pictures" edges to the ProductPicture entity.
+func (_u *ProductUpdateOne) AddPictures(v ...*ProductPicture) *ProductUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPictureIDs(ids...)
+}
+
 // SetCategory sets the "category" edge to the Category entity.
 func (_u *ProductUpdateOne) SetCategory(v *Category) *ProductUpdateOne {
 	return _u.SetCategoryID(v.ID)
@@ -1031,6 +1164,27 @@ func (_u *ProductUpdateOne) RemoveVariants(v ...*Variant) *ProductUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveVariantIDs(ids...)
+}
+
+// ClearPictures clears all "pictures" edges to the ProductPicture entity.
+func (_u *ProductUpdateOne) ClearPictures() *ProductUpdateOne {
+	_u.mutation.ClearPictures()
+	return _u
+}
+
+// RemovePictureIDs removes the "pictures" edge to ProductPicture entities by IDs.
+func (_u *ProductUpdateOne) RemovePictureIDs(ids ...uuid.UUID) *ProductUpdateOne {
+	_u.mutation.RemovePictureIDs(ids...)
+	return _u
+}
+
+// RemovePictures removes "pictures" edges to ProductPicture entities.
+func (_u *ProductUpdateOne) RemovePictures(v ...*ProductPicture) *ProductUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePictureIDs(ids...)
 }
 
 // ClearCategory clears the "category" edge to the Category entity.
@@ -1110,6 +1264,11 @@ func (_u *ProductUpdateOne) check() error {
 	if v, ok := _u.mutation.Isbn13(); ok {
 		if err := product.Isbn13Validator(v); err != nil {
 			return &ValidationError{Name: "isbn13", err: fmt.Errorf(`commerce: validator failed for field "Product.isbn13": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.PictureHash(); ok {
+		if err := product.PictureHashValidator(v); err != nil {
+			return &ValidationError{Name: "picture_hash", err: fmt.Errorf(`commerce: validator failed for field "Product.picture_hash": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Source(); ok {
@@ -1226,6 +1385,9 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	if _u.mutation.Isbn13Cleared() {
 		_spec.ClearField(product.FieldIsbn13, field.TypeString)
 	}
+	if value, ok := _u.mutation.PictureHash(); ok {
+		_spec.SetField(product.FieldPictureHash, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.Source(); ok {
 		_spec.SetField(product.FieldSource, field.TypeString, value)
 	}
@@ -1276,6 +1438,51 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(variant.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.PicturesTable,
+			Columns: []string{product.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPicturesIDs(); len(nodes) > 0 && !_u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.PicturesTable,
+			Columns: []string{product.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PicturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.PicturesTable,
+			Columns: []string{product.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

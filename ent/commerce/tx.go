@@ -42,6 +42,8 @@ type Tx struct {
 	PriceListEntry *PriceListEntryClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// ProductPicture is the client for interacting with the ProductPicture builders.
+	ProductPicture *ProductPictureClient
 	// ProductStatusChange is the client for interacting with the ProductStatusChange builders.
 	ProductStatusChange *ProductStatusChangeClient
 	// ReturnReason is the client for interacting with the ReturnReason builders.
@@ -225,6 +227,7 @@ func (tx *Tx) init() {
 	tx.PriceList = NewPriceListClient(tx.config)
 	tx.PriceListEntry = NewPriceListEntryClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
+	tx.ProductPicture = NewProductPictureClient(tx.config)
 	tx.ProductStatusChange = NewProductStatusChangeClient(tx.config)
 	tx.ReturnReason = NewReturnReasonClient(tx.config)
 	tx.Shipment = NewShipmentClient(tx.config)

@@ -52,11 +52,13 @@ type Variant struct {
 type VariantEdges struct {
 	// Barcodes holds the value of the barcodes edge.
 	Barcodes []*VariantBarcode `json:"barcodes,omitempty"`
+	// Pictures holds the value of the pictures edge.
+	Pictures []*ProductPicture `json:"pictures,omitempty"`
 	// Product holds the value of the product edge.
 	Product *Product `json:"product,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [3]bool
 }
 
 // BarcodesOrErr returns the Barcodes value or an error if the edge
@@ -68,12 +70,21 @@ func (e VariantEdges) BarcodesOrErr() ([]*VariantBarcode, error) {
 	return nil, &NotLoadedError{edge: "barcodes"}
 }
 
+// PicturesOrErr returns the Pictures value or an error if the edge
+// was not loaded in eager-loading.
+func (e VariantEdges) PicturesOrErr() ([]*ProductPicture, error) {
+	if e.loadedTypes[1] {
+		return e.Pictures, nil
+	}
+	return nil, &NotLoadedError{edge: "pictures"}
+}
+
 // ProductOrErr returns the Product value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e VariantEdges) ProductOrErr() (*Product, error) {
 	if e.Product != nil {
 		return e.Product, nil
-	} else if e.loadedTypes[1] {
+	} else if e.loadedTypes[2] {
 		return nil, &NotFoundError{label: product.Label}
 	}
 	return nil, &NotLoadedError{edge: "product"}
@@ -202,6 +213,11 @@ func (_m *Variant) Value(name string) (ent.Value, error) {
 // QueryBarcodes queries the "barcodes" edge of the Variant entity.
 func (_m *Variant) QueryBarcodes() *VariantBarcodeQuery {
 	return NewVariantClient(_m.config).QueryBarcodes(_m)
+}
+
+// QueryPictures queries the "pictures" edge of the Variant entity.
+func (_m *Variant) QueryPictures() *ProductPictureQuery {
+	return NewVariantClient(_m.config).QueryPictures(_m)
 }
 
 // QueryProduct queries the "product" edge of the Variant entity.

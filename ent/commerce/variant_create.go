@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 )
@@ -172,6 +173,21 @@ func (_c *VariantCreate) AddBarcodes(v ...*VariantBarcode) *VariantCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddBarcodeIDs(ids...)
+}
+
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by IDs.
+func (_c *VariantCreate) AddPictureIDs(ids ...uuid.UUID) *VariantCreate {
+	_c.mutation.AddPictureIDs(ids...)
+	return _c
+}
+
+// AddPictures adds the "pictures" edges to the ProductPicture entity.
+func (_c *VariantCreate) AddPictures(v ...*ProductPicture) *VariantCreate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddPictureIDs(ids...)
 }
 
 // SetProduct sets the "product" edge to the Product entity.
@@ -370,6 +386,22 @@ func (_c *VariantCreate) createSpec() (*Variant, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.PicturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.PicturesTable,
+			Columns: []string{variant.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

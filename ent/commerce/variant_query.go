@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 )
@@ -29,6 +30,7 @@ type VariantQuery struct {
 	inters       []Interceptor
 	predicates   []predicate.Variant
 	withBarcodes *VariantBarcodeQuery
+	withPictures *ProductPictureQuery
 	withProduct  *ProductQuery
 	modifiers    []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
@@ -82,6 +84,28 @@ func (_q *VariantQuery) QueryBarcodes() *VariantBarcodeQuery {
 			sqlgraph.From(variant.Table, variant.FieldID, selector),
 			sqlgraph.To(variantbarcode.Table, variantbarcode.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, variant.BarcodesTable, variant.BarcodesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryPictures chains the current query on the "pictures" edge.
+func (_q *VariantQuery) QueryPictures() *ProductPictureQuery {
+	query := (&ProductPictureClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(variant.Table, variant.FieldID, selector),
+			sqlgraph.To(productpicture.Table, productpicture.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, variant.PicturesTable, variant.PicturesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -304,6 +328,7 @@ func (_q *VariantQuery) Clone() *VariantQuery {
 		inters:       append([]Interceptor{}, _q.inters...),
 		predicates:   append([]predicate.Variant{}, _q.predicates...),
 		withBarcodes: _q.withBarcodes.Clone(),
+		withPictures: _q.withPictures.Clone(),
 		withProduct:  _q.withProduct.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
@@ -320,6 +345,17 @@ func (_q *VariantQuery) WithBarcodes(opts ...func(*VariantBarcodeQuery)) *Varian
 		opt(query)
 	}
 	_q.withBarcodes = query
+	return _q
+}
+
+// WithPictures tells the query-builder to eager-load the nodes that are connected to
+// the "pictures" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *VariantQuery) WithPictures(opts ...func(*ProductPictureQuery)) *VariantQuery {
+	query := (&ProductPictureClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withPictures = query
 	return _q
 }
 
@@ -418,8 +454,9 @@ func (_q *VariantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Vari
 	var (
 		nodes       = []*Variant{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [3]bool{
 			_q.withBarcodes != nil,
+			_q.withPictures != nil,
 			_q.withProduct != nil,
 		}
 	)
@@ -448,6 +485,13 @@ func (_q *VariantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Vari
 		if err := _q.loadBarcodes(ctx, query, nodes,
 			func(n *Variant) { n.Edges.Barcodes = []*VariantBarcode{} },
 			func(n *Variant, e *VariantBarcode) { n.Edges.Barcodes = append(n.Edges.Barcodes, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withPictures; query != nil {
+		if err := _q.loadPictures(ctx, query, nodes,
+			func(n *Variant) { n.Edges.Pictures = []*ProductPicture{} },
+			func(n *Variant, e *ProductPicture) { n.Edges.Pictures = append(n.Edges.Pictures, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -485,6 +529,39 @@ func (_q *VariantQuery) loadBarcodes(ctx context.Context, query *VariantBarcodeQ
 		node, ok := nodeids[fk]
 		if !ok {
 			return fmt.Errorf(`unexpected referenced foreign-key "variant_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *VariantQuery) loadPictures(ctx context.Context, query *ProductPictureQuery, nodes []*Variant, init func(*Variant), assign func(*Variant, *ProductPicture)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[uuid.UUID]*Variant)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(productpicture.FieldVariantID)
+	}
+	query.Where(predicate.ProductPicture(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(variant.PicturesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.VariantID
+		if fk == nil {
+			return fmt.Errorf(`foreign-key "variant_id" is nil for node %v`, n.ID)
+		}
+		node, ok := nodeids[*fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "variant_id" returned %v for node %v`, *fk, n.ID)
 		}
 		assign(node, n)
 	}

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/commerce/predicate"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
 	"github.com/shuke-crm/shuke/ent/commerce/variantbarcode"
 )
@@ -209,6 +210,21 @@ func (_u *VariantUpdate) AddBarcodes(v ...*VariantBarcode) *VariantUpdate {
 	return _u.AddBarcodeIDs(ids...)
 }
 
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by IDs.
+func (_u *VariantUpdate) AddPictureIDs(ids ...uuid.UUID) *VariantUpdate {
+	_u.mutation.AddPictureIDs(ids...)
+	return _u
+}
+
+// AddPictures adds the "pictures" edges to the ProductPicture entity.
+func (_u *VariantUpdate) AddPictures(v ...*ProductPicture) *VariantUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPictureIDs(ids...)
+}
+
 // Mutation returns the VariantMutation object of the builder.
 func (_u *VariantUpdate) Mutation() *VariantMutation {
 	return _u.mutation
@@ -233,6 +249,27 @@ func (_u *VariantUpdate) RemoveBarcodes(v ...*VariantBarcode) *VariantUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveBarcodeIDs(ids...)
+}
+
+// ClearPictures clears all "pictures" edges to the ProductPicture entity.
+func (_u *VariantUpdate) ClearPictures() *VariantUpdate {
+	_u.mutation.ClearPictures()
+	return _u
+}
+
+// RemovePictureIDs removes the "pictures" edge to ProductPicture entities by IDs.
+func (_u *VariantUpdate) RemovePictureIDs(ids ...uuid.UUID) *VariantUpdate {
+	_u.mutation.RemovePictureIDs(ids...)
+	return _u
+}
+
+// RemovePictures removes "pictures" edges to ProductPicture entities.
+func (_u *VariantUpdate) RemovePictures(v ...*ProductPicture) *VariantUpdate {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePictureIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -389,6 +426,51 @@ func (_u *VariantUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.PicturesTable,
+			Columns: []string{variant.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPicturesIDs(); len(nodes) > 0 && !_u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.PicturesTable,
+			Columns: []string{variant.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PicturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.PicturesTable,
+			Columns: []string{variant.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {
@@ -596,6 +678,21 @@ func (_u *VariantUpdateOne) AddBarcodes(v ...*VariantBarcode) *VariantUpdateOne 
 	return _u.AddBarcodeIDs(ids...)
 }
 
+// AddPictureIDs adds the "pictures" edge to the ProductPicture entity by IDs.
+func (_u *VariantUpdateOne) AddPictureIDs(ids ...uuid.UUID) *VariantUpdateOne {
+	_u.mutation.AddPictureIDs(ids...)
+	return _u
+}
+
+// AddPictures adds the "pictures" edges to the ProductPicture entity.
+func (_u *VariantUpdateOne) AddPictures(v ...*ProductPicture) *VariantUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPictureIDs(ids...)
+}
+
 // Mutation returns the VariantMutation object of the builder.
 func (_u *VariantUpdateOne) Mutation() *VariantMutation {
 	return _u.mutation
@@ -620,6 +717,27 @@ func (_u *VariantUpdateOne) RemoveBarcodes(v ...*VariantBarcode) *VariantUpdateO
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveBarcodeIDs(ids...)
+}
+
+// ClearPictures clears all "pictures" edges to the ProductPicture entity.
+func (_u *VariantUpdateOne) ClearPictures() *VariantUpdateOne {
+	_u.mutation.ClearPictures()
+	return _u
+}
+
+// RemovePictureIDs removes the "pictures" edge to ProductPicture entities by IDs.
+func (_u *VariantUpdateOne) RemovePictureIDs(ids ...uuid.UUID) *VariantUpdateOne {
+	_u.mutation.RemovePictureIDs(ids...)
+	return _u
+}
+
+// RemovePictures removes "pictures" edges to ProductPicture entities.
+func (_u *VariantUpdateOne) RemovePictures(v ...*ProductPicture) *VariantUpdateOne {
+	ids := make([]uuid.UUID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePictureIDs(ids...)
 }
 
 // Where appends a list predicates to the VariantUpdate builder.
@@ -806,6 +924,51 @@ func (_u *VariantUpdateOne) sqlSave(ctx context.Context) (_node *Variant, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(variantbarcode.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.PicturesTable,
+			Columns: []string{variant.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPicturesIDs(); len(nodes) > 0 && !_u.mutation.PicturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.PicturesTable,
+			Columns: []string{variant.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PicturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   variant.PicturesTable,
+			Columns: []string{variant.PicturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productpicture.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

@@ -106,6 +106,13 @@ func (q *ProductQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *ProductPictureQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.ProductPicture(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *ProductStatusChangeQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.ProductStatusChange(p))

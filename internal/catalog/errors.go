@@ -74,4 +74,11 @@ var (
 	ErrPublishedOn     = apperr.Define(apperr.Invalid, "catalog.published_on_invalid", "This is not a year, month or day of the calendar.", "出版日期不是有效的年、月或日。")
 	ErrCLC             = apperr.Define(apperr.Invalid, "catalog.clc_invalid", "A Chinese Library Classification code begins with one of its 22 top classes.", "中图分类号须以 22 个基本大类之一开头。")
 	ErrBlank           = apperr.Define(apperr.Invalid, "catalog.blank", "This cannot be blank.", "此项不能为空白。")
+
+	ErrPictureNotFound = apperr.Define(apperr.NotFound, "catalog.picture_not_found", "There is no such picture.", "找不到该图片。")
+	ErrPicturePart     = apperr.Define(apperr.Invalid, "catalog.picture_part", "An upload has one part named file, and alt_zh, alt_en and variant_id besides.", "上传须有且仅有一个 file 部分，另可包含 alt_zh、alt_en 和 variant_id。")
+	ErrPictureVariant  = apperr.Define(apperr.Invalid, "catalog.picture_variant", "There is no such variant of this product.", "该商品没有此规格。")
+	ErrPictureOrder    = apperr.Define(apperr.Invalid, "catalog.picture_order", "Name each picture of the product once.", "须将该商品的每张图片各列出一次。")
+	ErrTooManyPictures = apperr.Define(apperr.Conflict, "catalog.too_many_pictures", "A product has at most {max} pictures.", "每个商品最多 {max} 张图片。")
+	ErrAlt             = apperr.Define(apperr.Invalid, "catalog.alt_invalid", "An alternative text has at most {max} characters.", "替代文字不能超过 {max} 个字符。")
 )

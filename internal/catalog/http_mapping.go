@@ -34,6 +34,7 @@ func (v viewer) product(p *commerce.Product) catalogapi.Product {
 		CategoryId: opt.OrNull(p.CategoryID), Status: catalogapi.ProductStatus(p.Status), TaxRate: opt.OrNull(p.TaxRate), Options: each(p.Options, toAPIOption), Source: p.Source,
 		Book: nullable.NewNullNullable[catalogapi.Book](), Apparel: nullable.NewNullNullable[catalogapi.Apparel](),
 		Attributes: nullable.NewNullNullable[catalogapi.ProductAttributes](), CustomFields: v.fields(p.CustomFields),
+		PictureUrl: pictureURL(p.PictureHash, false), PictureThumbnailUrl: pictureURL(p.PictureHash, true),
 		Variants: make([]catalogapi.Variant, len(p.Edges.Variants)),
 		Version:  p.Version, CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
 	}

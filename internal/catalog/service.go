@@ -18,6 +18,8 @@ type Deps struct {
 	Currency string
 	// Customers keeps the definitions of custom fields.
 	Customers *customers.Service
+	// Pictures stores the files of pictures; nil: there are none.
+	Pictures Pictures
 	// Renamed is called after the commit that changed the name of a category,
 	// which cached answers of others show.
 	Renamed func(context.Context)
@@ -31,13 +33,14 @@ type Service struct {
 
 	currency  string
 	customers *customers.Service
+	pictures  Pictures
 	onRename  func(context.Context)
 }
 
 // New makes the service.
 func New(d Deps) *Service {
 	d.Customers.HoldFields(customers.OfProduct, "products")
-	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, currency: d.Currency, customers: d.Customers, onRename: d.Renamed}
+	return &Service{db: d.DB, clock: d.Clock, pages: d.Pages, currency: d.Currency, customers: d.Customers, pictures: d.Pictures, onRename: d.Renamed}
 }
 
 func (s *Service) renamed(ctx context.Context) {

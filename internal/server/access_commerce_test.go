@@ -3,9 +3,12 @@ package server_test
 import (
 	"bytes"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -87,6 +90,29 @@ var catalogProbes = map[string]probe{
 		p := c.freshArticle()
 		c.exec(`UPDATE products SET options = '[{"name": "size", "values": [{"value": "M"}]}]' WHERE id = $1`, p.product)
 		return judge(c.do(http.MethodPost, "/v1/products/"+p.product.String()+"/variants/generate", map[string]any{"sku_prefix": c.word("GEN"), "price_amount": 100}))
+	},
+	"listProductPictures": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/products/"+c.someArticle().product.String()+"/pictures", nil))
+	},
+	"addProductPicture": func(c *cell) byte {
+		body, kind := c.pictureForm()
+		return judge(c.do(http.MethodPost, "/v1/products/"+c.freshArticle().product.String()+"/pictures", body, "Content-Type", kind))
+	},
+	"orderProductPictures": func(c *cell) byte {
+		p, id, _ := c.shownArticle()
+		return judge(c.do(http.MethodPut, "/v1/products/"+p.String()+"/pictures/order", map[string]any{"picture_ids": []any{id}}))
+	},
+	"updateProductPicture": func(c *cell) byte {
+		p, id, _ := c.shownArticle()
+		return judge(c.do(http.MethodPatch, "/v1/products/"+p.String()+"/pictures/"+id, map[string]any{"alt_en": "A"}))
+	},
+	"deleteProductPicture": func(c *cell) byte {
+		p, id, _ := c.shownArticle()
+		return judge(c.do(http.MethodDelete, "/v1/products/"+p.String()+"/pictures/"+id, nil))
+	},
+	"getPicture": func(c *cell) byte {
+		_, _, hash := c.shownArticle()
+		return judge(c.do(http.MethodGet, "/v1/pictures/"+hash, nil))
 	},
 	"listVariantBarcodes": func(c *cell) byte {
 		return judge(c.do(http.MethodGet, "/v1/variants/"+c.someArticle().variant.String()+"/barcodes", nil))
@@ -417,4 +443,26 @@ func (c *cell) someJob() uuid.UUID {
 		return c.job(c.stranger.principal())
 	}
 	return uuid.New()
+}
+
+// pictureForm is an upload of a picture.
+func (c *cell) pictureForm() (body *bytes.Buffer, contentType string) {
+	body = &bytes.Buffer{}
+	form := multipart.NewWriter(body)
+	file, err := form.CreateFormFile("file", "a.png")
+	require.NoError(c.t, err)
+	require.NoError(c.t, png.Encode(file, image.NewGray(image.Rect(0, 0, 2, 2))))
+	require.NoError(c.t, form.Close())
+	return body, form.FormDataContentType()
+}
+
+// shownArticle is a product with a picture, and the picture's id and hash.
+func (c *cell) shownArticle() (product uuid.UUID, picture, hash string) {
+	product = c.freshArticle().product
+	if c.object == "none" {
+		return product, uuid.NewString(), strings.Repeat("0", 64)
+	}
+	body, kind := c.pictureForm()
+	made := c.Admin().Do(http.MethodPost, "/v1/products/"+product.String()+"/pictures", body, "Content-Type", kind).Want(http.StatusCreated).Map()
+	return product, made["id"].(string), made["content_hash"].(string)
 }

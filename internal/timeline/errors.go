@@ -21,6 +21,7 @@ var (
 	ErrFileEmpty          = apperr.Define(apperr.Invalid, "attachments.empty", "The file is empty.", "文件为空。")
 	ErrFileSize           = apperr.Define(apperr.Invalid, "attachments.too_large", "The file is larger than {max} bytes.", "文件超过 {max} 字节。")
 	ErrFileType           = apperr.Define(apperr.Invalid, "attachments.type_refused", "Only JPEG, PNG, GIF, WebP and PDF can be attached; this is something else, whatever its name.", "仅支持 JPEG、PNG、GIF、WebP 和 PDF，该文件实际不是这些格式。")
+	ErrPictureType        = apperr.Define(apperr.Invalid, "attachments.picture_type", "A picture is JPEG, PNG or WebP; this is something else, whatever its name.", "图片仅支持 JPEG、PNG 或 WebP，该文件（无论扩展名）为其他类型。")
 	ErrPicturePixels      = apperr.Define(apperr.Invalid, "attachments.too_many_pixels", "The picture has more than {max} pixels.", "图片超过 {max} 像素。")
 	ErrPictureBroken      = apperr.Define(apperr.Invalid, "attachments.picture_broken", "The picture is damaged or cut short.", "图片已损坏或不完整。")
 	ErrUploadSlow         = apperr.Define(apperr.Conflict, "attachments.upload_expired", "The upload took too long. Send it again.", "上传耗时过长，请重新上传。")

@@ -177,6 +177,18 @@ func (f ProductFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ProductMutation", m)
 }
 
+// The ProductPictureFunc type is an adapter to allow the use of ordinary
+// function as ProductPicture mutator.
+type ProductPictureFunc func(context.Context, *commerce.ProductPictureMutation) (commerce.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ProductPictureFunc) Mutate(ctx context.Context, m commerce.Mutation) (commerce.Value, error) {
+	if mv, ok := m.(*commerce.ProductPictureMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *commerce.ProductPictureMutation", m)
+}
+
 // The ProductStatusChangeFunc type is an adapter to allow the use of ordinary
 // function as ProductStatusChange mutator.
 type ProductStatusChangeFunc func(context.Context, *commerce.ProductStatusChangeMutation) (commerce.Value, error)

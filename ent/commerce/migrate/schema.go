@@ -681,6 +681,7 @@ var (
 		{Name: "tax_rate", Type: field.TypeInt32, Nullable: true},
 		{Name: "custom_fields", Type: field.TypeJSON, Nullable: true},
 		{Name: "isbn13", Type: field.TypeString, Nullable: true, Size: 13},
+		{Name: "picture_hash", Type: field.TypeString, Size: 64, Default: ""},
 		{Name: "source", Type: field.TypeString, Size: 32, Default: "staff"},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
@@ -696,13 +697,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "products_brands_products",
-				Columns:    []*schema.Column{ProductsColumns[17]},
+				Columns:    []*schema.Column{ProductsColumns[18]},
 				RefColumns: []*schema.Column{BrandsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "products_categories_category",
-				Columns:    []*schema.Column{ProductsColumns[18]},
+				Columns:    []*schema.Column{ProductsColumns[19]},
 				RefColumns: []*schema.Column{CategoriesColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -711,12 +712,12 @@ var (
 			{
 				Name:    "products_category_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[18], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[19], ProductsColumns[0]},
 			},
 			{
 				Name:    "products_brand_idx",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[17], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[18], ProductsColumns[0]},
 			},
 			{
 				Name:    "products_isbn13_idx",
@@ -731,6 +732,60 @@ var (
 					Type:  "GIN",
 					Where: "custom_fields IS NOT NULL",
 				},
+			},
+		},
+	}
+	// ProductPicturesColumns holds the columns for the "product_pictures" table.
+	ProductPicturesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "place", Type: field.TypeInt},
+		{Name: "content_hash", Type: field.TypeString, Size: 64},
+		{Name: "content_type", Type: field.TypeString, Size: 32},
+		{Name: "size_bytes", Type: field.TypeInt64},
+		{Name: "width", Type: field.TypeInt},
+		{Name: "height", Type: field.TypeInt},
+		{Name: "alt_zh", Type: field.TypeString, Size: 300, Default: ""},
+		{Name: "alt_en", Type: field.TypeString, Size: 300, Default: ""},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "product_id", Type: field.TypeUUID},
+		{Name: "variant_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// ProductPicturesTable holds the schema information for the "product_pictures" table.
+	ProductPicturesTable = &schema.Table{
+		Name:       "product_pictures",
+		Columns:    ProductPicturesColumns,
+		PrimaryKey: []*schema.Column{ProductPicturesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "product_pictures_products_pictures",
+				Columns:    []*schema.Column{ProductPicturesColumns[12]},
+				RefColumns: []*schema.Column{ProductsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "product_pictures_variants_pictures",
+				Columns:    []*schema.Column{ProductPicturesColumns[13]},
+				RefColumns: []*schema.Column{VariantsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "product_pictures_product_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ProductPicturesColumns[12], ProductPicturesColumns[1], ProductPicturesColumns[0]},
+			},
+			{
+				Name:    "product_pictures_hash_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ProductPicturesColumns[2]},
+			},
+			{
+				Name:    "product_pictures_variant_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ProductPicturesColumns[13]},
 			},
 		},
 	}
@@ -1443,6 +1498,7 @@ var (
 		PriceListsTable,
 		PriceListEntriesTable,
 		ProductsTable,
+		ProductPicturesTable,
 		ProductStatusChangesTable,
 		ReturnReasonsTable,
 		ShipmentsTable,
@@ -1528,6 +1584,8 @@ func init() {
 	ProductsTable.Annotation.Checks = map[string]string{
 		"products_tax_rate_check": "tax_rate BETWEEN 0 AND 10000",
 	}
+	ProductPicturesTable.ForeignKeys[0].RefTable = ProductsTable
+	ProductPicturesTable.ForeignKeys[1].RefTable = VariantsTable
 	ShipmentsTable.ForeignKeys[0].RefTable = OrdersTable
 	ShipmentsTable.Annotation = &entsql.Annotation{}
 	ShipmentsTable.Annotation.Checks = map[string]string{

@@ -48,6 +48,9 @@ type PriceListEntry func(*sql.Selector)
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
 
+// ProductPicture is the predicate function for productpicture builders.
+type ProductPicture func(*sql.Selector)
+
 // ProductStatusChange is the predicate function for productstatuschange builders.
 type ProductStatusChange func(*sql.Selector)
 

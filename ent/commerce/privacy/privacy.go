@@ -446,6 +446,30 @@ func (f ProductMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mu
 	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ProductMutation", m)
 }
 
+// The ProductPictureQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ProductPictureQueryRuleFunc func(context.Context, *commerce.ProductPictureQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ProductPictureQueryRuleFunc) EvalQuery(ctx context.Context, q commerce.Query) error {
+	if q, ok := q.(*commerce.ProductPictureQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("commerce/privacy: unexpected query type %T, expect *commerce.ProductPictureQuery", q)
+}
+
+// The ProductPictureMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ProductPictureMutationRuleFunc func(context.Context, *commerce.ProductPictureMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ProductPictureMutationRuleFunc) EvalMutation(ctx context.Context, m commerce.Mutation) error {
+	if m, ok := m.(*commerce.ProductPictureMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("commerce/privacy: unexpected mutation type %T, expect *commerce.ProductPictureMutation", m)
+}
+
 // The ProductStatusChangeQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type ProductStatusChangeQueryRuleFunc func(context.Context, *commerce.ProductStatusChangeQuery) error

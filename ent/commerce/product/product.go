@@ -44,6 +44,8 @@ const (
 	FieldCustomFields = "custom_fields"
 	// FieldIsbn13 holds the string denoting the isbn13 field in the database.
 	FieldIsbn13 = "isbn13"
+	// FieldPictureHash holds the string denoting the picture_hash field in the database.
+	FieldPictureHash = "picture_hash"
 	// FieldSource holds the string denoting the source field in the database.
 	FieldSource = "source"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -54,6 +56,8 @@ const (
 	FieldUpdatedAt = "updated_at"
 	// EdgeVariants holds the string denoting the variants edge name in mutations.
 	EdgeVariants = "variants"
+	// EdgePictures holds the string denoting the pictures edge name in mutations.
+	EdgePictures = "pictures"
 	// EdgeCategory holds the string denoting the category edge name in mutations.
 	EdgeCategory = "category"
 	// EdgeBrandOf holds the string denoting the brand_of edge name in mutations.
@@ -67,6 +71,13 @@ const (
 	VariantsInverseTable = "variants"
 	// VariantsColumn is the table column denoting the variants relation/edge.
 	VariantsColumn = "product_id"
+	// PicturesTable is the table that holds the pictures relation/edge.
+	PicturesTable = "product_pictures"
+	// PicturesInverseTable is the table name for the ProductPicture entity.
+	// It exists in this package in order to avoid circular dependency with the "productpicture" package.
+	PicturesInverseTable = "product_pictures"
+	// PicturesColumn is the table column denoting the pictures relation/edge.
+	PicturesColumn = "product_id"
 	// CategoryTable is the table that holds the category relation/edge.
 	CategoryTable = "products"
 	// CategoryInverseTable is the table name for the Category entity.
@@ -100,6 +111,7 @@ var Columns = []string{
 	FieldTaxRate,
 	FieldCustomFields,
 	FieldIsbn13,
+	FieldPictureHash,
 	FieldSource,
 	FieldVersion,
 	FieldCreatedAt,
@@ -130,6 +142,10 @@ var (
 	BrandValidator func(string) error
 	// Isbn13Validator is a validator for the "isbn13" field. It is called by the builders before save.
 	Isbn13Validator func(string) error
+	// DefaultPictureHash holds the default value on creation for the "picture_hash" field.
+	DefaultPictureHash string
+	// PictureHashValidator is a validator for the "picture_hash" field. It is called by the builders before save.
+	PictureHashValidator func(string) error
 	// DefaultSource holds the default value on creation for the "source" field.
 	DefaultSource string
 	// SourceValidator is a validator for the "source" field. It is called by the builders before save.
@@ -249,6 +265,11 @@ func ByIsbn13(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldIsbn13, opts...).ToFunc()
 }
 
+// ByPictureHash orders the results by the picture_hash field.
+func ByPictureHash(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPictureHash, opts...).ToFunc()
+}
+
 // BySource orders the results by the source field.
 func BySource(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSource, opts...).ToFunc()
@@ -283,6 +304,20 @@ func ByVariants(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByPicturesCount orders the results by pictures count.
+func ByPicturesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newPicturesStep(), opts...)
+	}
+}
+
+// ByPictures orders the results by pictures terms.
+func ByPictures(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPicturesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByCategoryField orders the results by category field.
 func ByCategoryField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -301,6 +336,13 @@ func newVariantsStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(VariantsInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, VariantsTable, VariantsColumn),
+	)
+}
+func newPicturesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PicturesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, PicturesTable, PicturesColumn),
 	)
 }
 func newCategoryStep() *sqlgraph.Step {

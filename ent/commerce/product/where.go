@@ -91,6 +91,11 @@ func Isbn13(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldIsbn13, v))
 }
 
+// PictureHash applies equality check predicate on the "picture_hash" field. It's identical to PictureHashEQ.
+func PictureHash(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldPictureHash, v))
+}
+
 // Source applies equality check predicate on the "source" field. It's identical to SourceEQ.
 func Source(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldSource, v))
@@ -601,6 +606,71 @@ func Isbn13ContainsFold(v string) predicate.Product {
 	return predicate.Product(sql.FieldContainsFold(FieldIsbn13, v))
 }
 
+// PictureHashEQ applies the EQ predicate on the "picture_hash" field.
+func PictureHashEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldPictureHash, v))
+}
+
+// PictureHashNEQ applies the NEQ predicate on the "picture_hash" field.
+func PictureHashNEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldPictureHash, v))
+}
+
+// PictureHashIn applies the In predicate on the "picture_hash" field.
+func PictureHashIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldPictureHash, vs...))
+}
+
+// PictureHashNotIn applies the NotIn predicate on the "picture_hash" field.
+func PictureHashNotIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldPictureHash, vs...))
+}
+
+// PictureHashGT applies the GT predicate on the "picture_hash" field.
+func PictureHashGT(v string) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldPictureHash, v))
+}
+
+// PictureHashGTE applies the GTE predicate on the "picture_hash" field.
+func PictureHashGTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldPictureHash, v))
+}
+
+// PictureHashLT applies the LT predicate on the "picture_hash" field.
+func PictureHashLT(v string) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldPictureHash, v))
+}
+
+// PictureHashLTE applies the LTE predicate on the "picture_hash" field.
+func PictureHashLTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldPictureHash, v))
+}
+
+// PictureHashContains applies the Contains predicate on the "picture_hash" field.
+func PictureHashContains(v string) predicate.Product {
+	return predicate.Product(sql.FieldContains(FieldPictureHash, v))
+}
+
+// PictureHashHasPrefix applies the HasPrefix predicate on the "picture_hash" field.
+func PictureHashHasPrefix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasPrefix(FieldPictureHash, v))
+}
+
+// PictureHashHasSuffix applies the HasSuffix predicate on the "picture_hash" field.
+func PictureHashHasSuffix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasSuffix(FieldPictureHash, v))
+}
+
+// PictureHashEqualFold applies the EqualFold predicate on the "picture_hash" field.
+func PictureHashEqualFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldEqualFold(FieldPictureHash, v))
+}
+
+// PictureHashContainsFold applies the ContainsFold predicate on the "picture_hash" field.
+func PictureHashContainsFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldContainsFold(FieldPictureHash, v))
+}
+
 // SourceEQ applies the EQ predicate on the "source" field.
 func SourceEQ(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldSource, v))
@@ -801,6 +871,29 @@ func HasVariants() predicate.Product {
 func HasVariantsWith(preds ...predicate.Variant) predicate.Product {
 	return predicate.Product(func(s *sql.Selector) {
 		step := newVariantsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasPictures applies the HasEdge predicate on the "pictures" edge.
+func HasPictures() predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, PicturesTable, PicturesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPicturesWith applies the HasEdge predicate on the "pictures" edge with a given conditions (other predicates).
+func HasPicturesWith(preds ...predicate.ProductPicture) predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := newPicturesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

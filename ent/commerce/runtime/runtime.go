@@ -20,6 +20,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelistentry"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
+	"github.com/shuke-crm/shuke/ent/commerce/productpicture"
 	"github.com/shuke-crm/shuke/ent/commerce/productstatuschange"
 	"github.com/shuke-crm/shuke/ent/commerce/returnreason"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
@@ -729,24 +730,73 @@ func init() {
 	productDescIsbn13 := productFields[14].Descriptor()
 	// product.Isbn13Validator is a validator for the "isbn13" field. It is called by the builders before save.
 	product.Isbn13Validator = productDescIsbn13.Validators[0].(func(string) error)
+	// productDescPictureHash is the schema descriptor for picture_hash field.
+	productDescPictureHash := productFields[15].Descriptor()
+	// product.DefaultPictureHash holds the default value on creation for the picture_hash field.
+	product.DefaultPictureHash = productDescPictureHash.Default.(string)
+	// product.PictureHashValidator is a validator for the "picture_hash" field. It is called by the builders before save.
+	product.PictureHashValidator = productDescPictureHash.Validators[0].(func(string) error)
 	// productDescSource is the schema descriptor for source field.
-	productDescSource := productFields[15].Descriptor()
+	productDescSource := productFields[16].Descriptor()
 	// product.DefaultSource holds the default value on creation for the source field.
 	product.DefaultSource = productDescSource.Default.(string)
 	// product.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	product.SourceValidator = productDescSource.Validators[0].(func(string) error)
 	// productDescVersion is the schema descriptor for version field.
-	productDescVersion := productFields[16].Descriptor()
+	productDescVersion := productFields[17].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int64)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[17].Descriptor()
+	productDescCreatedAt := productFields[18].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[18].Descriptor()
+	productDescUpdatedAt := productFields[19].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
+	productpicture.Policy = privacy.NewPolicies(schema.ProductPicture{})
+	productpicture.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := productpicture.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	productpictureFields := schema.ProductPicture{}.Fields()
+	_ = productpictureFields
+	// productpictureDescContentHash is the schema descriptor for content_hash field.
+	productpictureDescContentHash := productpictureFields[4].Descriptor()
+	// productpicture.ContentHashValidator is a validator for the "content_hash" field. It is called by the builders before save.
+	productpicture.ContentHashValidator = productpictureDescContentHash.Validators[0].(func(string) error)
+	// productpictureDescContentType is the schema descriptor for content_type field.
+	productpictureDescContentType := productpictureFields[5].Descriptor()
+	// productpicture.ContentTypeValidator is a validator for the "content_type" field. It is called by the builders before save.
+	productpicture.ContentTypeValidator = productpictureDescContentType.Validators[0].(func(string) error)
+	// productpictureDescAltZh is the schema descriptor for alt_zh field.
+	productpictureDescAltZh := productpictureFields[9].Descriptor()
+	// productpicture.DefaultAltZh holds the default value on creation for the alt_zh field.
+	productpicture.DefaultAltZh = productpictureDescAltZh.Default.(string)
+	// productpicture.AltZhValidator is a validator for the "alt_zh" field. It is called by the builders before save.
+	productpicture.AltZhValidator = productpictureDescAltZh.Validators[0].(func(string) error)
+	// productpictureDescAltEn is the schema descriptor for alt_en field.
+	productpictureDescAltEn := productpictureFields[10].Descriptor()
+	// productpicture.DefaultAltEn holds the default value on creation for the alt_en field.
+	productpicture.DefaultAltEn = productpictureDescAltEn.Default.(string)
+	// productpicture.AltEnValidator is a validator for the "alt_en" field. It is called by the builders before save.
+	productpicture.AltEnValidator = productpictureDescAltEn.Validators[0].(func(string) error)
+	// productpictureDescVersion is the schema descriptor for version field.
+	productpictureDescVersion := productpictureFields[11].Descriptor()
+	// productpicture.DefaultVersion holds the default value on creation for the version field.
+	productpicture.DefaultVersion = productpictureDescVersion.Default.(int64)
+	// productpictureDescCreatedAt is the schema descriptor for created_at field.
+	productpictureDescCreatedAt := productpictureFields[12].Descriptor()
+	// productpicture.DefaultCreatedAt holds the default value on creation for the created_at field.
+	productpicture.DefaultCreatedAt = productpictureDescCreatedAt.Default.(func() time.Time)
+	// productpictureDescUpdatedAt is the schema descriptor for updated_at field.
+	productpictureDescUpdatedAt := productpictureFields[13].Descriptor()
+	// productpicture.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	productpicture.DefaultUpdatedAt = productpictureDescUpdatedAt.Default.(func() time.Time)
 	productstatuschange.Policy = privacy.NewPolicies(schema.ProductStatusChange{})
 	productstatuschange.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

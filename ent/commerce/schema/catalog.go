@@ -147,6 +147,7 @@ func (Product) Fields() []ent.Field {
 		field.Int32("tax_rate").Optional().Nillable().Comment("in hundredths of a percent; none: that of the category"),
 		field.JSON("custom_fields", map[string]any{}).Optional().Comment("the retailer's own fields, as defined for products"),
 		field.String("isbn13").Optional().Nillable().MaxLen(13).Comment("copied from book for the index; several products may share a misused ISBN"),
+		field.String("picture_hash").Default("").MaxLen(64).Comment("of the main picture, kept with the pictures"),
 		field.String("source").Default("staff").MaxLen(32).Comment("staff, import, pos (made from an unknown SKU on a ticket)"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
@@ -158,6 +159,7 @@ func (Product) Fields() []ent.Field {
 func (Product) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("variants", Variant.Type),
+		edge.To("pictures", ProductPicture.Type),
 		edge.To("category", Category.Type).Field("category_id").Unique(),
 		edge.From("brand_of", Brand.Type).Ref("products").Field("brand_id").Unique(),
 	}
@@ -206,6 +208,7 @@ func (Variant) Fields() []ent.Field {
 func (Variant) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("barcodes", VariantBarcode.Type),
+		edge.To("pictures", ProductPicture.Type),
 		edge.From("product", Product.Type).Ref("variants").Field("product_id").Unique().Required().Immutable(),
 	}
 }

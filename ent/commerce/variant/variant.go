@@ -40,6 +40,8 @@ const (
 	FieldUpdatedAt = "updated_at"
 	// EdgeBarcodes holds the string denoting the barcodes edge name in mutations.
 	EdgeBarcodes = "barcodes"
+	// EdgePictures holds the string denoting the pictures edge name in mutations.
+	EdgePictures = "pictures"
 	// EdgeProduct holds the string denoting the product edge name in mutations.
 	EdgeProduct = "product"
 	// Table holds the table name of the variant in the database.
@@ -51,6 +53,13 @@ const (
 	BarcodesInverseTable = "variant_barcodes"
 	// BarcodesColumn is the table column denoting the barcodes relation/edge.
 	BarcodesColumn = "variant_id"
+	// PicturesTable is the table that holds the pictures relation/edge.
+	PicturesTable = "product_pictures"
+	// PicturesInverseTable is the table name for the ProductPicture entity.
+	// It exists in this package in order to avoid circular dependency with the "productpicture" package.
+	PicturesInverseTable = "product_pictures"
+	// PicturesColumn is the table column denoting the pictures relation/edge.
+	PicturesColumn = "variant_id"
 	// ProductTable is the table that holds the product relation/edge.
 	ProductTable = "variants"
 	// ProductInverseTable is the table name for the Product entity.
@@ -206,6 +215,20 @@ func ByBarcodes(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 	}
 }
 
+// ByPicturesCount orders the results by pictures count.
+func ByPicturesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newPicturesStep(), opts...)
+	}
+}
+
+// ByPictures orders the results by pictures terms.
+func ByPictures(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPicturesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByProductField orders the results by product field.
 func ByProductField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -217,6 +240,13 @@ func newBarcodesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(BarcodesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, BarcodesTable, BarcodesColumn),
+	)
+}
+func newPicturesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PicturesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, PicturesTable, PicturesColumn),
 	)
 }
 func newProductStep() *sqlgraph.Step {

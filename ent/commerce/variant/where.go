@@ -599,6 +599,29 @@ func HasBarcodesWith(preds ...predicate.VariantBarcode) predicate.Variant {
 	})
 }
 
+// HasPictures applies the HasEdge predicate on the "pictures" edge.
+func HasPictures() predicate.Variant {
+	return predicate.Variant(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, PicturesTable, PicturesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPicturesWith applies the HasEdge predicate on the "pictures" edge with a given conditions (other predicates).
+func HasPicturesWith(preds ...predicate.ProductPicture) predicate.Variant {
+	return predicate.Variant(func(s *sql.Selector) {
+		step := newPicturesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasProduct applies the HasEdge predicate on the "product" edge.
 func HasProduct() predicate.Variant {
 	return predicate.Variant(func(s *sql.Selector) {
