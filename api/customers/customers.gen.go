@@ -2227,7 +2227,7 @@ type CustomerPreferences map[string]interface{}
 
 // CustomerProfile The customer at a glance.
 //
-// Example: {"assigned_staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"},"customer":{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3},"favourite_categories":[],"home_store":{"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"},"metrics":{"average_order_amount":0,"first_order_on":null,"last_order_on":null,"net_spent_amount":0,"order_count":0,"return_count":0,"returned_amount":0,"spent_amount":0,"unit_count":0},"open_tickets":null,"points":null,"recent_orders":[],"recent_returns":[],"rfm":{"as_of_on":"2026-07-03","band":null,"frequency":0,"monetary_amount":0,"recency_days":null},"tags":[],"tier":null}
+// Example: {"assigned_staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"},"customer":{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3},"favourite_categories":[],"home_store":{"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"},"metrics":{"average_order_amount":0,"first_order_on":null,"last_order_on":null,"net_spent_amount":0,"order_count":0,"return_count":0,"return_rate":null,"returned_amount":0,"spent_amount":0,"unit_count":0},"open_tickets":null,"points":null,"recent_orders":[],"recent_returns":[],"rfm":{"as_of_on":"2026-07-03","band":null,"frequency":0,"monetary_amount":0,"recency_days":null},"tags":[],"tier":null}
 type CustomerProfile struct {
 	AssignedStaff nullable.Nullable[externalRef0.StaffRef] `json:"assigned_staff"`
 
@@ -2242,7 +2242,7 @@ type CustomerProfile struct {
 
 	// Metrics What the customer's orders and returns add up to. Amounts are in minor units of the business currency.
 	//
-	// Example: {"average_order_amount":12714,"first_order_on":"2025-12-01","last_order_on":"2026-06-30","net_spent_amount":80000,"order_count":7,"return_count":1,"returned_amount":9000,"spent_amount":89000,"unit_count":12}
+	// Example: {"average_order_amount":12714,"first_order_on":"2025-12-01","last_order_on":"2026-06-30","net_spent_amount":80000,"order_count":7,"return_count":1,"return_rate":0.1011,"returned_amount":9000,"spent_amount":89000,"unit_count":12}
 	Metrics     ProfileMetrics                    `json:"metrics"`
 	OpenTickets nullable.Nullable[ProfileTickets] `json:"open_tickets"`
 	Points      nullable.Nullable[ProfilePoints]  `json:"points"`
@@ -3034,7 +3034,7 @@ type ProfileCategory struct {
 
 // ProfileMetrics What the customer's orders and returns add up to. Amounts are in minor units of the business currency.
 //
-// Example: {"average_order_amount":12714,"first_order_on":"2025-12-01","last_order_on":"2026-06-30","net_spent_amount":80000,"order_count":7,"return_count":1,"returned_amount":9000,"spent_amount":89000,"unit_count":12}
+// Example: {"average_order_amount":12714,"first_order_on":"2025-12-01","last_order_on":"2026-06-30","net_spent_amount":80000,"order_count":7,"return_count":1,"return_rate":0.1011,"returned_amount":9000,"spent_amount":89000,"unit_count":12}
 type ProfileMetrics struct {
 	// AverageOrderAmount Spent divided by orders, rounded half up to the nearest minor unit; 0 without orders.
 	AverageOrderAmount int64                                 `json:"average_order_amount"`
@@ -3045,7 +3045,10 @@ type ProfileMetrics struct {
 	NetSpentAmount int64 `json:"net_spent_amount"`
 	OrderCount     int64 `json:"order_count"`
 	ReturnCount    int64 `json:"return_count"`
-	ReturnedAmount int64 `json:"returned_amount"`
+
+	// ReturnRate The share of the amount bought within the RFM window that came back in it; null where nothing was bought.
+	ReturnRate     nullable.Nullable[float64] `json:"return_rate"`
+	ReturnedAmount int64                      `json:"returned_amount"`
 
 	// SpentAmount Completed orders, before returns.
 	SpentAmount int64 `json:"spent_amount"`
@@ -3292,7 +3295,8 @@ type TagCreate struct {
 
 	// Condition Makes the tag automatic: an expression (CEL) as of validation rules, without `tags`, and with what the customer bought: `order_count`,
 	// `purchase_days`, `unit_count`, `spent_amount`, `return_count`, `returned_amount` (of all time), `frequency`, `monetary_amount` (of the RFM
-	// window), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
+	// window), `window_order_count`, `window_spent_amount`, `window_returned_amount`, `return_rate` (what came back of what was bought in the RFM
+	// window, such as 0.4; unknown where nothing was), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
 	Condition   *string `json:"condition,omitempty"`
 	Description *string `json:"description,omitempty"`
 
@@ -3361,7 +3365,8 @@ type TagUpdate struct {
 
 	// Condition Makes the tag automatic: an expression (CEL) as of validation rules, without `tags`, and with what the customer bought: `order_count`,
 	// `purchase_days`, `unit_count`, `spent_amount`, `return_count`, `returned_amount` (of all time), `frequency`, `monetary_amount` (of the RFM
-	// window), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
+	// window), `window_order_count`, `window_spent_amount`, `window_returned_amount`, `return_rate` (what came back of what was bought in the RFM
+	// window, such as 0.4; unknown where nothing was), `rfm_band`, `recency_days`, `first_order_on`, `last_order_on`. Where it compares what is not known, it does not hold.
 	Condition    nullable.Nullable[string] `json:"condition,omitempty"`
 	Description  *string                   `json:"description,omitempty"`
 	LifetimeDays nullable.Nullable[int32]  `json:"lifetime_days,omitempty"`

@@ -50,7 +50,7 @@ func (e LifecycleRuleStage) Valid() bool {
 
 // CustomerMetrics What a customer's completed orders and returns add up to. Amounts are in minor currency units.
 //
-// Example: {"average_order_amount":14222,"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","first_order_on":"2025-03-08","frequency":6,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_order_on":"2026-06-28","monetary_amount":88000,"net_spent_amount":118100,"order_count":9,"purchase_days":8,"recency_days":3,"return_count":1,"returned_amount":9900,"rfm_band":"loyal","spent_amount":128000,"unit_count":21,"updated_at":"2026-06-28T10:00:00Z","version":1782612000,"window_days":365}
+// Example: {"average_order_amount":14222,"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","first_order_on":"2025-03-08","frequency":6,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","last_order_on":"2026-06-28","monetary_amount":88000,"net_spent_amount":118100,"order_count":9,"purchase_days":8,"recency_days":3,"return_count":1,"return_rate":0.1011,"returned_amount":9900,"rfm_band":"loyal","spent_amount":128000,"unit_count":21,"updated_at":"2026-06-28T10:00:00Z","version":1782612000,"window_days":365,"window_order_count":7,"window_returned_amount":9900,"window_spent_amount":97900}
 type CustomerMetrics struct {
 	// AverageOrderAmount Spent divided by orders, rounded half up to the nearest minor unit; 0 without orders.
 	AverageOrderAmount int64 `json:"average_order_amount"`
@@ -81,9 +81,12 @@ type CustomerMetrics struct {
 	PurchaseDays int64 `json:"purchase_days"`
 
 	// RecencyDays R, business days since the last completed purchase; null without one.
-	RecencyDays    nullable.Nullable[int64] `json:"recency_days"`
-	ReturnCount    int64                    `json:"return_count"`
-	ReturnedAmount int64                    `json:"returned_amount"`
+	RecencyDays nullable.Nullable[int64] `json:"recency_days"`
+	ReturnCount int64                    `json:"return_count"`
+
+	// ReturnRate The share of the amount bought within the window that came back in it; null where nothing was bought.
+	ReturnRate     nullable.Nullable[float64] `json:"return_rate"`
+	ReturnedAmount int64                      `json:"returned_amount"`
 
 	// RfmBand Code of the band, null when none matches.
 	RfmBand nullable.Nullable[string] `json:"rfm_band"`
@@ -100,6 +103,15 @@ type CustomerMetrics struct {
 	// Version Changes with the metrics.
 	Version    int64 `json:"version"`
 	WindowDays int32 `json:"window_days"`
+
+	// WindowOrderCount Orders within the window.
+	WindowOrderCount int64 `json:"window_order_count"`
+
+	// WindowReturnedAmount What came back within the window.
+	WindowReturnedAmount int64 `json:"window_returned_amount"`
+
+	// WindowSpentAmount Bought within the window, before returns.
+	WindowSpentAmount int64 `json:"window_spent_amount"`
 }
 
 // LifecycleMove Example: {"customer_count":17,"from":"active","to":"lost"}
@@ -295,6 +307,38 @@ type RFMSettingsInput struct {
 	WindowDays int32 `json:"window_days"`
 }
 
+// ReturnRule Who returns much.
+//
+// Example: {"enabled":true,"min_orders":3,"min_rate_percent":40,"tag_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a71","tag_name":"高退货率","updated_at":"2026-07-01T02:00:00Z","version":1,"window_days":365}
+type ReturnRule struct {
+	Enabled        bool  `json:"enabled"`
+	MinOrders      int64 `json:"min_orders"`
+	MinRatePercent int64 `json:"min_rate_percent"`
+
+	// TagId Null until the rule is first saved.
+	TagId     nullable.Nullable[openapi_types.UUID] `json:"tag_id"`
+	TagName   string                                `json:"tag_name"`
+	UpdatedAt nullable.Nullable[time.Time]          `json:"updated_at"`
+	Version   int64                                 `json:"version"`
+
+	// WindowDays That of the RFM settings.
+	WindowDays int32 `json:"window_days"`
+}
+
+// ReturnRuleInput Who returns much.
+//
+// Example: {"enabled":true,"min_orders":3,"min_rate_percent":40,"tag_name":"高退货率"}
+type ReturnRuleInput struct {
+	Enabled bool `json:"enabled"`
+
+	// MinOrders Orders within the window, at least.
+	MinOrders int64 `json:"min_orders"`
+
+	// MinRatePercent Share of the amount bought within the window that came back in it, at least.
+	MinRatePercent int64  `json:"min_rate_percent"`
+	TagName        string `json:"tag_name"`
+}
+
 // GetCustomerMetricsParams defines parameters for GetCustomerMetrics.
 type GetCustomerMetricsParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -309,6 +353,18 @@ type GetLifecycleRulesParams struct {
 
 // UpdateLifecycleRulesParams defines parameters for UpdateLifecycleRules.
 type UpdateLifecycleRulesParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetReturnRuleParams defines parameters for GetReturnRule.
+type GetReturnRuleParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdateReturnRuleParams defines parameters for UpdateReturnRule.
+type UpdateReturnRuleParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
 }
@@ -338,6 +394,9 @@ type UpdateLifecycleRulesJSONRequestBody = LifecycleRulesInput
 // PreviewLifecycleRulesJSONRequestBody defines body for PreviewLifecycleRules for application/json ContentType.
 type PreviewLifecycleRulesJSONRequestBody = LifecycleRulesInput
 
+// UpdateReturnRuleJSONRequestBody defines body for UpdateReturnRule for application/json ContentType.
+type UpdateReturnRuleJSONRequestBody = ReturnRuleInput
+
 // UpdateRFMSettingsJSONRequestBody defines body for UpdateRFMSettings for application/json ContentType.
 type UpdateRFMSettingsJSONRequestBody = RFMSettingsInput
 
@@ -355,6 +414,12 @@ type ServerInterface interface {
 	// PreviewLifecycleRules Count whom rules of lifecycle stages would move
 	// (POST /v1/lifecycle-rules/preview)
 	PreviewLifecycleRules(ctx echo.Context) error
+	// GetReturnRule Read the rule of customers who return much
+	// (GET /v1/return-rule)
+	GetReturnRule(ctx echo.Context, params GetReturnRuleParams) error
+	// UpdateReturnRule Replace the rule of customers who return much
+	// (PUT /v1/return-rule)
+	UpdateReturnRule(ctx echo.Context, params UpdateReturnRuleParams) error
 	// GetRFMDistribution Count customers by band
 	// (GET /v1/rfm/distribution)
 	GetRFMDistribution(ctx echo.Context) error
@@ -474,6 +539,64 @@ func (w *ServerInterfaceWrapper) PreviewLifecycleRules(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PreviewLifecycleRules(ctx)
+	return err
+}
+
+// GetReturnRule converts echo context to params.
+func (w *ServerInterfaceWrapper) GetReturnRule(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetReturnRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetReturnRule(ctx, params)
+	return err
+}
+
+// UpdateReturnRule converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateReturnRule(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateReturnRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateReturnRule(ctx, params)
 	return err
 }
 
@@ -627,6 +750,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/lifecycle-rules", wrapper.GetLifecycleRules, options.OperationMiddlewares["getLifecycleRules"]...)
 	router.PUT(options.BaseURL+"/v1/lifecycle-rules", wrapper.UpdateLifecycleRules, options.OperationMiddlewares["updateLifecycleRules"]...)
 	router.POST(options.BaseURL+"/v1/lifecycle-rules/preview", wrapper.PreviewLifecycleRules, options.OperationMiddlewares["previewLifecycleRules"]...)
+	router.GET(options.BaseURL+"/v1/return-rule", wrapper.GetReturnRule, options.OperationMiddlewares["getReturnRule"]...)
+	router.PUT(options.BaseURL+"/v1/return-rule", wrapper.UpdateReturnRule, options.OperationMiddlewares["updateReturnRule"]...)
 	router.GET(options.BaseURL+"/v1/customers/:id/metrics", wrapper.GetCustomerMetrics, options.OperationMiddlewares["getCustomerMetrics"]...)
 
 }
@@ -846,6 +971,127 @@ type PreviewLifecycleRulesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PreviewLifecycleRulesdefaultApplicationProblemPlusJSONResponse) VisitPreviewLifecycleRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturnRuleRequestObject struct {
+	Params GetReturnRuleParams
+}
+
+type GetReturnRuleResponseObject interface {
+	VisitGetReturnRuleResponse(w http.ResponseWriter) error
+}
+
+type GetReturnRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetReturnRule200JSONResponse struct {
+	Body    ReturnRule
+	Headers GetReturnRule200ResponseHeaders
+}
+
+func (response GetReturnRule200JSONResponse) VisitGetReturnRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReturnRule304Response struct {
+}
+
+func (response GetReturnRule304Response) VisitGetReturnRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetReturnRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetReturnRuledefaultApplicationProblemPlusJSONResponse) VisitGetReturnRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateReturnRuleRequestObject struct {
+	Params UpdateReturnRuleParams
+	Body   *UpdateReturnRuleJSONRequestBody
+}
+
+type UpdateReturnRuleResponseObject interface {
+	VisitUpdateReturnRuleResponse(w http.ResponseWriter) error
+}
+
+type UpdateReturnRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdateReturnRule200JSONResponse struct {
+	Body    ReturnRule
+	Headers UpdateReturnRule200ResponseHeaders
+}
+
+func (response UpdateReturnRule200JSONResponse) VisitUpdateReturnRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateReturnRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdateReturnRuledefaultApplicationProblemPlusJSONResponse) VisitUpdateReturnRuleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1099,6 +1345,12 @@ type StrictServerInterface interface {
 	// PreviewLifecycleRules Count whom rules of lifecycle stages would move
 	// (POST /v1/lifecycle-rules/preview)
 	PreviewLifecycleRules(ctx context.Context, request PreviewLifecycleRulesRequestObject) (PreviewLifecycleRulesResponseObject, error)
+	// GetReturnRule Read the rule of customers who return much
+	// (GET /v1/return-rule)
+	GetReturnRule(ctx context.Context, request GetReturnRuleRequestObject) (GetReturnRuleResponseObject, error)
+	// UpdateReturnRule Replace the rule of customers who return much
+	// (PUT /v1/return-rule)
+	UpdateReturnRule(ctx context.Context, request UpdateReturnRuleRequestObject) (UpdateReturnRuleResponseObject, error)
 	// GetRFMDistribution Count customers by band
 	// (GET /v1/rfm/distribution)
 	GetRFMDistribution(ctx context.Context, request GetRFMDistributionRequestObject) (GetRFMDistributionResponseObject, error)
@@ -1264,6 +1516,79 @@ func (sh *strictHandler) PreviewLifecycleRules(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(PreviewLifecycleRulesResponseObject); ok {
 		return validResponse.VisitPreviewLifecycleRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetReturnRule operation middleware
+func (sh *strictHandler) GetReturnRule(ctx echo.Context, params GetReturnRuleParams) error {
+	var request GetReturnRuleRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReturnRule(ctx.Request().Context(), request.(GetReturnRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReturnRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetReturnRuleResponseObject); ok {
+		return validResponse.VisitGetReturnRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateReturnRule operation middleware
+func (sh *strictHandler) UpdateReturnRule(ctx echo.Context, params UpdateReturnRuleParams) error {
+	var request UpdateReturnRuleRequestObject
+
+	request.Params = params
+
+	var body UpdateReturnRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateReturnRule(ctx.Request().Context(), request.(UpdateReturnRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateReturnRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateReturnRuleResponseObject); ok {
+		return validResponse.VisitUpdateReturnRuleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

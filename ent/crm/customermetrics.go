@@ -42,6 +42,10 @@ type CustomerMetrics struct {
 	Frequency int64 `json:"frequency,omitempty"`
 	// M: net spend within the RFM window
 	MonetaryAmount int64 `json:"monetary_amount,omitempty"`
+	// orders within the RFM window
+	WindowOrderCount int64 `json:"window_order_count,omitempty"`
+	// what came back within the RFM window
+	WindowReturnedAmount int64 `json:"window_returned_amount,omitempty"`
 	// code of the band, empty when none matches
 	RfmBand string `json:"rfm_band,omitempty"`
 	// next business day on which F, M or the band can change without a new order
@@ -58,7 +62,7 @@ func (*CustomerMetrics) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case customermetrics.FieldStoreID, customermetrics.FieldAssignedStaffID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case customermetrics.FieldOrderCount, customermetrics.FieldPurchaseDays, customermetrics.FieldUnitCount, customermetrics.FieldSpentAmount, customermetrics.FieldReturnCount, customermetrics.FieldReturnedAmount, customermetrics.FieldFrequency, customermetrics.FieldMonetaryAmount:
+		case customermetrics.FieldOrderCount, customermetrics.FieldPurchaseDays, customermetrics.FieldUnitCount, customermetrics.FieldSpentAmount, customermetrics.FieldReturnCount, customermetrics.FieldReturnedAmount, customermetrics.FieldFrequency, customermetrics.FieldMonetaryAmount, customermetrics.FieldWindowOrderCount, customermetrics.FieldWindowReturnedAmount:
 			values[i] = new(sql.NullInt64)
 		case customermetrics.FieldRfmBand:
 			values[i] = new(sql.NullString)
@@ -163,6 +167,18 @@ func (_m *CustomerMetrics) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.MonetaryAmount = value.Int64
 			}
+		case customermetrics.FieldWindowOrderCount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field window_order_count", values[i])
+			} else if value.Valid {
+				_m.WindowOrderCount = value.Int64
+			}
+		case customermetrics.FieldWindowReturnedAmount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field window_returned_amount", values[i])
+			} else if value.Valid {
+				_m.WindowReturnedAmount = value.Int64
+			}
 		case customermetrics.FieldRfmBand:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field rfm_band", values[i])
@@ -261,6 +277,12 @@ func (_m *CustomerMetrics) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("monetary_amount=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MonetaryAmount))
+	builder.WriteString(", ")
+	builder.WriteString("window_order_count=")
+	builder.WriteString(fmt.Sprintf("%v", _m.WindowOrderCount))
+	builder.WriteString(", ")
+	builder.WriteString("window_returned_amount=")
+	builder.WriteString(fmt.Sprintf("%v", _m.WindowReturnedAmount))
 	builder.WriteString(", ")
 	builder.WriteString("rfm_band=")
 	builder.WriteString(_m.RfmBand)

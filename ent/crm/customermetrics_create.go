@@ -189,6 +189,34 @@ func (_c *CustomerMetricsCreate) SetNillableMonetaryAmount(v *int64) *CustomerMe
 	return _c
 }
 
+// SetWindowOrderCount sets the "window_order_count" field.
+func (_c *CustomerMetricsCreate) SetWindowOrderCount(v int64) *CustomerMetricsCreate {
+	_c.mutation.SetWindowOrderCount(v)
+	return _c
+}
+
+// SetNillableWindowOrderCount sets the "window_order_count" field if the given value is not nil.
+func (_c *CustomerMetricsCreate) SetNillableWindowOrderCount(v *int64) *CustomerMetricsCreate {
+	if v != nil {
+		_c.SetWindowOrderCount(*v)
+	}
+	return _c
+}
+
+// SetWindowReturnedAmount sets the "window_returned_amount" field.
+func (_c *CustomerMetricsCreate) SetWindowReturnedAmount(v int64) *CustomerMetricsCreate {
+	_c.mutation.SetWindowReturnedAmount(v)
+	return _c
+}
+
+// SetNillableWindowReturnedAmount sets the "window_returned_amount" field if the given value is not nil.
+func (_c *CustomerMetricsCreate) SetNillableWindowReturnedAmount(v *int64) *CustomerMetricsCreate {
+	if v != nil {
+		_c.SetWindowReturnedAmount(*v)
+	}
+	return _c
+}
+
 // SetRfmBand sets the "rfm_band" field.
 func (_c *CustomerMetricsCreate) SetRfmBand(v string) *CustomerMetricsCreate {
 	_c.mutation.SetRfmBand(v)
@@ -306,6 +334,14 @@ func (_c *CustomerMetricsCreate) defaults() error {
 		v := customermetrics.DefaultMonetaryAmount
 		_c.mutation.SetMonetaryAmount(v)
 	}
+	if _, ok := _c.mutation.WindowOrderCount(); !ok {
+		v := customermetrics.DefaultWindowOrderCount
+		_c.mutation.SetWindowOrderCount(v)
+	}
+	if _, ok := _c.mutation.WindowReturnedAmount(); !ok {
+		v := customermetrics.DefaultWindowReturnedAmount
+		_c.mutation.SetWindowReturnedAmount(v)
+	}
 	if _, ok := _c.mutation.RfmBand(); !ok {
 		v := customermetrics.DefaultRfmBand
 		_c.mutation.SetRfmBand(v)
@@ -345,6 +381,12 @@ func (_c *CustomerMetricsCreate) check() error {
 	}
 	if _, ok := _c.mutation.MonetaryAmount(); !ok {
 		return &ValidationError{Name: "monetary_amount", err: errors.New(`crm: missing required field "CustomerMetrics.monetary_amount"`)}
+	}
+	if _, ok := _c.mutation.WindowOrderCount(); !ok {
+		return &ValidationError{Name: "window_order_count", err: errors.New(`crm: missing required field "CustomerMetrics.window_order_count"`)}
+	}
+	if _, ok := _c.mutation.WindowReturnedAmount(); !ok {
+		return &ValidationError{Name: "window_returned_amount", err: errors.New(`crm: missing required field "CustomerMetrics.window_returned_amount"`)}
 	}
 	if _, ok := _c.mutation.RfmBand(); !ok {
 		return &ValidationError{Name: "rfm_band", err: errors.New(`crm: missing required field "CustomerMetrics.rfm_band"`)}
@@ -439,6 +481,14 @@ func (_c *CustomerMetricsCreate) createSpec() (*CustomerMetrics, *sqlgraph.Creat
 	if value, ok := _c.mutation.MonetaryAmount(); ok {
 		_spec.SetField(customermetrics.FieldMonetaryAmount, field.TypeInt64, value)
 		_node.MonetaryAmount = value
+	}
+	if value, ok := _c.mutation.WindowOrderCount(); ok {
+		_spec.SetField(customermetrics.FieldWindowOrderCount, field.TypeInt64, value)
+		_node.WindowOrderCount = value
+	}
+	if value, ok := _c.mutation.WindowReturnedAmount(); ok {
+		_spec.SetField(customermetrics.FieldWindowReturnedAmount, field.TypeInt64, value)
+		_node.WindowReturnedAmount = value
 	}
 	if value, ok := _c.mutation.RfmBand(); ok {
 		_spec.SetField(customermetrics.FieldRfmBand, field.TypeString, value)

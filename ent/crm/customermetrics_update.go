@@ -278,6 +278,48 @@ func (_u *CustomerMetricsUpdate) AddMonetaryAmount(v int64) *CustomerMetricsUpda
 	return _u
 }
 
+// SetWindowOrderCount sets the "window_order_count" field.
+func (_u *CustomerMetricsUpdate) SetWindowOrderCount(v int64) *CustomerMetricsUpdate {
+	_u.mutation.ResetWindowOrderCount()
+	_u.mutation.SetWindowOrderCount(v)
+	return _u
+}
+
+// SetNillableWindowOrderCount sets the "window_order_count" field if the given value is not nil.
+func (_u *CustomerMetricsUpdate) SetNillableWindowOrderCount(v *int64) *CustomerMetricsUpdate {
+	if v != nil {
+		_u.SetWindowOrderCount(*v)
+	}
+	return _u
+}
+
+// AddWindowOrderCount adds value to the "window_order_count" field.
+func (_u *CustomerMetricsUpdate) AddWindowOrderCount(v int64) *CustomerMetricsUpdate {
+	_u.mutation.AddWindowOrderCount(v)
+	return _u
+}
+
+// SetWindowReturnedAmount sets the "window_returned_amount" field.
+func (_u *CustomerMetricsUpdate) SetWindowReturnedAmount(v int64) *CustomerMetricsUpdate {
+	_u.mutation.ResetWindowReturnedAmount()
+	_u.mutation.SetWindowReturnedAmount(v)
+	return _u
+}
+
+// SetNillableWindowReturnedAmount sets the "window_returned_amount" field if the given value is not nil.
+func (_u *CustomerMetricsUpdate) SetNillableWindowReturnedAmount(v *int64) *CustomerMetricsUpdate {
+	if v != nil {
+		_u.SetWindowReturnedAmount(*v)
+	}
+	return _u
+}
+
+// AddWindowReturnedAmount adds value to the "window_returned_amount" field.
+func (_u *CustomerMetricsUpdate) AddWindowReturnedAmount(v int64) *CustomerMetricsUpdate {
+	_u.mutation.AddWindowReturnedAmount(v)
+	return _u
+}
+
 // SetRfmBand sets the "rfm_band" field.
 func (_u *CustomerMetricsUpdate) SetRfmBand(v string) *CustomerMetricsUpdate {
 	_u.mutation.SetRfmBand(v)
@@ -457,6 +499,18 @@ func (_u *CustomerMetricsUpdate) sqlSave(ctx context.Context) (_node int, err er
 	}
 	if value, ok := _u.mutation.AddedMonetaryAmount(); ok {
 		_spec.AddField(customermetrics.FieldMonetaryAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WindowOrderCount(); ok {
+		_spec.SetField(customermetrics.FieldWindowOrderCount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWindowOrderCount(); ok {
+		_spec.AddField(customermetrics.FieldWindowOrderCount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WindowReturnedAmount(); ok {
+		_spec.SetField(customermetrics.FieldWindowReturnedAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWindowReturnedAmount(); ok {
+		_spec.AddField(customermetrics.FieldWindowReturnedAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.RfmBand(); ok {
 		_spec.SetField(customermetrics.FieldRfmBand, field.TypeString, value)
@@ -740,6 +794,48 @@ func (_u *CustomerMetricsUpdateOne) AddMonetaryAmount(v int64) *CustomerMetricsU
 	return _u
 }
 
+// SetWindowOrderCount sets the "window_order_count" field.
+func (_u *CustomerMetricsUpdateOne) SetWindowOrderCount(v int64) *CustomerMetricsUpdateOne {
+	_u.mutation.ResetWindowOrderCount()
+	_u.mutation.SetWindowOrderCount(v)
+	return _u
+}
+
+// SetNillableWindowOrderCount sets the "window_order_count" field if the given value is not nil.
+func (_u *CustomerMetricsUpdateOne) SetNillableWindowOrderCount(v *int64) *CustomerMetricsUpdateOne {
+	if v != nil {
+		_u.SetWindowOrderCount(*v)
+	}
+	return _u
+}
+
+// AddWindowOrderCount adds value to the "window_order_count" field.
+func (_u *CustomerMetricsUpdateOne) AddWindowOrderCount(v int64) *CustomerMetricsUpdateOne {
+	_u.mutation.AddWindowOrderCount(v)
+	return _u
+}
+
+// SetWindowReturnedAmount sets the "window_returned_amount" field.
+func (_u *CustomerMetricsUpdateOne) SetWindowReturnedAmount(v int64) *CustomerMetricsUpdateOne {
+	_u.mutation.ResetWindowReturnedAmount()
+	_u.mutation.SetWindowReturnedAmount(v)
+	return _u
+}
+
+// SetNillableWindowReturnedAmount sets the "window_returned_amount" field if the given value is not nil.
+func (_u *CustomerMetricsUpdateOne) SetNillableWindowReturnedAmount(v *int64) *CustomerMetricsUpdateOne {
+	if v != nil {
+		_u.SetWindowReturnedAmount(*v)
+	}
+	return _u
+}
+
+// AddWindowReturnedAmount adds value to the "window_returned_amount" field.
+func (_u *CustomerMetricsUpdateOne) AddWindowReturnedAmount(v int64) *CustomerMetricsUpdateOne {
+	_u.mutation.AddWindowReturnedAmount(v)
+	return _u
+}
+
 // SetRfmBand sets the "rfm_band" field.
 func (_u *CustomerMetricsUpdateOne) SetRfmBand(v string) *CustomerMetricsUpdateOne {
 	_u.mutation.SetRfmBand(v)
@@ -949,6 +1045,18 @@ func (_u *CustomerMetricsUpdateOne) sqlSave(ctx context.Context) (_node *Custome
 	}
 	if value, ok := _u.mutation.AddedMonetaryAmount(); ok {
 		_spec.AddField(customermetrics.FieldMonetaryAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WindowOrderCount(); ok {
+		_spec.SetField(customermetrics.FieldWindowOrderCount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWindowOrderCount(); ok {
+		_spec.AddField(customermetrics.FieldWindowOrderCount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.WindowReturnedAmount(); ok {
+		_spec.SetField(customermetrics.FieldWindowReturnedAmount, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedWindowReturnedAmount(); ok {
+		_spec.AddField(customermetrics.FieldWindowReturnedAmount, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.RfmBand(); ok {
 		_spec.SetField(customermetrics.FieldRfmBand, field.TypeString, value)

@@ -8866,36 +8866,40 @@ func (m *CustomerMergeMutation) ResetEdge(name string) error {
 // CustomerMetricsMutation represents an operation that mutates the CustomerMetrics nodes in the graph.
 type CustomerMetricsMutation struct {
 	config
-	op                 Op
-	typ                string
-	id                 *uuid.UUID
-	store_id           *uuid.UUID
-	assigned_staff_id  *uuid.UUID
-	first_order_on     *time.Time
-	last_order_on      *time.Time
-	order_count        *int64
-	addorder_count     *int64
-	purchase_days      *int64
-	addpurchase_days   *int64
-	unit_count         *int64
-	addunit_count      *int64
-	spent_amount       *int64
-	addspent_amount    *int64
-	return_count       *int64
-	addreturn_count    *int64
-	returned_amount    *int64
-	addreturned_amount *int64
-	frequency          *int64
-	addfrequency       *int64
-	monetary_amount    *int64
-	addmonetary_amount *int64
-	rfm_band           *string
-	reband_on          *time.Time
-	updated_at         *time.Time
-	clearedFields      map[string]struct{}
-	done               bool
-	oldValue           func(context.Context) (*CustomerMetrics, error)
-	predicates         []predicate.CustomerMetrics
+	op                        Op
+	typ                       string
+	id                        *uuid.UUID
+	store_id                  *uuid.UUID
+	assigned_staff_id         *uuid.UUID
+	first_order_on            *time.Time
+	last_order_on             *time.Time
+	order_count               *int64
+	addorder_count            *int64
+	purchase_days             *int64
+	addpurchase_days          *int64
+	unit_count                *int64
+	addunit_count             *int64
+	spent_amount              *int64
+	addspent_amount           *int64
+	return_count              *int64
+	addreturn_count           *int64
+	returned_amount           *int64
+	addreturned_amount        *int64
+	frequency                 *int64
+	addfrequency              *int64
+	monetary_amount           *int64
+	addmonetary_amount        *int64
+	window_order_count        *int64
+	addwindow_order_count     *int64
+	window_returned_amount    *int64
+	addwindow_returned_amount *int64
+	rfm_band                  *string
+	reband_on                 *time.Time
+	updated_at                *time.Time
+	clearedFields             map[string]struct{}
+	done                      bool
+	oldValue                  func(context.Context) (*CustomerMetrics, error)
+	predicates                []predicate.CustomerMetrics
 }
 
 var _ ent.Mutation = (*CustomerMetricsMutation)(nil)
@@ -9646,6 +9650,118 @@ func (m *CustomerMetricsMutation) ResetMonetaryAmount() {
 	m.addmonetary_amount = nil
 }
 
+// SetWindowOrderCount sets the "window_order_count" field.
+func (m *CustomerMetricsMutation) SetWindowOrderCount(i int64) {
+	m.window_order_count = &i
+	m.addwindow_order_count = nil
+}
+
+// WindowOrderCount returns the value of the "window_order_count" field in the mutation.
+func (m *CustomerMetricsMutation) WindowOrderCount() (r int64, exists bool) {
+	v := m.window_order_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWindowOrderCount returns the old "window_order_count" field's value of the CustomerMetrics entity.
+// If the CustomerMetrics object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMetricsMutation) OldWindowOrderCount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWindowOrderCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWindowOrderCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWindowOrderCount: %w", err)
+	}
+	return oldValue.WindowOrderCount, nil
+}
+
+// AddWindowOrderCount adds i to the "window_order_count" field.
+func (m *CustomerMetricsMutation) AddWindowOrderCount(i int64) {
+	if m.addwindow_order_count != nil {
+		*m.addwindow_order_count += i
+	} else {
+		m.addwindow_order_count = &i
+	}
+}
+
+// AddedWindowOrderCount returns the value that was added to the "window_order_count" field in this mutation.
+func (m *CustomerMetricsMutation) AddedWindowOrderCount() (r int64, exists bool) {
+	v := m.addwindow_order_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWindowOrderCount resets all changes to the "window_order_count" field.
+func (m *CustomerMetricsMutation) ResetWindowOrderCount() {
+	m.window_order_count = nil
+	m.addwindow_order_count = nil
+}
+
+// SetWindowReturnedAmount sets the "window_returned_amount" field.
+func (m *CustomerMetricsMutation) SetWindowReturnedAmount(i int64) {
+	m.window_returned_amount = &i
+	m.addwindow_returned_amount = nil
+}
+
+// WindowReturnedAmount returns the value of the "window_returned_amount" field in the mutation.
+func (m *CustomerMetricsMutation) WindowReturnedAmount() (r int64, exists bool) {
+	v := m.window_returned_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWindowReturnedAmount returns the old "window_returned_amount" field's value of the CustomerMetrics entity.
+// If the CustomerMetrics object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMetricsMutation) OldWindowReturnedAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWindowReturnedAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWindowReturnedAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWindowReturnedAmount: %w", err)
+	}
+	return oldValue.WindowReturnedAmount, nil
+}
+
+// AddWindowReturnedAmount adds i to the "window_returned_amount" field.
+func (m *CustomerMetricsMutation) AddWindowReturnedAmount(i int64) {
+	if m.addwindow_returned_amount != nil {
+		*m.addwindow_returned_amount += i
+	} else {
+		m.addwindow_returned_amount = &i
+	}
+}
+
+// AddedWindowReturnedAmount returns the value that was added to the "window_returned_amount" field in this mutation.
+func (m *CustomerMetricsMutation) AddedWindowReturnedAmount() (r int64, exists bool) {
+	v := m.addwindow_returned_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWindowReturnedAmount resets all changes to the "window_returned_amount" field.
+func (m *CustomerMetricsMutation) ResetWindowReturnedAmount() {
+	m.window_returned_amount = nil
+	m.addwindow_returned_amount = nil
+}
+
 // SetRfmBand sets the "rfm_band" field.
 func (m *CustomerMetricsMutation) SetRfmBand(s string) {
 	m.rfm_band = &s
@@ -9801,7 +9917,7 @@ func (m *CustomerMetricsMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CustomerMetricsMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 17)
 	if m.store_id != nil {
 		fields = append(fields, customermetrics.FieldStoreID)
 	}
@@ -9837,6 +9953,12 @@ func (m *CustomerMetricsMutation) Fields() []string {
 	}
 	if m.monetary_amount != nil {
 		fields = append(fields, customermetrics.FieldMonetaryAmount)
+	}
+	if m.window_order_count != nil {
+		fields = append(fields, customermetrics.FieldWindowOrderCount)
+	}
+	if m.window_returned_amount != nil {
+		fields = append(fields, customermetrics.FieldWindowReturnedAmount)
 	}
 	if m.rfm_band != nil {
 		fields = append(fields, customermetrics.FieldRfmBand)
@@ -9879,6 +10001,10 @@ func (m *CustomerMetricsMutation) Field(name string) (ent.Value, bool) {
 		return m.Frequency()
 	case customermetrics.FieldMonetaryAmount:
 		return m.MonetaryAmount()
+	case customermetrics.FieldWindowOrderCount:
+		return m.WindowOrderCount()
+	case customermetrics.FieldWindowReturnedAmount:
+		return m.WindowReturnedAmount()
 	case customermetrics.FieldRfmBand:
 		return m.RfmBand()
 	case customermetrics.FieldRebandOn:
@@ -9918,6 +10044,10 @@ func (m *CustomerMetricsMutation) OldField(ctx context.Context, name string) (en
 		return m.OldFrequency(ctx)
 	case customermetrics.FieldMonetaryAmount:
 		return m.OldMonetaryAmount(ctx)
+	case customermetrics.FieldWindowOrderCount:
+		return m.OldWindowOrderCount(ctx)
+	case customermetrics.FieldWindowReturnedAmount:
+		return m.OldWindowReturnedAmount(ctx)
 	case customermetrics.FieldRfmBand:
 		return m.OldRfmBand(ctx)
 	case customermetrics.FieldRebandOn:
@@ -10017,6 +10147,20 @@ func (m *CustomerMetricsMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetMonetaryAmount(v)
 		return nil
+	case customermetrics.FieldWindowOrderCount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWindowOrderCount(v)
+		return nil
+	case customermetrics.FieldWindowReturnedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWindowReturnedAmount(v)
+		return nil
 	case customermetrics.FieldRfmBand:
 		v, ok := value.(string)
 		if !ok {
@@ -10070,6 +10214,12 @@ func (m *CustomerMetricsMutation) AddedFields() []string {
 	if m.addmonetary_amount != nil {
 		fields = append(fields, customermetrics.FieldMonetaryAmount)
 	}
+	if m.addwindow_order_count != nil {
+		fields = append(fields, customermetrics.FieldWindowOrderCount)
+	}
+	if m.addwindow_returned_amount != nil {
+		fields = append(fields, customermetrics.FieldWindowReturnedAmount)
+	}
 	return fields
 }
 
@@ -10094,6 +10244,10 @@ func (m *CustomerMetricsMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedFrequency()
 	case customermetrics.FieldMonetaryAmount:
 		return m.AddedMonetaryAmount()
+	case customermetrics.FieldWindowOrderCount:
+		return m.AddedWindowOrderCount()
+	case customermetrics.FieldWindowReturnedAmount:
+		return m.AddedWindowReturnedAmount()
 	}
 	return nil, false
 }
@@ -10158,6 +10312,20 @@ func (m *CustomerMetricsMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddMonetaryAmount(v)
+		return nil
+	case customermetrics.FieldWindowOrderCount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWindowOrderCount(v)
+		return nil
+	case customermetrics.FieldWindowReturnedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWindowReturnedAmount(v)
 		return nil
 	}
 	return fmt.Errorf("unknown CustomerMetrics numeric field %s", name)
@@ -10254,6 +10422,12 @@ func (m *CustomerMetricsMutation) ResetField(name string) error {
 		return nil
 	case customermetrics.FieldMonetaryAmount:
 		m.ResetMonetaryAmount()
+		return nil
+	case customermetrics.FieldWindowOrderCount:
+		m.ResetWindowOrderCount()
+		return nil
+	case customermetrics.FieldWindowReturnedAmount:
+		m.ResetWindowReturnedAmount()
 		return nil
 	case customermetrics.FieldRfmBand:
 		m.ResetRfmBand()

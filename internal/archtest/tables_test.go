@@ -245,6 +245,7 @@ var rawSQL = map[string]string{
 	"internal/segments/queries.go":   "distribution, with the scope in the condition",
 	"internal/segments/settings.go":  "settings have no scope",
 	"internal/segments/steps.go":     "set-based metrics of the customers of an order",
+	"internal/segments/returns.go":   "one setting, and the metrics of a customer who was judged, in the transaction that changed them",
 
 	"internal/orders/change.go":            "lines of an order that was read and locked through the policy",
 	"internal/orders/place.go":             "a new order, its customer, and its number, set-based",

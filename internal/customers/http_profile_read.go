@@ -29,7 +29,7 @@ const profileSQL = `SELECT ` + columns + `,
          'metrics', (SELECT json_build_object('first', m.first_order_on, 'last', m.last_order_on, 'orders', m.order_count, 'units', m.unit_count,
                             'spent', m.spent_amount, 'returns', m.return_count, 'returned', m.returned_amount)
                      FROM customer_metrics m WHERE m.id = c.id),
-         'window', (SELECT json_build_object('f', count(*) FILTER (WHERE d.order_count > 0), 'm', coalesce(sum(d.spent_amount - d.returned_amount), 0))
+         'window', (SELECT json_build_object('f', count(*) FILTER (WHERE d.order_count > 0), 'm', coalesce(sum(d.spent_amount - d.returned_amount), 0), 'returned', coalesce(sum(d.returned_amount), 0))
                     FROM customer_days d
                     WHERE d.customer_id = c.id AND d.day > $2::date - coalesce((r.value ->> 'window_days')::integer, $3) AND d.day <= $2::date),
          'store', (SELECT json_build_object('id', st.id, 'code', st.code, 'name', st.name) FROM stores st WHERE st.id = c.home_store_id),
@@ -64,7 +64,7 @@ type profileParts struct {
 		First, Last                             *openapi_types.Date
 		Orders, Units, Spent, Returns, Returned int64
 	}
-	Window struct{ F, M int64 }
+	Window struct{ F, M, Returned int64 }
 	Store  *commonapi.StoreRef
 	Staff  *commonapi.StaffRef
 	Tags   []struct {
@@ -134,7 +134,7 @@ func (p *profileParts) figures(today clock.Day) (customersapi.ProfileMetrics, cu
 	if p.Settings != nil {
 		settings = *p.Settings
 	}
-	m := customersapi.ProfileMetrics{FirstOrderOn: null[openapi_types.Date](), LastOrderOn: null[openapi_types.Date]()}
+	m := customersapi.ProfileMetrics{FirstOrderOn: null[openapi_types.Date](), LastOrderOn: null[openapi_types.Date](), ReturnRate: null[float64]()}
 	r := customersapi.ProfileRFM{Band: null[string](), RecencyDays: null[int32](), Frequency: p.Window.F, MonetaryAmount: p.Window.M,
 		AsOfOn: openapi_types.Date{Time: today.Time()}}
 	if p.Metrics == nil {
@@ -143,6 +143,7 @@ func (p *profileParts) figures(today clock.Day) (customersapi.ProfileMetrics, cu
 	m.FirstOrderOn, m.LastOrderOn = pointerOrNull(p.Metrics.First), pointerOrNull(p.Metrics.Last)
 	m.OrderCount, m.UnitCount, m.SpentAmount = p.Metrics.Orders, p.Metrics.Units, p.Metrics.Spent
 	m.ReturnCount, m.ReturnedAmount = p.Metrics.Returns, p.Metrics.Returned
+	m.ReturnRate = pointerOrNull(rfm.ReturnRate(p.Window.Returned, p.Window.M+p.Window.Returned))
 	m.NetSpentAmount = m.SpentAmount - m.ReturnedAmount
 	m.AverageOrderAmount = rfm.AverageOrder(m.SpentAmount, m.OrderCount)
 	if p.Metrics.Last != nil {

@@ -39,6 +39,7 @@ type Service struct {
 	members  MemberSide
 
 	followers []Follower
+	retagged  func(context.Context, *db.Tx, Retagged) error
 	holders   map[string]string // tables that keep custom fields of their own, by entity
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/events"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+	"github.com/shuke-crm/shuke/internal/platform/rfm"
 )
 
 // Automatic tags. A customer has one exactly while its condition holds: every
@@ -42,9 +43,9 @@ type autoTag struct {
 
 // purchases are what conditions know of what a customer bought; nil is nothing.
 type purchases struct {
-	first, last                                                             *clock.Day
-	orders, days, units, spent, returns, returned, frequency, monetaryValue int64
-	band                                                                    string
+	first, last                                                                                           *clock.Day
+	orders, days, units, spent, returns, returned, frequency, monetaryValue, windowOrders, windowReturned int64
+	band                                                                                                  string
 }
 
 var purchaseEnv = []cel.EnvOption{
@@ -56,6 +57,10 @@ var purchaseEnv = []cel.EnvOption{
 	cel.Variable("returned_amount", cel.IntType),
 	cel.Variable("frequency", cel.IntType),
 	cel.Variable("monetary_amount", cel.IntType),
+	cel.Variable("window_order_count", cel.IntType),
+	cel.Variable("window_spent_amount", cel.IntType),
+	cel.Variable("window_returned_amount", cel.IntType),
+	cel.Variable("return_rate", cel.NullableType(cel.DoubleType)),
 	cel.Variable("rfm_band", cel.StringType),
 	cel.Variable("recency_days", cel.NullableType(cel.IntType)),
 	cel.Variable("first_order_on", cel.NullableType(cel.TimestampType)),
@@ -63,7 +68,7 @@ var purchaseEnv = []cel.EnvOption{
 }
 
 // ofPurchases finds the conditions that name one of them.
-var ofPurchases = regexp.MustCompile(`\b(order_count|purchase_days|unit_count|spent_amount|return_count|returned_amount|frequency|monetary_amount|rfm_band|recency_days|first_order_on|last_order_on)\b`)
+var ofPurchases = regexp.MustCompile(`\b(order_count|purchase_days|unit_count|spent_amount|return_count|returned_amount|frequency|monetary_amount|window_order_count|window_spent_amount|window_returned_amount|return_rate|rfm_band|recency_days|first_order_on|last_order_on)\b`)
 
 var ofStage = regexp.MustCompile(`\blifecycle_stage\b`)
 
@@ -72,10 +77,14 @@ func (p *purchases) into(vars map[string]any, today time.Time) {
 		p = &purchases{}
 	}
 	for name, v := range map[string]int64{"order_count": p.orders, "purchase_days": p.days, "unit_count": p.units, "spent_amount": p.spent,
-		"return_count": p.returns, "returned_amount": p.returned, "frequency": p.frequency, "monetary_amount": p.monetaryValue} {
+		"return_count": p.returns, "returned_amount": p.returned, "frequency": p.frequency, "monetary_amount": p.monetaryValue,
+		"window_order_count": p.windowOrders, "window_spent_amount": p.monetaryValue + p.windowReturned, "window_returned_amount": p.windowReturned} {
 		vars[name] = v
 	}
 	vars["rfm_band"] = p.band
+	if vars["return_rate"] = nil; p.monetaryValue+p.windowReturned > 0 {
+		vars["return_rate"] = *rfm.ReturnRate(p.windowReturned, p.monetaryValue+p.windowReturned)
+	}
 	vars["recency_days"], vars["first_order_on"], vars["last_order_on"] = nil, nil, nil
 	if p.first != nil {
 		vars["first_order_on"] = p.first.Time()
@@ -215,7 +224,8 @@ func (s *Service) readPurchases(ctx context.Context, tx *db.Tx, cs ...*Customer)
 }
 
 const purchaseColumns = `m.first_order_on, m.last_order_on, coalesce(m.order_count, 0), coalesce(m.purchase_days, 0), coalesce(m.unit_count, 0),
-coalesce(m.spent_amount, 0), coalesce(m.return_count, 0), coalesce(m.returned_amount, 0), coalesce(m.frequency, 0), coalesce(m.monetary_amount, 0), coalesce(m.rfm_band, '')`
+coalesce(m.spent_amount, 0), coalesce(m.return_count, 0), coalesce(m.returned_amount, 0), coalesce(m.frequency, 0), coalesce(m.monetary_amount, 0),
+coalesce(m.window_order_count, 0), coalesce(m.window_returned_amount, 0), coalesce(m.rfm_band, '')`
 
 type purchaseScan struct {
 	p           purchases
@@ -224,7 +234,7 @@ type purchaseScan struct {
 
 func (s *purchaseScan) into() []any {
 	p := &s.p
-	return []any{&s.first, &s.last, &p.orders, &p.days, &p.units, &p.spent, &p.returns, &p.returned, &p.frequency, &p.monetaryValue, &p.band}
+	return []any{&s.first, &s.last, &p.orders, &p.days, &p.units, &p.spent, &p.returns, &p.returned, &p.frequency, &p.monetaryValue, &p.windowOrders, &p.windowReturned, &p.band}
 }
 
 func (s *purchaseScan) purchases() *purchases {
@@ -376,6 +386,18 @@ func (r *ruleSet) changes(c *Customer, today time.Time) bool {
 	return !slices.Equal(had, c.TagIDs)
 }
 
+// Retagged is a customer whose automatic tags have changed by themselves.
+type Retagged struct {
+	CustomerID       uuid.UUID
+	StoreID, StaffID *uuid.UUID
+	Cause            string // as of a lifecycle stage
+	Had, Has         []uuid.UUID
+}
+
+// OnRetag sets what is called, in the transaction, when the automatic tags of an
+// existing customer change by themselves; call it before serving.
+func (s *Service) OnRetag(f func(context.Context, *db.Tx, Retagged) error) { s.retagged = f }
+
 // retag puts the automatic tags of customers right and returns how many it
 // changed. Archived customers rest.
 func (s *Service) retag(ctx context.Context, tx *db.Tx, ids []uuid.UUID) (int, error) {
@@ -391,8 +413,14 @@ func (s *Service) retag(ctx context.Context, tx *db.Tx, ids []uuid.UUID) (int, e
 	var tags column
 	for i := range found {
 		c := &found[i]
+		had := c.TagIDs
 		if !rules.changes(c, s.clock.Today().Time()) {
 			continue
+		}
+		if s.retagged != nil {
+			if err := s.retagged(ctx, tx, Retagged{CustomerID: c.ID, StoreID: c.HomeStoreID, StaffID: c.AssignedStaffID, Cause: originOfChange(ctx), Had: had, Has: c.TagIDs}); err != nil {
+				return 0, err
+			}
 		}
 		changed = append(changed, c.ID)
 		tags.uuids(c.TagIDs)

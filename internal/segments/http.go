@@ -121,7 +121,9 @@ func toAPIMetrics(m *Seen) segmentsapi.CustomerMetrics {
 		OrderCount: m.Orders, PurchaseDays: m.PurchaseDays, UnitCount: m.Units, SpentAmount: m.Spent,
 		AverageOrderAmount: rfm.AverageOrder(m.Spent, m.Orders), ReturnCount: m.Returns, ReturnedAmount: m.Returned, NetSpentAmount: m.Spent - m.Returned,
 		RecencyDays: opt.OrNull(number[int64](m.Recency)), Frequency: m.Frequency, MonetaryAmount: m.Monetary, WindowDays: int32(m.WindowDays),
-		RfmBand: nullable.NewNullNullable[string](), UpdatedAt: opt.OrNull(m.UpdatedAt),
+		WindowOrderCount: m.WindowOrders, WindowSpentAmount: m.Monetary + m.WindowReturned, WindowReturnedAmount: m.WindowReturned,
+		ReturnRate: opt.OrNull(rfm.ReturnRate(m.WindowReturned, m.Monetary+m.WindowReturned)),
+		RfmBand:    nullable.NewNullNullable[string](), UpdatedAt: opt.OrNull(m.UpdatedAt),
 	}
 	if m.Band != "" {
 		out.RfmBand.Set(m.Band)

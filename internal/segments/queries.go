@@ -66,7 +66,7 @@ func fromRow(m *crm.CustomerMetrics) Metrics {
 	return Metrics{
 		CustomerID: m.ID, FirstOrder: dayPointer(m.FirstOrderOn), LastOrder: dayPointer(m.LastOrderOn), Orders: m.OrderCount,
 		PurchaseDays: m.PurchaseDays, Units: m.UnitCount, Spent: m.SpentAmount, Returns: m.ReturnCount, Returned: m.ReturnedAmount,
-		Frequency: m.Frequency, Monetary: m.MonetaryAmount, Band: m.RfmBand, RebandOn: dayPointer(m.RebandOn),
+		Frequency: m.Frequency, Monetary: m.MonetaryAmount, WindowOrders: m.WindowOrderCount, WindowReturned: m.WindowReturnedAmount, Band: m.RfmBand, RebandOn: dayPointer(m.RebandOn),
 	}
 }
 

@@ -11,19 +11,20 @@ import (
 // Metrics are what a customer's business days add up to on a day. Amounts are
 // in minor units.
 type Metrics struct {
-	CustomerID   uuid.UUID
-	FirstOrder   *clock.Day
-	LastOrder    *clock.Day
-	Orders       int64
-	PurchaseDays int64
-	Units        int64
-	Spent        int64
-	Returns      int64
-	Returned     int64
-	Frequency    int64 // F
-	Monetary     int64 // M
-	Band         string
-	RebandOn     *clock.Day // next day on which F, M, the band or the stage can change by themselves
+	CustomerID                   uuid.UUID
+	FirstOrder                   *clock.Day
+	LastOrder                    *clock.Day
+	Orders                       int64
+	PurchaseDays                 int64
+	Units                        int64
+	Spent                        int64
+	Returns                      int64
+	Returned                     int64
+	Frequency                    int64 // F
+	Monetary                     int64 // M
+	WindowOrders, WindowReturned int64 // within the window of F and M
+	Band                         string
+	RebandOn                     *clock.Day // next day on which F, M, the band or the stage can change by themselves
 
 	oldest, future *clock.Day // first day inside the window, first day after today
 	days           bool       // whether the customer has any

@@ -201,7 +201,7 @@ ON CONFLICT (customer_id, day) DO UPDATE SET
 func (s *Service) sumDays(ctx context.Context, c *db.Clients, ids []uuid.UUID, settings *banding, today clock.Day) ([]Metrics, error) {
 	rows, err := c.Query(ctx, `
 SELECT c.id, d.days IS NOT NULL, coalesce(orders, 0), coalesce(days, 0), coalesce(units, 0), coalesce(spent, 0), coalesce(returns, 0), coalesce(returned, 0),
-       first, last, coalesce(f, 0), coalesce(m, 0), oldest, future,
+       first, last, coalesce(f, 0), coalesce(m, 0), coalesce(w_orders, 0), coalesce(w_returned, 0), oldest, future,
        c.created_at, c.card_number_index IS NOT NULL, NOT c.lifecycle_pinned AND c.merged_into_id IS NULL, c.lifecycle_stage, c.home_store_id, c.assigned_staff_id
 FROM customers c LEFT JOIN (
   SELECT customer_id, sum(order_count) AS orders, count(*) FILTER (WHERE order_count > 0) AS days, sum(unit_count) AS units, sum(spent_amount) AS spent,
@@ -209,6 +209,7 @@ FROM customers c LEFT JOIN (
        min(day) FILTER (WHERE order_count > 0) AS first, max(day) FILTER (WHERE order_count > 0) AS last,
        count(*) FILTER (WHERE order_count > 0 AND day BETWEEN $2 AND $3) AS f,
        sum(spent_amount - returned_amount) FILTER (WHERE day BETWEEN $2 AND $3) AS m,
+       sum(order_count) FILTER (WHERE day BETWEEN $2 AND $3) AS w_orders, sum(returned_amount) FILTER (WHERE day BETWEEN $2 AND $3) AS w_returned,
        min(day) FILTER (WHERE day BETWEEN $2 AND $3) AS oldest, min(day) FILTER (WHERE day > $3) AS future
   FROM customer_days WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) GROUP BY customer_id) d ON d.customer_id = c.id
 WHERE c.id = ANY((SELECT $1::uuid[])::uuid[])`,
@@ -224,7 +225,7 @@ WHERE c.id = ANY((SELECT $1::uuid[])::uuid[])`,
 		var created time.Time
 		r := &m.record
 		if err := rows.Scan(&m.CustomerID, &m.days, &m.Orders, &m.PurchaseDays, &m.Units, &m.Spent, &m.Returns, &m.Returned,
-			&first, &last, &m.Frequency, &m.Monetary, &oldest, &future, &created, &r.card, &r.free, &r.stage, &r.storeID, &r.staffID); err != nil {
+			&first, &last, &m.Frequency, &m.Monetary, &m.WindowOrders, &m.WindowReturned, &oldest, &future, &created, &r.card, &r.free, &r.stage, &r.storeID, &r.staffID); err != nil {
 			return nil, err
 		}
 		r.created = s.clock.DayOf(created)
@@ -273,32 +274,33 @@ func (s *Service) writeMetrics(ctx context.Context, tx *db.Tx, all []Metrics) ([
 	}
 	ids, bands := make(pgarray.UUIDs, n), make([]string, n)
 	first, last, reband := make([]string, n), make([]string, n), make([]string, n)
-	numbers := make([][]int64, 8)
+	numbers := make([][]int64, 10)
 	for i := range numbers {
 		numbers[i] = make([]int64, n)
 	}
 	for i, m := range all {
 		ids[i], bands[i] = m.CustomerID, m.Band
 		first[i], last[i], reband[i] = dayText(m.FirstOrder), dayText(m.LastOrder), dayText(m.RebandOn)
-		for j, v := range []int64{m.Orders, m.PurchaseDays, m.Units, m.Spent, m.Returns, m.Returned, m.Frequency, m.Monetary} {
+		for j, v := range []int64{m.Orders, m.PurchaseDays, m.Units, m.Spent, m.Returns, m.Returned, m.Frequency, m.Monetary, m.WindowOrders, m.WindowReturned} {
 			numbers[j][i] = v
 		}
 	}
 	rows, err := tx.Query(ctx, `
 UPDATE customer_metrics m SET first_order_on = t.first_on, last_order_on = t.last_on, order_count = t.orders, purchase_days = t.days,
     unit_count = t.units, spent_amount = t.spent, return_count = t.returns, returned_amount = t.returned,
-    frequency = t.f, monetary_amount = t.m, rfm_band = t.band, reband_on = t.reband, updated_at = $13
-FROM (SELECT id, NULLIF(first_on, '')::date AS first_on, NULLIF(last_on, '')::date AS last_on, orders, days, units, spent, returns, returned, f, m, band,
+    frequency = t.f, monetary_amount = t.m, window_order_count = t.w_orders, window_returned_amount = t.w_returned,
+    rfm_band = t.band, reband_on = t.reband, updated_at = $13
+FROM (SELECT id, NULLIF(first_on, '')::date AS first_on, NULLIF(last_on, '')::date AS last_on, orders, days, units, spent, returns, returned, f, m, w_orders, w_returned, band,
              NULLIF(reband, '')::date AS reband
       FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[]), (SELECT $3::text[]), (SELECT $4::bigint[]), (SELECT $5::bigint[]), (SELECT $6::bigint[]), (SELECT $7::bigint[]), (SELECT $8::bigint[]), (SELECT $9::bigint[]), (SELECT $10::bigint[]),
-                  (SELECT $11::bigint[]), (SELECT $12::text[]), (SELECT $14::text[]))
-           AS u (id, first_on, last_on, orders, days, units, spent, returns, returned, f, m, band, reband)) t
+                  (SELECT $11::bigint[]), (SELECT $15::bigint[]), (SELECT $16::bigint[]), (SELECT $12::text[]), (SELECT $14::text[]))
+           AS u (id, first_on, last_on, orders, days, units, spent, returns, returned, f, m, w_orders, w_returned, band, reband)) t
 WHERE m.id = t.id AND (m.first_order_on, m.last_order_on, m.order_count, m.purchase_days, m.unit_count, m.spent_amount, m.return_count,
-                       m.returned_amount, m.frequency, m.monetary_amount, m.rfm_band, m.reband_on)
-      IS DISTINCT FROM (t.first_on, t.last_on, t.orders, t.days, t.units, t.spent, t.returns, t.returned, t.f, t.m, t.band, t.reband)
+                       m.returned_amount, m.frequency, m.monetary_amount, m.window_order_count, m.window_returned_amount, m.rfm_band, m.reband_on)
+      IS DISTINCT FROM (t.first_on, t.last_on, t.orders, t.days, t.units, t.spent, t.returns, t.returned, t.f, t.m, t.w_orders, t.w_returned, t.band, t.reband)
 RETURNING m.id`,
 		ids, pq.Array(first), pq.Array(last), pq.Array(numbers[0]), pq.Array(numbers[1]), pq.Array(numbers[2]), pq.Array(numbers[3]),
-		pq.Array(numbers[4]), pq.Array(numbers[5]), pq.Array(numbers[6]), pq.Array(numbers[7]), pq.Array(bands), s.clock.Now(), pq.Array(reband))
+		pq.Array(numbers[4]), pq.Array(numbers[5]), pq.Array(numbers[6]), pq.Array(numbers[7]), pq.Array(bands), s.clock.Now(), pq.Array(reband), pq.Array(numbers[8]), pq.Array(numbers[9]))
 	if err != nil {
 		return nil, err
 	}

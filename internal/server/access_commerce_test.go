@@ -266,6 +266,19 @@ var segmentProbes = map[string]probe{
 		}
 		return strange
 	},
+	"getReturnRule": plain(http.MethodGet, "/v1/return-rule", nil),
+	"updateReturnRule": func(c *cell) byte {
+		for range 20 { // somebody else's change may come first
+			var version int64
+			c.one(&version, "SELECT coalesce((SELECT version FROM settings WHERE key = 'returns'), 0)")
+			r := c.do(http.MethodPut, "/v1/return-rule", map[string]any{"enabled": false, "min_orders": 3, "min_rate_percent": 40, "tag_name": "高退货率"},
+				"If-Match", fmt.Sprintf(`"%d"`, version))
+			if r.Status != http.StatusPreconditionFailed {
+				return judge(r)
+			}
+		}
+		return strange
+	},
 	"getLifecycleRules": plain(http.MethodGet, "/v1/lifecycle-rules", nil),
 	"updateLifecycleRules": func(c *cell) byte {
 		for range 20 { // somebody else's change may come first

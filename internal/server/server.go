@@ -208,7 +208,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Inventory = inventory.New(inventory.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Queue: s.Jobs})
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Currency: cfg.Currency, Customers: s.Customers, Pictures: s.Timeline, Renamed: s.Customers.ClearProfiles})
 	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
-	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers})
+	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers, Tell: s.Timeline.Tell})
 	s.Points = points.New(points.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Queue: s.Jobs})
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,

@@ -206,6 +206,29 @@ func (s *Service) CreateNote(ctx context.Context, customerID uuid.UUID, in NoteI
 	return made, err
 }
 
+// Tell leaves a note of the system's about a customer that names a member of
+// staff, if they may read it.
+// Errors: customers.ErrNotFound, customers.ErrArchived.
+func (s *Service) Tell(ctx context.Context, customerID, staffID uuid.UUID, text string) error {
+	ctx = auth.System(ctx, "timeline.tell")
+	return s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		o, err := s.lock(ctx, tx, customerID)
+		if err != nil {
+			return err
+		}
+		in := NoteInput{Text: &text, Mentions: &[]uuid.UUID{staffID}}
+		readers, err := s.readers(ctx, in.Mentions)
+		if err != nil {
+			return err
+		}
+		if reach, ok := readers[staffID]; !ok || !reach.Sees(orNil(o.HomeStoreID), orNil(o.AssignedStaffID)) {
+			in.Mentions = nil
+		}
+		_, err = s.CreateNote(ctx, customerID, in)
+		return err
+	})
+}
+
 // UpdateNote changes a note.
 // Errors: those of CreateNote, ErrNoteNotFound, ErrNotYours, request.version_mismatch.
 func (s *Service) UpdateNote(ctx context.Context, customerID, id uuid.UUID, ifMatch *string, in NoteInput) (*Note, error) {

@@ -38,6 +38,10 @@ const (
 	FieldFrequency = "frequency"
 	// FieldMonetaryAmount holds the string denoting the monetary_amount field in the database.
 	FieldMonetaryAmount = "monetary_amount"
+	// FieldWindowOrderCount holds the string denoting the window_order_count field in the database.
+	FieldWindowOrderCount = "window_order_count"
+	// FieldWindowReturnedAmount holds the string denoting the window_returned_amount field in the database.
+	FieldWindowReturnedAmount = "window_returned_amount"
 	// FieldRfmBand holds the string denoting the rfm_band field in the database.
 	FieldRfmBand = "rfm_band"
 	// FieldRebandOn holds the string denoting the reband_on field in the database.
@@ -63,6 +67,8 @@ var Columns = []string{
 	FieldReturnedAmount,
 	FieldFrequency,
 	FieldMonetaryAmount,
+	FieldWindowOrderCount,
+	FieldWindowReturnedAmount,
 	FieldRfmBand,
 	FieldRebandOn,
 	FieldUpdatedAt,
@@ -102,6 +108,10 @@ var (
 	DefaultFrequency int64
 	// DefaultMonetaryAmount holds the default value on creation for the "monetary_amount" field.
 	DefaultMonetaryAmount int64
+	// DefaultWindowOrderCount holds the default value on creation for the "window_order_count" field.
+	DefaultWindowOrderCount int64
+	// DefaultWindowReturnedAmount holds the default value on creation for the "window_returned_amount" field.
+	DefaultWindowReturnedAmount int64
 	// DefaultRfmBand holds the default value on creation for the "rfm_band" field.
 	DefaultRfmBand string
 	// RfmBandValidator is a validator for the "rfm_band" field. It is called by the builders before save.
@@ -176,6 +186,16 @@ func ByFrequency(opts ...sql.OrderTermOption) OrderOption {
 // ByMonetaryAmount orders the results by the monetary_amount field.
 func ByMonetaryAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMonetaryAmount, opts...).ToFunc()
+}
+
+// ByWindowOrderCount orders the results by the window_order_count field.
+func ByWindowOrderCount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWindowOrderCount, opts...).ToFunc()
+}
+
+// ByWindowReturnedAmount orders the results by the window_returned_amount field.
+func ByWindowReturnedAmount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWindowReturnedAmount, opts...).ToFunc()
 }
 
 // ByRfmBand orders the results by the rfm_band field.

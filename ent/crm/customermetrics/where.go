@@ -115,6 +115,16 @@ func MonetaryAmount(v int64) predicate.CustomerMetrics {
 	return predicate.CustomerMetrics(sql.FieldEQ(FieldMonetaryAmount, v))
 }
 
+// WindowOrderCount applies equality check predicate on the "window_order_count" field. It's identical to WindowOrderCountEQ.
+func WindowOrderCount(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldEQ(FieldWindowOrderCount, v))
+}
+
+// WindowReturnedAmount applies equality check predicate on the "window_returned_amount" field. It's identical to WindowReturnedAmountEQ.
+func WindowReturnedAmount(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldEQ(FieldWindowReturnedAmount, v))
+}
+
 // RfmBand applies equality check predicate on the "rfm_band" field. It's identical to RfmBandEQ.
 func RfmBand(v string) predicate.CustomerMetrics {
 	return predicate.CustomerMetrics(sql.FieldEQ(FieldRfmBand, v))
@@ -648,6 +658,86 @@ func MonetaryAmountLT(v int64) predicate.CustomerMetrics {
 // MonetaryAmountLTE applies the LTE predicate on the "monetary_amount" field.
 func MonetaryAmountLTE(v int64) predicate.CustomerMetrics {
 	return predicate.CustomerMetrics(sql.FieldLTE(FieldMonetaryAmount, v))
+}
+
+// WindowOrderCountEQ applies the EQ predicate on the "window_order_count" field.
+func WindowOrderCountEQ(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldEQ(FieldWindowOrderCount, v))
+}
+
+// WindowOrderCountNEQ applies the NEQ predicate on the "window_order_count" field.
+func WindowOrderCountNEQ(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldNEQ(FieldWindowOrderCount, v))
+}
+
+// WindowOrderCountIn applies the In predicate on the "window_order_count" field.
+func WindowOrderCountIn(vs ...int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldIn(FieldWindowOrderCount, vs...))
+}
+
+// WindowOrderCountNotIn applies the NotIn predicate on the "window_order_count" field.
+func WindowOrderCountNotIn(vs ...int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldNotIn(FieldWindowOrderCount, vs...))
+}
+
+// WindowOrderCountGT applies the GT predicate on the "window_order_count" field.
+func WindowOrderCountGT(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldGT(FieldWindowOrderCount, v))
+}
+
+// WindowOrderCountGTE applies the GTE predicate on the "window_order_count" field.
+func WindowOrderCountGTE(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldGTE(FieldWindowOrderCount, v))
+}
+
+// WindowOrderCountLT applies the LT predicate on the "window_order_count" field.
+func WindowOrderCountLT(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldLT(FieldWindowOrderCount, v))
+}
+
+// WindowOrderCountLTE applies the LTE predicate on the "window_order_count" field.
+func WindowOrderCountLTE(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldLTE(FieldWindowOrderCount, v))
+}
+
+// WindowReturnedAmountEQ applies the EQ predicate on the "window_returned_amount" field.
+func WindowReturnedAmountEQ(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldEQ(FieldWindowReturnedAmount, v))
+}
+
+// WindowReturnedAmountNEQ applies the NEQ predicate on the "window_returned_amount" field.
+func WindowReturnedAmountNEQ(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldNEQ(FieldWindowReturnedAmount, v))
+}
+
+// WindowReturnedAmountIn applies the In predicate on the "window_returned_amount" field.
+func WindowReturnedAmountIn(vs ...int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldIn(FieldWindowReturnedAmount, vs...))
+}
+
+// WindowReturnedAmountNotIn applies the NotIn predicate on the "window_returned_amount" field.
+func WindowReturnedAmountNotIn(vs ...int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldNotIn(FieldWindowReturnedAmount, vs...))
+}
+
+// WindowReturnedAmountGT applies the GT predicate on the "window_returned_amount" field.
+func WindowReturnedAmountGT(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldGT(FieldWindowReturnedAmount, v))
+}
+
+// WindowReturnedAmountGTE applies the GTE predicate on the "window_returned_amount" field.
+func WindowReturnedAmountGTE(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldGTE(FieldWindowReturnedAmount, v))
+}
+
+// WindowReturnedAmountLT applies the LT predicate on the "window_returned_amount" field.
+func WindowReturnedAmountLT(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldLT(FieldWindowReturnedAmount, v))
+}
+
+// WindowReturnedAmountLTE applies the LTE predicate on the "window_returned_amount" field.
+func WindowReturnedAmountLTE(v int64) predicate.CustomerMetrics {
+	return predicate.CustomerMetrics(sql.FieldLTE(FieldWindowReturnedAmount, v))
 }
 
 // RfmBandEQ applies the EQ predicate on the "rfm_band" field.

@@ -369,6 +369,8 @@ var (
 		{Name: "returned_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "frequency", Type: field.TypeInt64, Default: 0},
 		{Name: "monetary_amount", Type: field.TypeInt64, Default: 0},
+		{Name: "window_order_count", Type: field.TypeInt64, Default: 0},
+		{Name: "window_returned_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "rfm_band", Type: field.TypeString, Size: 32, Default: ""},
 		{Name: "reband_on", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"postgres": "date"}},
 		{Name: "updated_at", Type: field.TypeTime},
@@ -382,12 +384,12 @@ var (
 			{
 				Name:    "customer_metrics_reband_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomerMetricsColumns[14]},
+				Columns: []*schema.Column{CustomerMetricsColumns[16]},
 			},
 			{
 				Name:    "customer_metrics_band_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomerMetricsColumns[13], CustomerMetricsColumns[0]},
+				Columns: []*schema.Column{CustomerMetricsColumns[15], CustomerMetricsColumns[0]},
 			},
 		},
 	}

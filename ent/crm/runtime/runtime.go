@@ -245,14 +245,22 @@ func init() {
 	customermetricsDescMonetaryAmount := customermetricsFields[12].Descriptor()
 	// customermetrics.DefaultMonetaryAmount holds the default value on creation for the monetary_amount field.
 	customermetrics.DefaultMonetaryAmount = customermetricsDescMonetaryAmount.Default.(int64)
+	// customermetricsDescWindowOrderCount is the schema descriptor for window_order_count field.
+	customermetricsDescWindowOrderCount := customermetricsFields[13].Descriptor()
+	// customermetrics.DefaultWindowOrderCount holds the default value on creation for the window_order_count field.
+	customermetrics.DefaultWindowOrderCount = customermetricsDescWindowOrderCount.Default.(int64)
+	// customermetricsDescWindowReturnedAmount is the schema descriptor for window_returned_amount field.
+	customermetricsDescWindowReturnedAmount := customermetricsFields[14].Descriptor()
+	// customermetrics.DefaultWindowReturnedAmount holds the default value on creation for the window_returned_amount field.
+	customermetrics.DefaultWindowReturnedAmount = customermetricsDescWindowReturnedAmount.Default.(int64)
 	// customermetricsDescRfmBand is the schema descriptor for rfm_band field.
-	customermetricsDescRfmBand := customermetricsFields[13].Descriptor()
+	customermetricsDescRfmBand := customermetricsFields[15].Descriptor()
 	// customermetrics.DefaultRfmBand holds the default value on creation for the rfm_band field.
 	customermetrics.DefaultRfmBand = customermetricsDescRfmBand.Default.(string)
 	// customermetrics.RfmBandValidator is a validator for the "rfm_band" field. It is called by the builders before save.
 	customermetrics.RfmBandValidator = customermetricsDescRfmBand.Validators[0].(func(string) error)
 	// customermetricsDescUpdatedAt is the schema descriptor for updated_at field.
-	customermetricsDescUpdatedAt := customermetricsFields[15].Descriptor()
+	customermetricsDescUpdatedAt := customermetricsFields[17].Descriptor()
 	// customermetrics.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customermetrics.DefaultUpdatedAt = customermetricsDescUpdatedAt.Default.(func() time.Time)
 	duplicatecandidate.Policy = privacy.NewPolicies(schema.DuplicateCandidate{})

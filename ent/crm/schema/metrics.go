@@ -36,6 +36,8 @@ func (CustomerMetrics) Fields() []ent.Field {
 		field.Int64("returned_amount").Default(0),
 		field.Int64("frequency").Default(0).Comment("F: purchase days within the RFM window"),
 		field.Int64("monetary_amount").Default(0).Comment("M: net spend within the RFM window"),
+		field.Int64("window_order_count").Default(0).Comment("orders within the RFM window"),
+		field.Int64("window_returned_amount").Default(0).Comment("what came back within the RFM window"),
 		field.String("rfm_band").Default("").MaxLen(32).Comment("code of the band, empty when none matches"),
 		field.Time("reband_on").Optional().Nillable().SchemaType(date).Comment("next business day on which F, M or the band can change without a new order"),
 		field.Time("updated_at").Default(time.Now),

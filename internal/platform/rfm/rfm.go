@@ -10,6 +10,7 @@
 package rfm
 
 import (
+	"math"
 	"fmt"
 	"regexp"
 
@@ -150,6 +151,16 @@ func Recency(last *clock.Day, today clock.Day) *int {
 	}
 	r := max(int(today-*last), 0)
 	return &r
+}
+
+// ReturnRate is the share of what was spent that came back, to four digits; nil
+// where nothing was spent. More than all comes back where it was bought earlier.
+func ReturnRate(returned, spent int64) *float64 {
+	if spent <= 0 {
+		return nil
+	}
+	rate := math.Round(float64(returned)/float64(spent)*1e4) / 1e4
+	return &rate
 }
 
 // AverageOrder is the mean order in minor units, rounded half up; 0 without
