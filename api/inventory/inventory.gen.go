@@ -179,6 +179,27 @@ func (e StockReservationStatus) Valid() bool {
 	}
 }
 
+// Defines values for StockSyncedStatus.
+const (
+	SyncAdjusted  StockSyncedStatus = "adjusted"
+	SyncStale     StockSyncedStatus = "stale"
+	SyncUnchanged StockSyncedStatus = "unchanged"
+)
+
+// Valid indicates whether the value is a known member of the StockSyncedStatus enum.
+func (e StockSyncedStatus) Valid() bool {
+	switch e {
+	case SyncAdjusted:
+		return true
+	case SyncStale:
+		return true
+	case SyncUnchanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for StockTransferStatus.
 const (
 	StockTransferStatusCancelled StockTransferStatus = "cancelled"
@@ -840,6 +861,63 @@ type StockReservationWish struct {
 	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
 }
 
+// StockSync What another system had on hand.
+//
+// Example: {"as_of":"2026-11-22T02:00:00Z","lines":[{"on_hand":12,"sku":"HLM-001"}],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11"}
+type StockSync struct {
+	// AsOf When it was so. Not in the future.
+	AsOf  time.Time       `json:"as_of"`
+	Lines []StockSyncLine `json:"lines"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
+}
+
+// StockSyncLine A variant, named by exactly one of `variant_id` and `sku`, each once.
+//
+// Example: {"on_hand":12,"sku":"HLM-001"}
+type StockSyncLine struct {
+	// OnHand Pieces fit for sale.
+	OnHand int64   `json:"on_hand"`
+	Sku    *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
+}
+
+// StockSyncResult What a snapshot changed.
+//
+// Example: {"document_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b22","results":[{"change":2,"on_hand":12,"status":"adjusted","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}]}
+type StockSyncResult struct {
+	// DocumentId The document of the adjustments; null where there were none.
+	DocumentId nullable.Nullable[externalRef0.Id] `json:"document_id"`
+	Results    []StockSynced                      `json:"results"`
+}
+
+// StockSynced What became of a line.
+//
+// Example: {"change":2,"on_hand":12,"status":"adjusted","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}
+type StockSynced struct {
+	// Change Pieces.
+	Change int64 `json:"change"`
+
+	// OnHand Pieces now.
+	OnHand int64             `json:"on_hand"`
+	Status StockSyncedStatus `json:"status"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId externalRef0.Id `json:"variant_id"`
+}
+
+// StockSyncedStatus defines model for StockSynced.Status.
+type StockSyncedStatus string
+
 // StockTransfer Goods that one store sends to another.
 //
 // Example: {"created_at":"2026-11-22T01:00:00Z","from_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b11","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","lines":[{"damaged_quantity":0,"quantity":4,"received_quantity":0,"sku":"HLM-001","title":"红楼梦","variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b12"}],"note":"","received_at":null,"shipped_at":"2026-11-22T02:00:00Z","status":"in_transit","to_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b13","updated_at":"2026-11-22T02:00:00Z","version":2}
@@ -1140,6 +1218,13 @@ type ListStockLevelsParams struct {
 // ListStockLevelsParamsInclude defines parameters for ListStockLevels.
 type ListStockLevelsParamsInclude string
 
+// SyncStockLevelsParams defines parameters for SyncStockLevels.
+type SyncStockLevelsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // GetStockLevelParams defines parameters for GetStockLevel.
 type GetStockLevelParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -1304,6 +1389,9 @@ type CreateStockCountJSONRequestBody = StockCountCreate
 // AddStockCountLinesJSONRequestBody defines body for AddStockCountLines for application/json ContentType.
 type AddStockCountLinesJSONRequestBody = StockCountLinesAdd
 
+// SyncStockLevelsJSONRequestBody defines body for SyncStockLevels for application/json ContentType.
+type SyncStockLevelsJSONRequestBody = StockSync
+
 // UpdateStockLevelJSONRequestBody defines body for UpdateStockLevel for application/json ContentType.
 type UpdateStockLevelJSONRequestBody = StockLevelUpdate
 
@@ -1357,6 +1445,9 @@ type ServerInterface interface {
 	// ListStockLevels List stock levels
 	// (GET /v1/stock-levels)
 	ListStockLevels(ctx echo.Context, params ListStockLevelsParams) error
+	// SyncStockLevels Take over levels from another stock system
+	// (POST /v1/stock-levels/sync)
+	SyncStockLevels(ctx echo.Context, params SyncStockLevelsParams) error
 	// GetStockLevel Read a stock level
 	// (GET /v1/stock-levels/{id})
 	GetStockLevel(ctx echo.Context, id StockLevelId, params GetStockLevelParams) error
@@ -1930,6 +2021,35 @@ func (w *ServerInterfaceWrapper) ListStockLevels(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListStockLevels(ctx, params)
+	return err
+}
+
+// SyncStockLevels converts echo context to params.
+func (w *ServerInterfaceWrapper) SyncStockLevels(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SyncStockLevelsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SyncStockLevels(ctx, params)
 	return err
 }
 
@@ -2567,6 +2687,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/stock-levels", wrapper.ListStockLevels, options.OperationMiddlewares["listStockLevels"]...)
 	router.GET(options.BaseURL+"/v1/stock-levels/:id", wrapper.GetStockLevel, options.OperationMiddlewares["getStockLevel"]...)
 	router.PATCH(options.BaseURL+"/v1/stock-levels/:id", wrapper.UpdateStockLevel, options.OperationMiddlewares["updateStockLevel"]...)
+	router.POST(options.BaseURL+"/v1/stock-levels/sync", wrapper.SyncStockLevels, options.OperationMiddlewares["syncStockLevels"]...)
 	router.GET(options.BaseURL+"/v1/stock-movements", wrapper.ListStockMovements, options.OperationMiddlewares["listStockMovements"]...)
 	router.POST(options.BaseURL+"/v1/stock-movements", wrapper.CreateStockMovements, options.OperationMiddlewares["createStockMovements"]...)
 	router.GET(options.BaseURL+"/v1/stock-reservations", wrapper.ListStockReservations, options.OperationMiddlewares["listStockReservations"]...)
@@ -3270,6 +3391,53 @@ type ListStockLevelsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListStockLevelsdefaultApplicationProblemPlusJSONResponse) VisitListStockLevelsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncStockLevelsRequestObject struct {
+	Params SyncStockLevelsParams
+	Body   *SyncStockLevelsJSONRequestBody
+}
+
+type SyncStockLevelsResponseObject interface {
+	VisitSyncStockLevelsResponse(w http.ResponseWriter) error
+}
+
+type SyncStockLevels200JSONResponse StockSyncResult
+
+func (response SyncStockLevels200JSONResponse) VisitSyncStockLevelsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncStockLevelsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SyncStockLevelsdefaultApplicationProblemPlusJSONResponse) VisitSyncStockLevelsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4211,6 +4379,9 @@ type StrictServerInterface interface {
 	// ListStockLevels List stock levels
 	// (GET /v1/stock-levels)
 	ListStockLevels(ctx context.Context, request ListStockLevelsRequestObject) (ListStockLevelsResponseObject, error)
+	// SyncStockLevels Take over levels from another stock system
+	// (POST /v1/stock-levels/sync)
+	SyncStockLevels(ctx context.Context, request SyncStockLevelsRequestObject) (SyncStockLevelsResponseObject, error)
 	// GetStockLevel Read a stock level
 	// (GET /v1/stock-levels/{id})
 	GetStockLevel(ctx context.Context, request GetStockLevelRequestObject) (GetStockLevelResponseObject, error)
@@ -4617,6 +4788,54 @@ func (sh *strictHandler) ListStockLevels(ctx echo.Context, params ListStockLevel
 		return err
 	} else if validResponse, ok := response.(ListStockLevelsResponseObject); ok {
 		return validResponse.VisitListStockLevelsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SyncStockLevels operation middleware
+func (sh *strictHandler) SyncStockLevels(ctx echo.Context, params SyncStockLevelsParams) error {
+	var request SyncStockLevelsRequestObject
+
+	request.Params = params
+
+	var body SyncStockLevelsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SyncStockLevels(ctx.Request().Context(), request.(SyncStockLevelsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SyncStockLevels")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SyncStockLevelsResponseObject); ok {
+		return validResponse.VisitSyncStockLevelsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -160,6 +160,12 @@ UNION SELECT variant_id FROM variant_barcodes WHERE code = ANY($1::text[])
 UNION SELECT v.id FROM products p JOIN variants v ON v.product_id = p.id WHERE $2 <> '' AND p.isbn13 = $2
 LIMIT 1000`
 
+// Coded are the variants behind a code as it was scanned or typed.
+func (s *Service) Coded(ctx context.Context, code string) ([]uuid.UUID, error) {
+	ids, _, err := s.byCode(ctx, code)
+	return ids, err
+}
+
 // byCode finds the variants behind a code as it was scanned or typed. Of weighed
 // goods it also says what the scale had measured.
 func (s *Service) byCode(ctx context.Context, text string) ([]uuid.UUID, *Reading, error) {

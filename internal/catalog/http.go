@@ -8,6 +8,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/product"
 	"github.com/shuke-crm/shuke/ent/commerce/variant"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
@@ -60,7 +61,7 @@ func (a API) CreateProduct(ctx context.Context, r catalogapi.CreateProductReques
 	}
 	return catalogapi.CreateProduct201JSONResponse{
 		Body:    v.product(p),
-		Headers: catalogapi.CreateProduct201ResponseHeaders{ETag: tag(p.Version), Location: location("products", p.ID)},
+		Headers: catalogapi.CreateProduct201ResponseHeaders{ETag: etag.Header(p.Version), Location: location("products", p.ID)},
 	}, nil
 }
 
@@ -79,7 +80,7 @@ func (a API) GetProduct(ctx context.Context, r catalogapi.GetProductRequestObjec
 		return nil, err
 	}
 	return catalogapi.GetProduct200JSONResponse{
-		Body: v.product(p), Headers: catalogapi.GetProduct200ResponseHeaders{ETag: tag(p.Version)},
+		Body: v.product(p), Headers: catalogapi.GetProduct200ResponseHeaders{ETag: etag.Header(p.Version)},
 	}, nil
 }
 
@@ -99,7 +100,7 @@ func (a API) UpdateProduct(ctx context.Context, r catalogapi.UpdateProductReques
 		return nil, err
 	}
 	return catalogapi.UpdateProduct200JSONResponse{
-		Body: v.product(p), Headers: catalogapi.UpdateProduct200ResponseHeaders{ETag: tag(p.Version)},
+		Body: v.product(p), Headers: catalogapi.UpdateProduct200ResponseHeaders{ETag: etag.Header(p.Version)},
 	}, nil
 }
 
@@ -122,7 +123,7 @@ func (a API) CreateVariant(ctx context.Context, r catalogapi.CreateVariantReques
 	}
 	return catalogapi.CreateVariant201JSONResponse{
 		Body:    toAPIVariant(v, readsCost(ctx)),
-		Headers: catalogapi.CreateVariant201ResponseHeaders{ETag: tag(v.Version), Location: location("variants", v.ID)},
+		Headers: catalogapi.CreateVariant201ResponseHeaders{ETag: etag.Header(v.Version), Location: location("variants", v.ID)},
 	}, nil
 }
 
@@ -152,7 +153,7 @@ func (a API) GetVariant(ctx context.Context, r catalogapi.GetVariantRequestObjec
 		return nil, err
 	}
 	return catalogapi.GetVariant200JSONResponse{
-		Body: toAPIVariant(v, readsCost(ctx)), Headers: catalogapi.GetVariant200ResponseHeaders{ETag: tag(v.Version)},
+		Body: toAPIVariant(v, readsCost(ctx)), Headers: catalogapi.GetVariant200ResponseHeaders{ETag: etag.Header(v.Version)},
 	}, nil
 }
 
@@ -167,7 +168,7 @@ func (a API) UpdateVariant(ctx context.Context, r catalogapi.UpdateVariantReques
 		return nil, err
 	}
 	return catalogapi.UpdateVariant200JSONResponse{
-		Body: toAPIVariant(v, readsCost(ctx)), Headers: catalogapi.UpdateVariant200ResponseHeaders{ETag: tag(v.Version)},
+		Body: toAPIVariant(v, readsCost(ctx)), Headers: catalogapi.UpdateVariant200ResponseHeaders{ETag: etag.Header(v.Version)},
 	}, nil
 }
 
@@ -194,7 +195,7 @@ func (a API) CreateCategory(ctx context.Context, r catalogapi.CreateCategoryRequ
 		return nil, err
 	}
 	return catalogapi.CreateCategory201JSONResponse{
-		Body: toAPICategory(c), Headers: catalogapi.CreateCategory201ResponseHeaders{ETag: tag(c.Version), Location: location("categories", c.ID)},
+		Body: toAPICategory(c), Headers: catalogapi.CreateCategory201ResponseHeaders{ETag: etag.Header(c.Version), Location: location("categories", c.ID)},
 	}, nil
 }
 
@@ -207,7 +208,7 @@ func (a API) GetCategory(ctx context.Context, r catalogapi.GetCategoryRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.GetCategory200JSONResponse{Body: toAPICategory(c), Headers: catalogapi.GetCategory200ResponseHeaders{ETag: tag(c.Version)}}, nil
+	return catalogapi.GetCategory200JSONResponse{Body: toAPICategory(c), Headers: catalogapi.GetCategory200ResponseHeaders{ETag: etag.Header(c.Version)}}, nil
 }
 
 // UpdateCategory implements updateCategory.
@@ -216,7 +217,7 @@ func (a API) UpdateCategory(ctx context.Context, r catalogapi.UpdateCategoryRequ
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.UpdateCategory200JSONResponse{Body: toAPICategory(c), Headers: catalogapi.UpdateCategory200ResponseHeaders{ETag: tag(c.Version)}}, nil
+	return catalogapi.UpdateCategory200JSONResponse{Body: toAPICategory(c), Headers: catalogapi.UpdateCategory200ResponseHeaders{ETag: etag.Header(c.Version)}}, nil
 }
 
 // DeleteCategory implements deleteCategory.

@@ -6,6 +6,7 @@ import (
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
@@ -28,7 +29,7 @@ func (a API) CreateBrand(ctx context.Context, r catalogapi.CreateBrandRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.CreateBrand201JSONResponse{Body: toAPIBrand(b), Headers: catalogapi.CreateBrand201ResponseHeaders{ETag: tag(b.Version), Location: location("brands", b.ID)}}, nil
+	return catalogapi.CreateBrand201JSONResponse{Body: toAPIBrand(b), Headers: catalogapi.CreateBrand201ResponseHeaders{ETag: etag.Header(b.Version), Location: location("brands", b.ID)}}, nil
 }
 
 // GetBrand implements getBrand.
@@ -40,7 +41,7 @@ func (a API) GetBrand(ctx context.Context, r catalogapi.GetBrandRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.GetBrand200JSONResponse{Body: toAPIBrand(b), Headers: catalogapi.GetBrand200ResponseHeaders{ETag: tag(b.Version)}}, nil
+	return catalogapi.GetBrand200JSONResponse{Body: toAPIBrand(b), Headers: catalogapi.GetBrand200ResponseHeaders{ETag: etag.Header(b.Version)}}, nil
 }
 
 // UpdateBrand implements updateBrand.
@@ -49,7 +50,7 @@ func (a API) UpdateBrand(ctx context.Context, r catalogapi.UpdateBrandRequestObj
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.UpdateBrand200JSONResponse{Body: toAPIBrand(b), Headers: catalogapi.UpdateBrand200ResponseHeaders{ETag: tag(b.Version)}}, nil
+	return catalogapi.UpdateBrand200JSONResponse{Body: toAPIBrand(b), Headers: catalogapi.UpdateBrand200ResponseHeaders{ETag: etag.Header(b.Version)}}, nil
 }
 
 // DeleteBrand implements deleteBrand.
@@ -79,7 +80,7 @@ func (a API) CreateSizeSystem(ctx context.Context, r catalogapi.CreateSizeSystem
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.CreateSizeSystem201JSONResponse{Body: toAPISizes(z), Headers: catalogapi.CreateSizeSystem201ResponseHeaders{ETag: tag(z.Version), Location: location("size-systems", z.ID)}}, nil
+	return catalogapi.CreateSizeSystem201JSONResponse{Body: toAPISizes(z), Headers: catalogapi.CreateSizeSystem201ResponseHeaders{ETag: etag.Header(z.Version), Location: location("size-systems", z.ID)}}, nil
 }
 
 // GetSizeSystem implements getSizeSystem.
@@ -91,7 +92,7 @@ func (a API) GetSizeSystem(ctx context.Context, r catalogapi.GetSizeSystemReques
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.GetSizeSystem200JSONResponse{Body: toAPISizes(z), Headers: catalogapi.GetSizeSystem200ResponseHeaders{ETag: tag(z.Version)}}, nil
+	return catalogapi.GetSizeSystem200JSONResponse{Body: toAPISizes(z), Headers: catalogapi.GetSizeSystem200ResponseHeaders{ETag: etag.Header(z.Version)}}, nil
 }
 
 // UpdateSizeSystem implements updateSizeSystem.
@@ -100,7 +101,7 @@ func (a API) UpdateSizeSystem(ctx context.Context, r catalogapi.UpdateSizeSystem
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.UpdateSizeSystem200JSONResponse{Body: toAPISizes(z), Headers: catalogapi.UpdateSizeSystem200ResponseHeaders{ETag: tag(z.Version)}}, nil
+	return catalogapi.UpdateSizeSystem200JSONResponse{Body: toAPISizes(z), Headers: catalogapi.UpdateSizeSystem200ResponseHeaders{ETag: etag.Header(z.Version)}}, nil
 }
 
 // DeleteSizeSystem implements deleteSizeSystem.

@@ -11,7 +11,6 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
-	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
@@ -160,11 +159,6 @@ func toAPICategory(c *commerce.Category) catalogapi.Category {
 func readsCost(ctx context.Context) bool {
 	actor, err := auth.From(ctx)
 	return err == nil && actor.Can(auth.CatalogReadCost)
-}
-
-func tag(version int64) *string {
-	t := etag.Of(version)
-	return &t
 }
 
 func location(things string, id uuid.UUID) *string {

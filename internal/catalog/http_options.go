@@ -6,6 +6,7 @@ import (
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/schema"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
@@ -23,7 +24,7 @@ func (a API) SetProductOptions(ctx context.Context, r catalogapi.SetProductOptio
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.SetProductOptions200JSONResponse{Body: v.product(p), Headers: catalogapi.SetProductOptions200ResponseHeaders{ETag: tag(p.Version)}}, nil
+	return catalogapi.SetProductOptions200JSONResponse{Body: v.product(p), Headers: catalogapi.SetProductOptions200ResponseHeaders{ETag: etag.Header(p.Version)}}, nil
 }
 
 // GenerateVariants implements generateVariants.
@@ -75,7 +76,7 @@ func (a API) GetCatalogSettings(ctx context.Context, _ catalogapi.GetCatalogSett
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.GetCatalogSettings200JSONResponse{Body: toAPISettings(c), Headers: catalogapi.GetCatalogSettings200ResponseHeaders{ETag: tag(c.Version)}}, nil
+	return catalogapi.GetCatalogSettings200JSONResponse{Body: toAPISettings(c), Headers: catalogapi.GetCatalogSettings200ResponseHeaders{ETag: etag.Header(c.Version)}}, nil
 }
 
 // SetCatalogSettings implements setCatalogSettings.
@@ -86,7 +87,7 @@ func (a API) SetCatalogSettings(ctx context.Context, r catalogapi.SetCatalogSett
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.SetCatalogSettings200JSONResponse{Body: toAPISettings(c), Headers: catalogapi.SetCatalogSettings200ResponseHeaders{ETag: tag(c.Version)}}, nil
+	return catalogapi.SetCatalogSettings200JSONResponse{Body: toAPISettings(c), Headers: catalogapi.SetCatalogSettings200ResponseHeaders{ETag: etag.Header(c.Version)}}, nil
 }
 
 func toAPIBarcode(b *commerce.VariantBarcode) catalogapi.VariantBarcode {

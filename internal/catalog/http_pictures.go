@@ -14,6 +14,7 @@ import (
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/internal/platform/blob"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
@@ -36,7 +37,7 @@ func (a API) AddProductPicture(ctx context.Context, r catalogapi.AddProductPictu
 		return nil, err
 	}
 	location := "/v1/products/" + r.Id.String() + "/pictures/" + p.ID.String()
-	return catalogapi.AddProductPicture201JSONResponse{Body: toAPIPicture(p), Headers: catalogapi.AddProductPicture201ResponseHeaders{ETag: tag(p.Version), Location: &location}}, nil
+	return catalogapi.AddProductPicture201JSONResponse{Body: toAPIPicture(p), Headers: catalogapi.AddProductPicture201ResponseHeaders{ETag: etag.Header(p.Version), Location: &location}}, nil
 }
 
 // UpdateProductPicture implements updateProductPicture.
@@ -45,7 +46,7 @@ func (a API) UpdateProductPicture(ctx context.Context, r catalogapi.UpdateProduc
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.UpdateProductPicture200JSONResponse{Body: toAPIPicture(p), Headers: catalogapi.UpdateProductPicture200ResponseHeaders{ETag: tag(p.Version)}}, nil
+	return catalogapi.UpdateProductPicture200JSONResponse{Body: toAPIPicture(p), Headers: catalogapi.UpdateProductPicture200ResponseHeaders{ETag: etag.Header(p.Version)}}, nil
 }
 
 // DeleteProductPicture implements deleteProductPicture.

@@ -7,6 +7,7 @@ import (
 	catalogapi "github.com/shuke-crm/shuke/api/catalog"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/pricelist"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
@@ -33,7 +34,7 @@ func (a API) CreatePriceList(ctx context.Context, r catalogapi.CreatePriceListRe
 		return nil, err
 	}
 	return catalogapi.CreatePriceList201JSONResponse{
-		Body: toAPIPriceList(l), Headers: catalogapi.CreatePriceList201ResponseHeaders{ETag: tag(l.Version), Location: location("price-lists", l.ID)},
+		Body: toAPIPriceList(l), Headers: catalogapi.CreatePriceList201ResponseHeaders{ETag: etag.Header(l.Version), Location: location("price-lists", l.ID)},
 	}, nil
 }
 
@@ -46,7 +47,7 @@ func (a API) GetPriceList(ctx context.Context, r catalogapi.GetPriceListRequestO
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.GetPriceList200JSONResponse{Body: toAPIPriceList(l), Headers: catalogapi.GetPriceList200ResponseHeaders{ETag: tag(l.Version)}}, nil
+	return catalogapi.GetPriceList200JSONResponse{Body: toAPIPriceList(l), Headers: catalogapi.GetPriceList200ResponseHeaders{ETag: etag.Header(l.Version)}}, nil
 }
 
 // UpdatePriceList implements updatePriceList.
@@ -57,7 +58,7 @@ func (a API) UpdatePriceList(ctx context.Context, r catalogapi.UpdatePriceListRe
 	if err != nil {
 		return nil, err
 	}
-	return catalogapi.UpdatePriceList200JSONResponse{Body: toAPIPriceList(l), Headers: catalogapi.UpdatePriceList200ResponseHeaders{ETag: tag(l.Version)}}, nil
+	return catalogapi.UpdatePriceList200JSONResponse{Body: toAPIPriceList(l), Headers: catalogapi.UpdatePriceList200ResponseHeaders{ETag: etag.Header(l.Version)}}, nil
 }
 
 // DeletePriceList implements deletePriceList.
@@ -100,7 +101,7 @@ func (a API) SetPriceListEntries(ctx context.Context, r catalogapi.SetPriceListE
 	}
 	return catalogapi.SetPriceListEntries200JSONResponse{
 		Body:    catalogapi.PriceListEntriesResult{PriceListId: l.ID, SetCount: int64(done.Set), RemovedCount: int64(done.Removed), UnchangedCount: int64(done.Unchanged), Version: l.Version},
-		Headers: catalogapi.SetPriceListEntries200ResponseHeaders{ETag: tag(l.Version)},
+		Headers: catalogapi.SetPriceListEntries200ResponseHeaders{ETag: etag.Header(l.Version)},
 	}, nil
 }
 

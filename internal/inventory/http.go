@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
 	inventoryapi "github.com/shuke-crm/shuke/api/inventory"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
@@ -36,7 +39,7 @@ func (a API) GetStockLevel(ctx context.Context, r inventoryapi.GetStockLevelRequ
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.GetStockLevel200JSONResponse{Body: toAPILevel(v), Headers: inventoryapi.GetStockLevel200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.GetStockLevel200JSONResponse{Body: toAPILevel(v), Headers: inventoryapi.GetStockLevel200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // UpdateStockLevel implements updateStockLevel.
@@ -49,7 +52,24 @@ func (a API) UpdateStockLevel(ctx context.Context, r inventoryapi.UpdateStockLev
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.UpdateStockLevel200JSONResponse{Body: toAPILevel(v), Headers: inventoryapi.UpdateStockLevel200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.UpdateStockLevel200JSONResponse{Body: toAPILevel(v), Headers: inventoryapi.UpdateStockLevel200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
+}
+
+// SyncStockLevels implements syncStockLevels.
+func (a API) SyncStockLevels(ctx context.Context, r inventoryapi.SyncStockLevelsRequestObject) (inventoryapi.SyncStockLevelsResponseObject, error) {
+	doc, out, err := a.Sync(ctx, Snapshot{StoreID: r.Body.StoreId, AsOf: r.Body.AsOf, Lines: each(r.Body.Lines, func(l inventoryapi.StockSyncLine) Line {
+		return Line{VariantID: l.VariantId, SKU: l.Sku, Quantity: l.OnHand}
+	})})
+	if err != nil {
+		return nil, err
+	}
+	body := inventoryapi.StockSyncResult{DocumentId: nullable.NewNullNullable[uuid.UUID](), Results: each(out, func(o Synced) inventoryapi.StockSynced {
+		return inventoryapi.StockSynced{VariantId: o.VariantID, Status: inventoryapi.StockSyncedStatus(o.Status), Change: o.Change, OnHand: o.OnHand}
+	})}
+	if doc.Valid {
+		body.DocumentId.Set(doc.UUID)
+	}
+	return inventoryapi.SyncStockLevels200JSONResponse(body), nil
 }
 
 // ListStockMovements implements listStockMovements.
@@ -118,7 +138,7 @@ func (a API) CreateStockReservation(ctx context.Context, r inventoryapi.CreateSt
 		return nil, err
 	}
 	at := "/v1/stock-reservations/" + v.ID.String()
-	return inventoryapi.CreateStockReservation201JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.CreateStockReservation201ResponseHeaders{ETag: tag(v.Version), Location: &at}}, nil
+	return inventoryapi.CreateStockReservation201JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.CreateStockReservation201ResponseHeaders{ETag: etag.Header(v.Version), Location: &at}}, nil
 }
 
 // GetStockReservation implements getStockReservation.
@@ -127,7 +147,7 @@ func (a API) GetStockReservation(ctx context.Context, r inventoryapi.GetStockRes
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.GetStockReservation200JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.GetStockReservation200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.GetStockReservation200JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.GetStockReservation200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ReleaseStockReservation implements releaseStockReservation.
@@ -136,7 +156,7 @@ func (a API) ReleaseStockReservation(ctx context.Context, r inventoryapi.Release
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.ReleaseStockReservation200JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.ReleaseStockReservation200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.ReleaseStockReservation200JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.ReleaseStockReservation200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // CommitStockReservation implements commitStockReservation.
@@ -145,7 +165,7 @@ func (a API) CommitStockReservation(ctx context.Context, r inventoryapi.CommitSt
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.CommitStockReservation200JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.CommitStockReservation200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.CommitStockReservation200JSONResponse{Body: toAPIReservation(v), Headers: inventoryapi.CommitStockReservation200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 func toAPILevel(v *commerce.StockLevel) inventoryapi.StockLevel {
@@ -199,11 +219,6 @@ func each[A, B any](in []A, f func(A) B) []B {
 	return out
 }
 
-func tag(version int64) *string {
-	t := etag.Of(version)
-	return &t
-}
-
 // ListStockTransfers implements listStockTransfers.
 func (a API) ListStockTransfers(ctx context.Context, r inventoryapi.ListStockTransfersRequestObject) (inventoryapi.ListStockTransfersResponseObject, error) {
 	p := r.Params
@@ -225,7 +240,7 @@ func (a API) CreateStockTransfer(ctx context.Context, r inventoryapi.CreateStock
 		return nil, err
 	}
 	at := "/v1/stock-transfers/" + v.ID.String()
-	return inventoryapi.CreateStockTransfer201JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.CreateStockTransfer201ResponseHeaders{ETag: tag(v.Version), Location: &at}}, nil
+	return inventoryapi.CreateStockTransfer201JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.CreateStockTransfer201ResponseHeaders{ETag: etag.Header(v.Version), Location: &at}}, nil
 }
 
 // GetStockTransfer implements getStockTransfer.
@@ -234,7 +249,7 @@ func (a API) GetStockTransfer(ctx context.Context, r inventoryapi.GetStockTransf
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.GetStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.GetStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.GetStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.GetStockTransfer200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ShipStockTransfer implements shipStockTransfer.
@@ -243,7 +258,7 @@ func (a API) ShipStockTransfer(ctx context.Context, r inventoryapi.ShipStockTran
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.ShipStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.ShipStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.ShipStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.ShipStockTransfer200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ReceiveStockTransfer implements receiveStockTransfer.
@@ -254,7 +269,7 @@ func (a API) ReceiveStockTransfer(ctx context.Context, r inventoryapi.ReceiveSto
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.ReceiveStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.ReceiveStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.ReceiveStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.ReceiveStockTransfer200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // CancelStockTransfer implements cancelStockTransfer.
@@ -263,7 +278,7 @@ func (a API) CancelStockTransfer(ctx context.Context, r inventoryapi.CancelStock
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.CancelStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.CancelStockTransfer200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.CancelStockTransfer200JSONResponse{Body: toAPITransfer(v), Headers: inventoryapi.CancelStockTransfer200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ListStockCounts implements listStockCounts.
@@ -286,7 +301,7 @@ func (a API) CreateStockCount(ctx context.Context, r inventoryapi.CreateStockCou
 		return nil, err
 	}
 	at := "/v1/stock-counts/" + v.ID.String()
-	return inventoryapi.CreateStockCount201JSONResponse{Body: toAPICount(v), Headers: inventoryapi.CreateStockCount201ResponseHeaders{ETag: tag(v.Version), Location: &at}}, nil
+	return inventoryapi.CreateStockCount201JSONResponse{Body: toAPICount(v), Headers: inventoryapi.CreateStockCount201ResponseHeaders{ETag: etag.Header(v.Version), Location: &at}}, nil
 }
 
 // GetStockCount implements getStockCount.
@@ -295,7 +310,7 @@ func (a API) GetStockCount(ctx context.Context, r inventoryapi.GetStockCountRequ
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.GetStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.GetStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.GetStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.GetStockCount200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ListStockCountLines implements listStockCountLines.
@@ -319,7 +334,7 @@ func (a API) AddStockCountLines(ctx context.Context, r inventoryapi.AddStockCoun
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.AddStockCountLines200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.AddStockCountLines200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.AddStockCountLines200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.AddStockCountLines200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // SubmitStockCount implements submitStockCount.
@@ -328,7 +343,7 @@ func (a API) SubmitStockCount(ctx context.Context, r inventoryapi.SubmitStockCou
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.SubmitStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.SubmitStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.SubmitStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.SubmitStockCount200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ApproveStockCount implements approveStockCount.
@@ -337,7 +352,7 @@ func (a API) ApproveStockCount(ctx context.Context, r inventoryapi.ApproveStockC
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.ApproveStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.ApproveStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.ApproveStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.ApproveStockCount200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ReopenStockCount implements reopenStockCount.
@@ -346,7 +361,7 @@ func (a API) ReopenStockCount(ctx context.Context, r inventoryapi.ReopenStockCou
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.ReopenStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.ReopenStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.ReopenStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.ReopenStockCount200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // CancelStockCount implements cancelStockCount.
@@ -355,7 +370,7 @@ func (a API) CancelStockCount(ctx context.Context, r inventoryapi.CancelStockCou
 	if err != nil {
 		return nil, err
 	}
-	return inventoryapi.CancelStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.CancelStockCount200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return inventoryapi.CancelStockCount200JSONResponse{Body: toAPICount(v), Headers: inventoryapi.CancelStockCount200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 func toWish(l inventoryapi.StockReservationWish) Line {

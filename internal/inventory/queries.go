@@ -95,7 +95,11 @@ func (s *Service) Levels(ctx context.Context, f LevelFilter, asked Asked) (*page
 	}
 	if f.Barcode != "" {
 		l.Filters.Set("barcode", f.Barcode)
-		where = append(where, stocklevel.HasVariantWith(variant.Barcode(f.Barcode)))
+		ids, err := s.catalog.Coded(ctx, f.Barcode)
+		if err != nil {
+			return nil, err
+		}
+		where = append(where, stocklevel.VariantIDIn(ids...))
 	}
 	if f.Low {
 		l.Filters.Set("low", "true")

@@ -69,7 +69,7 @@ func openOn(t testing.TB, database *db.DB, now time.Time) *shop {
 	s.segments = segments.New(segments.Deps{DB: s.db, Clock: s.clock, Customers: people})
 	s.Service = New(Deps{
 		DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages, Currency: "CNY", Customers: people, Catalog: products, Segments: s.segments,
-		Inventory: inventory.New(inventory.Deps{DB: s.db, Clock: s.clock, Pages: pages}),
+		Inventory: inventory.New(inventory.Deps{DB: s.db, Clock: s.clock, Pages: pages, Catalog: products}),
 	})
 	return s
 }

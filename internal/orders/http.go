@@ -77,7 +77,7 @@ func (a API) GetOrder(ctx context.Context, r ordersapi.GetOrderRequestObject) (o
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.GetOrder200JSONResponse{Body: body, Headers: ordersapi.GetOrder200ResponseHeaders{ETag: tag(o.Version)}}, nil
+	return ordersapi.GetOrder200JSONResponse{Body: body, Headers: ordersapi.GetOrder200ResponseHeaders{ETag: etag.Header(o.Version)}}, nil
 }
 
 // ListReturns implements listReturns.
@@ -110,7 +110,7 @@ func (a API) GetReturn(ctx context.Context, r ordersapi.GetReturnRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.GetReturn200JSONResponse{Body: body, Headers: ordersapi.GetReturn200ResponseHeaders{ETag: tag(b.Version)}}, nil
+	return ordersapi.GetReturn200JSONResponse{Body: body, Headers: ordersapi.GetReturn200ResponseHeaders{ETag: etag.Header(b.Version)}}, nil
 }
 
 // StreamOrderEvents implements streamOrderEvents.
@@ -170,9 +170,4 @@ func toAPIReturn(b *commerce.OrderReturn) ordersapi.OrderReturn {
 		BusinessOn: openapi_types.Date{Time: b.BusinessDay}, LineCount: int32(b.LineCount), UnitCount: b.UnitCount, TotalAmount: b.TotalAmount,
 		Version: b.Version, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(),
 	}
-}
-
-func tag(version int64) *string {
-	t := etag.Of(version)
-	return &t
 }

@@ -10,6 +10,7 @@ import (
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 )
@@ -28,7 +29,7 @@ func (a API) CreateOrder(ctx context.Context, r ordersapi.CreateOrderRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.CreateOrder201JSONResponse{Body: body, Headers: ordersapi.CreateOrder201ResponseHeaders{ETag: tag(o.Version), Location: at("/v1/orders/", o.ID)}}, nil
+	return ordersapi.CreateOrder201JSONResponse{Body: body, Headers: ordersapi.CreateOrder201ResponseHeaders{ETag: etag.Header(o.Version), Location: at("/v1/orders/", o.ID)}}, nil
 }
 
 // UpdateOrder implements updateOrder.
@@ -40,7 +41,7 @@ func (a API) UpdateOrder(ctx context.Context, r ordersapi.UpdateOrderRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.UpdateOrder200JSONResponse{Body: body, Headers: ordersapi.UpdateOrder200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.UpdateOrder200JSONResponse{Body: body, Headers: ordersapi.UpdateOrder200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // ReplaceOrderLines implements replaceOrderLines.
@@ -52,7 +53,7 @@ func (a API) ReplaceOrderLines(ctx context.Context, r ordersapi.ReplaceOrderLine
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.ReplaceOrderLines200JSONResponse{Body: body, Headers: ordersapi.ReplaceOrderLines200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.ReplaceOrderLines200JSONResponse{Body: body, Headers: ordersapi.ReplaceOrderLines200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // PlaceOrder implements placeOrder.
@@ -64,7 +65,7 @@ func (a API) PlaceOrder(ctx context.Context, r ordersapi.PlaceOrderRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.PlaceOrder200JSONResponse{Body: body, Headers: ordersapi.PlaceOrder200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.PlaceOrder200JSONResponse{Body: body, Headers: ordersapi.PlaceOrder200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // AddOrderPayment implements addOrderPayment.
@@ -76,7 +77,7 @@ func (a API) AddOrderPayment(ctx context.Context, r ordersapi.AddOrderPaymentReq
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.AddOrderPayment201JSONResponse{Body: body, Headers: ordersapi.AddOrderPayment201ResponseHeaders{ETag: tag(body.Version), Location: at("/v1/orders/", body.Id)}}, nil
+	return ordersapi.AddOrderPayment201JSONResponse{Body: body, Headers: ordersapi.AddOrderPayment201ResponseHeaders{ETag: etag.Header(body.Version), Location: at("/v1/orders/", body.Id)}}, nil
 }
 
 // ShipOrder implements shipOrder.
@@ -88,7 +89,7 @@ func (a API) ShipOrder(ctx context.Context, r ordersapi.ShipOrderRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.ShipOrder201JSONResponse{Body: body, Headers: ordersapi.ShipOrder201ResponseHeaders{ETag: tag(body.Version), Location: at("/v1/orders/", body.Id)}}, nil
+	return ordersapi.ShipOrder201JSONResponse{Body: body, Headers: ordersapi.ShipOrder201ResponseHeaders{ETag: etag.Header(body.Version), Location: at("/v1/orders/", body.Id)}}, nil
 }
 
 // ReadyOrder implements readyOrder.
@@ -100,7 +101,7 @@ func (a API) ReadyOrder(ctx context.Context, r ordersapi.ReadyOrderRequestObject
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.ReadyOrder200JSONResponse{Body: body, Headers: ordersapi.ReadyOrder200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.ReadyOrder200JSONResponse{Body: body, Headers: ordersapi.ReadyOrder200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // CompleteOrder implements completeOrder.
@@ -112,7 +113,7 @@ func (a API) CompleteOrder(ctx context.Context, r ordersapi.CompleteOrderRequest
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.CompleteOrder200JSONResponse{Body: body, Headers: ordersapi.CompleteOrder200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.CompleteOrder200JSONResponse{Body: body, Headers: ordersapi.CompleteOrder200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // CancelOrder implements cancelOrder.
@@ -124,7 +125,7 @@ func (a API) CancelOrder(ctx context.Context, r ordersapi.CancelOrderRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.CancelOrder200JSONResponse{Body: body, Headers: ordersapi.CancelOrder200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.CancelOrder200JSONResponse{Body: body, Headers: ordersapi.CancelOrder200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // RevealOrderRecipient implements revealOrderRecipient.
@@ -167,7 +168,7 @@ func (a API) RequestReturn(ctx context.Context, r ordersapi.RequestReturnRequest
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.RequestReturn201JSONResponse{Body: body, Headers: ordersapi.RequestReturn201ResponseHeaders{ETag: tag(made.Version), Location: at("/v1/returns/", made.ID)}}, nil
+	return ordersapi.RequestReturn201JSONResponse{Body: body, Headers: ordersapi.RequestReturn201ResponseHeaders{ETag: etag.Header(made.Version), Location: at("/v1/returns/", made.ID)}}, nil
 }
 
 // ExchangeOrder implements exchangeOrder.
@@ -181,7 +182,7 @@ func (a API) ExchangeOrder(ctx context.Context, r ordersapi.ExchangeOrderRequest
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.ExchangeOrder201JSONResponse{Body: body, Headers: ordersapi.ExchangeOrder201ResponseHeaders{ETag: tag(made.Version), Location: at("/v1/orders/", made.ID)}}, nil
+	return ordersapi.ExchangeOrder201JSONResponse{Body: body, Headers: ordersapi.ExchangeOrder201ResponseHeaders{ETag: etag.Header(made.Version), Location: at("/v1/orders/", made.ID)}}, nil
 }
 
 // ApproveReturn implements approveReturn.
@@ -193,7 +194,7 @@ func (a API) ApproveReturn(ctx context.Context, r ordersapi.ApproveReturnRequest
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.ApproveReturn200JSONResponse{Body: body, Headers: ordersapi.ApproveReturn200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.ApproveReturn200JSONResponse{Body: body, Headers: ordersapi.ApproveReturn200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // RejectReturn implements rejectReturn.
@@ -205,7 +206,7 @@ func (a API) RejectReturn(ctx context.Context, r ordersapi.RejectReturnRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.RejectReturn200JSONResponse{Body: body, Headers: ordersapi.RejectReturn200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.RejectReturn200JSONResponse{Body: body, Headers: ordersapi.RejectReturn200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // ReceiveReturn implements receiveReturn.
@@ -217,7 +218,7 @@ func (a API) ReceiveReturn(ctx context.Context, r ordersapi.ReceiveReturnRequest
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.ReceiveReturn200JSONResponse{Body: body, Headers: ordersapi.ReceiveReturn200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.ReceiveReturn200JSONResponse{Body: body, Headers: ordersapi.ReceiveReturn200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // RefundReturn implements refundReturn.
@@ -229,7 +230,7 @@ func (a API) RefundReturn(ctx context.Context, r ordersapi.RefundReturnRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.RefundReturn200JSONResponse{Body: body, Headers: ordersapi.RefundReturn200ResponseHeaders{ETag: tag(body.Version)}}, nil
+	return ordersapi.RefundReturn200JSONResponse{Body: body, Headers: ordersapi.RefundReturn200ResponseHeaders{ETag: etag.Header(body.Version)}}, nil
 }
 
 // ListReturnReasons implements listReturnReasons.
@@ -254,7 +255,7 @@ func (a API) CreateReturnReason(ctx context.Context, r ordersapi.CreateReturnRea
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.CreateReturnReason201JSONResponse{Body: toAPIReason(made), Headers: ordersapi.CreateReturnReason201ResponseHeaders{ETag: tag(made.Version), Location: at("/v1/return-reasons/", made.ID)}}, nil
+	return ordersapi.CreateReturnReason201JSONResponse{Body: toAPIReason(made), Headers: ordersapi.CreateReturnReason201ResponseHeaders{ETag: etag.Header(made.Version), Location: at("/v1/return-reasons/", made.ID)}}, nil
 }
 
 // UpdateReturnReason implements updateReturnReason.
@@ -263,7 +264,7 @@ func (a API) UpdateReturnReason(ctx context.Context, r ordersapi.UpdateReturnRea
 	if err != nil {
 		return nil, err
 	}
-	return ordersapi.UpdateReturnReason200JSONResponse{Body: toAPIReason(changed), Headers: ordersapi.UpdateReturnReason200ResponseHeaders{ETag: tag(changed.Version)}}, nil
+	return ordersapi.UpdateReturnReason200JSONResponse{Body: toAPIReason(changed), Headers: ordersapi.UpdateReturnReason200ResponseHeaders{ETag: etag.Header(changed.Version)}}, nil
 }
 
 // order reads an order for an answer.

@@ -3,8 +3,6 @@ package orders
 import (
 	"context"
 	"errors"
-	"regexp"
-	"strconv"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -205,7 +203,7 @@ func (s *Service) RetryRefund(ctx context.Context, id uuid.UUID) (out *commerce.
 // Errors: apperr.ErrBadCursor.
 func (s *Service) ProviderRefunds(ctx context.Context, status string, limit *int32, cursor *string, include *string) (*page.Of[*commerce.OrderRefund], error) {
 	l := page.NewList("/v1/order-refunds", limit)
-	visible, err := ofOrders(ctx)
+	visible, err := scope.Through(ctx, orderrefund.FieldOrderID, "orders", scope.Columns{Store: "store_id", Staff: "assigned_staff_id"})
 	if err != nil {
 		return nil, err
 	}
@@ -234,27 +232,3 @@ func (s *Service) ProviderRefunds(ctx context.Context, status string, limit *int
 	}
 	return out, nil
 }
-
-// ofOrders narrows a list to what belongs to orders that the caller sees.
-func ofOrders(ctx context.Context) (func(*sql.Selector), error) {
-	where, args, err := scope.SQL(ctx, scope.Columns{Store: "store_id", Staff: "assigned_staff_id"}, "o", 1)
-	if err != nil {
-		return nil, err
-	}
-	// The statement around has values of its own: the builder counts them all.
-	texts, places := placeholder.Split(where, -1), placeholder.FindAllString(where, -1)
-	return func(q *sql.Selector) {
-		q.Where(sql.P(func(b *sql.Builder) {
-			b.WriteString("EXISTS (SELECT 1 FROM orders o WHERE o.id = " + q.C("order_id") + " AND ")
-			for n, text := range texts {
-				if b.WriteString(text); n < len(places) {
-					at, _ := strconv.Atoi(places[n][1:]) // digits, as they matched
-					b.Arg(args[at-1])
-				}
-			}
-			b.WriteString(")")
-		}))
-	}, nil
-}
-
-var placeholder = regexp.MustCompile(`\$[0-9]+`)

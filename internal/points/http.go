@@ -43,7 +43,7 @@ func (a API) CreatePointsUnit(ctx context.Context, r pointsapi.CreatePointsUnitR
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.CreatePointsUnit201JSONResponse{Body: toAPIUnit(v), Headers: pointsapi.CreatePointsUnit201ResponseHeaders{ETag: tag(v.Version), Location: location("units", v.ID)}}, nil
+	return pointsapi.CreatePointsUnit201JSONResponse{Body: toAPIUnit(v), Headers: pointsapi.CreatePointsUnit201ResponseHeaders{ETag: etag.Header(v.Version), Location: location("units", v.ID)}}, nil
 }
 
 // GetPointsUnit implements getPointsUnit.
@@ -55,7 +55,7 @@ func (a API) GetPointsUnit(ctx context.Context, r pointsapi.GetPointsUnitRequest
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.GetPointsUnit200JSONResponse{Body: toAPIUnit(v), Headers: pointsapi.GetPointsUnit200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.GetPointsUnit200JSONResponse{Body: toAPIUnit(v), Headers: pointsapi.GetPointsUnit200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // UpdatePointsUnit implements updatePointsUnit.
@@ -64,7 +64,7 @@ func (a API) UpdatePointsUnit(ctx context.Context, r pointsapi.UpdatePointsUnitR
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.UpdatePointsUnit200JSONResponse{Body: toAPIUnit(v), Headers: pointsapi.UpdatePointsUnit200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.UpdatePointsUnit200JSONResponse{Body: toAPIUnit(v), Headers: pointsapi.UpdatePointsUnit200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // GetPointsBalance implements getPointsBalance.
@@ -116,7 +116,7 @@ func (a API) AdjustPoints(ctx context.Context, r pointsapi.AdjustPointsRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.AdjustPoints201JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.AdjustPoints201ResponseHeaders{ETag: tag(v.Version), Location: location("adjustments", v.ID)}}, nil
+	return pointsapi.AdjustPoints201JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.AdjustPoints201ResponseHeaders{ETag: etag.Header(v.Version), Location: location("adjustments", v.ID)}}, nil
 }
 
 // RedeemPoints implements redeemPoints.
@@ -126,7 +126,7 @@ func (a API) RedeemPoints(ctx context.Context, r pointsapi.RedeemPointsRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.RedeemPoints201JSONResponse{Body: toAPIHold(v), Headers: pointsapi.RedeemPoints201ResponseHeaders{ETag: tag(v.Version), Location: location("holds", v.ID)}}, nil
+	return pointsapi.RedeemPoints201JSONResponse{Body: toAPIHold(v), Headers: pointsapi.RedeemPoints201ResponseHeaders{ETag: etag.Header(v.Version), Location: location("holds", v.ID)}}, nil
 }
 
 // BlockPoints implements blockPoints.
@@ -136,7 +136,7 @@ func (a API) BlockPoints(ctx context.Context, r pointsapi.BlockPointsRequestObje
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.BlockPoints201JSONResponse{Body: toAPIHold(v), Headers: pointsapi.BlockPoints201ResponseHeaders{ETag: tag(v.Version), Location: location("holds", v.ID)}}, nil
+	return pointsapi.BlockPoints201JSONResponse{Body: toAPIHold(v), Headers: pointsapi.BlockPoints201ResponseHeaders{ETag: etag.Header(v.Version), Location: location("holds", v.ID)}}, nil
 }
 
 // TransferPoints implements transferPoints.
@@ -170,7 +170,7 @@ func (a API) GetPointsHold(ctx context.Context, r pointsapi.GetPointsHoldRequest
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.GetPointsHold200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.GetPointsHold200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.GetPointsHold200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.GetPointsHold200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // CapturePoints implements capturePoints.
@@ -183,7 +183,7 @@ func (a API) CapturePoints(ctx context.Context, r pointsapi.CapturePointsRequest
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.CapturePoints200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.CapturePoints200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.CapturePoints200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.CapturePoints200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ReleasePoints implements releasePoints.
@@ -192,7 +192,7 @@ func (a API) ReleasePoints(ctx context.Context, r pointsapi.ReleasePointsRequest
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.ReleasePoints200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.ReleasePoints200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.ReleasePoints200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.ReleasePoints200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // GiveBackPoints implements giveBackPoints.
@@ -206,7 +206,7 @@ func (a API) GiveBackPoints(ctx context.Context, r pointsapi.GiveBackPointsReque
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.GiveBackPoints200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.GiveBackPoints200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.GiveBackPoints200JSONResponse{Body: toAPIHold(v), Headers: pointsapi.GiveBackPoints200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // GetPointsEntry implements getPointsEntry.
@@ -243,7 +243,7 @@ func (a API) GetPointsAdjustment(ctx context.Context, r pointsapi.GetPointsAdjus
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.GetPointsAdjustment200JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.GetPointsAdjustment200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.GetPointsAdjustment200JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.GetPointsAdjustment200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // ApprovePointsAdjustment implements approvePointsAdjustment.
@@ -252,7 +252,7 @@ func (a API) ApprovePointsAdjustment(ctx context.Context, r pointsapi.ApprovePoi
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.ApprovePointsAdjustment200JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.ApprovePointsAdjustment200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.ApprovePointsAdjustment200JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.ApprovePointsAdjustment200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // RejectPointsAdjustment implements rejectPointsAdjustment.
@@ -261,7 +261,7 @@ func (a API) RejectPointsAdjustment(ctx context.Context, r pointsapi.RejectPoint
 	if err != nil {
 		return nil, err
 	}
-	return pointsapi.RejectPointsAdjustment200JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.RejectPointsAdjustment200ResponseHeaders{ETag: tag(v.Version)}}, nil
+	return pointsapi.RejectPointsAdjustment200JSONResponse{Body: toAPIAdjustment(v), Headers: pointsapi.RejectPointsAdjustment200ResponseHeaders{ETag: etag.Header(v.Version)}}, nil
 }
 
 // GetPointsLiability implements getPointsLiability.
@@ -363,11 +363,6 @@ func each[A, B any](in []A, f func(A) B) []B {
 		out[i] = f(v)
 	}
 	return out
-}
-
-func tag(version int64) *string {
-	t := etag.Of(version)
-	return &t
 }
 
 func location(things string, id uuid.UUID) *string {

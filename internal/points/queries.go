@@ -2,7 +2,6 @@ package points
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -273,52 +272,29 @@ func (s *Service) Hold(ctx context.Context, id uuid.UUID) (*loyalty.PointsHold, 
 // Error: apperr.ErrBadCursor.
 func (s *Service) Adjustments(ctx context.Context, customer *uuid.UUID, status string, asked Asked) (*page.Of[*loyalty.PointsAdjustment], error) {
 	l := page.NewList("/v1/points/adjustments", asked.Limit)
-	where, args, err := scope.SQL(ctx, scope.Columns{Store: "home_store_id", Staff: "assigned_staff_id"}, "c", 1)
+	visible, err := scope.Through(ctx, pointsadjustment.FieldCustomerID, "customers", scope.Columns{Store: "home_store_id", Staff: "assigned_staff_id"})
 	if err != nil {
 		return nil, err
 	}
-	and := func(condition string, v any) {
-		args = append(args, v)
-		where += " AND " + condition + " $" + strconv.Itoa(len(args))
-	}
+	where := []predicate.PointsAdjustment{visible}
 	if customer != nil {
 		l.Filters.Set("customer_id", customer.String())
 		now, err := s.customers.GoesOn(ctx, *customer)
 		if err != nil {
 			return nil, err
 		}
-		and("d.customer_id =", now)
+		where = append(where, pointsadjustment.CustomerID(now))
 	}
 	if status != "" {
 		l.Filters.Set("status", status)
-		and("d.status =", status)
+		where = append(where, pointsadjustment.StatusEQ(pointsadjustment.Status(status)))
 	}
-	from := " FROM points_adjustments d JOIN customers c ON c.id = d.customer_id WHERE "
-	clients := s.db.From(ctx)
-	return fetch(ctx, s, l, asked, func(ctx context.Context) (n int, err error) {
-		return n, clients.QueryRow(ctx, "SELECT count(*)"+from+where, args...).Scan(&n)
-	}, func(after *uuid.UUID, limit int) ([]*loyalty.PointsAdjustment, error) {
+	q := s.db.From(ctx).Loyalty.PointsAdjustment.Query().Where(where...).WithUnit()
+	return fetch(ctx, s, l, asked, q.Clone().Count, func(after *uuid.UUID, limit int) ([]*loyalty.PointsAdjustment, error) {
 		if after != nil {
-			and("d.id <", *after)
+			q.Where(pointsadjustment.IDLT(*after))
 		}
-		args = append(args, limit)
-		rows, err := clients.Query(ctx, "SELECT d.id"+from+where+" ORDER BY d.id DESC LIMIT $"+strconv.Itoa(len(args)), args...)
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		var found []uuid.UUID
-		for rows.Next() {
-			var id uuid.UUID
-			if err := rows.Scan(&id); err != nil {
-				return nil, err
-			}
-			found = append(found, id)
-		}
-		if err := rows.Err(); err != nil {
-			return nil, err
-		}
-		return clients.Loyalty.PointsAdjustment.Query().Where(pointsadjustment.IDIn(found...)).WithUnit().Order(pointsadjustment.ByID(sql.OrderDesc())).All(ctx)
+		return q.Order(pointsadjustment.ByID(sql.OrderDesc())).Limit(limit).All(ctx)
 	}, func(a *loyalty.PointsAdjustment) uuid.UUID { return a.ID })
 }
 

@@ -29,7 +29,7 @@ func (a API) GetRFMSettings(ctx context.Context, _ segmentsapi.GetRFMSettingsReq
 		return nil, err
 	}
 	return segmentsapi.GetRFMSettings200JSONResponse{
-		Body: toAPISettings(s), Headers: segmentsapi.GetRFMSettings200ResponseHeaders{ETag: tag(s.Version)},
+		Body: toAPISettings(s), Headers: segmentsapi.GetRFMSettings200ResponseHeaders{ETag: etag.Header(s.Version)},
 	}, nil
 }
 
@@ -46,7 +46,7 @@ func (a API) UpdateRFMSettings(ctx context.Context, r segmentsapi.UpdateRFMSetti
 		return nil, err
 	}
 	return segmentsapi.UpdateRFMSettings200JSONResponse{
-		Body: toAPISettings(s), Headers: segmentsapi.UpdateRFMSettings200ResponseHeaders{ETag: tag(s.Version)},
+		Body: toAPISettings(s), Headers: segmentsapi.UpdateRFMSettings200ResponseHeaders{ETag: etag.Header(s.Version)},
 	}, nil
 }
 
@@ -85,7 +85,7 @@ func (a API) GetCustomerMetrics(ctx context.Context, r segmentsapi.GetCustomerMe
 	}
 	body := toAPIMetrics(m)
 	return segmentsapi.GetCustomerMetrics200JSONResponse{
-		Body: body, Headers: segmentsapi.GetCustomerMetrics200ResponseHeaders{ETag: tag(body.Version)},
+		Body: body, Headers: segmentsapi.GetCustomerMetrics200ResponseHeaders{ETag: etag.Header(body.Version)},
 	}, nil
 }
 
@@ -151,11 +151,6 @@ func toAPIJob(j *platform.Job) commonapi.Job {
 		out.Result.Set(result)
 	}
 	return out
-}
-
-func tag(version int64) *string {
-	t := etag.Of(version)
-	return &t
 }
 
 func date(d clock.Day) openapi_types.Date { return openapi_types.Date{Time: d.Time()} }

@@ -7,6 +7,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/lifecycle"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
@@ -18,7 +19,7 @@ func (a API) GetLifecycleRules(ctx context.Context, _ segmentsapi.GetLifecycleRu
 		return nil, err
 	}
 	return segmentsapi.GetLifecycleRules200JSONResponse{
-		Body: toAPILifecycle(s), Headers: segmentsapi.GetLifecycleRules200ResponseHeaders{ETag: tag(s.Version)},
+		Body: toAPILifecycle(s), Headers: segmentsapi.GetLifecycleRules200ResponseHeaders{ETag: etag.Header(s.Version)},
 	}, nil
 }
 
@@ -29,7 +30,7 @@ func (a API) UpdateLifecycleRules(ctx context.Context, r segmentsapi.UpdateLifec
 		return nil, err
 	}
 	return segmentsapi.UpdateLifecycleRules200JSONResponse{
-		Body: toAPILifecycle(s), Headers: segmentsapi.UpdateLifecycleRules200ResponseHeaders{ETag: tag(s.Version)},
+		Body: toAPILifecycle(s), Headers: segmentsapi.UpdateLifecycleRules200ResponseHeaders{ETag: etag.Header(s.Version)},
 	}, nil
 }
 

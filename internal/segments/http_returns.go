@@ -7,6 +7,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
+	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
 
@@ -16,7 +17,7 @@ func (a API) GetReturnRule(ctx context.Context, _ segmentsapi.GetReturnRuleReque
 	if err != nil {
 		return nil, err
 	}
-	return segmentsapi.GetReturnRule200JSONResponse{Body: toAPIReturnRule(r), Headers: segmentsapi.GetReturnRule200ResponseHeaders{ETag: tag(r.Version)}}, nil
+	return segmentsapi.GetReturnRule200JSONResponse{Body: toAPIReturnRule(r), Headers: segmentsapi.GetReturnRule200ResponseHeaders{ETag: etag.Header(r.Version)}}, nil
 }
 
 // UpdateReturnRule implements updateReturnRule.
@@ -26,7 +27,7 @@ func (a API) UpdateReturnRule(ctx context.Context, r segmentsapi.UpdateReturnRul
 	if err != nil {
 		return nil, err
 	}
-	return segmentsapi.UpdateReturnRule200JSONResponse{Body: toAPIReturnRule(now), Headers: segmentsapi.UpdateReturnRule200ResponseHeaders{ETag: tag(now.Version)}}, nil
+	return segmentsapi.UpdateReturnRule200JSONResponse{Body: toAPIReturnRule(now), Headers: segmentsapi.UpdateReturnRule200ResponseHeaders{ETag: etag.Header(now.Version)}}, nil
 }
 
 func toAPIReturnRule(r *ReturnRule) segmentsapi.ReturnRule {

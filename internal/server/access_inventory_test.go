@@ -74,6 +74,10 @@ var inventoryProbes = map[string]probe{
 		return judge(c.do(http.MethodPost, "/v1/stock-movements", map[string]any{"store_id": c.shelf().store, "kind": "receipt",
 			"lines": []any{map[string]any{"sku": c.goods().sku, "quantity": 1}}}, c.stockKey()...))
 	},
+	"syncStockLevels": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/stock-levels/sync", map[string]any{"store_id": c.shelf().store, "as_of": "2026-01-01T00:00:00Z",
+			"lines": []any{map[string]any{"sku": c.goods().sku, "on_hand": 1}}}, c.stockKey()...))
+	},
 	"listStockReservations": func(c *cell) byte {
 		s := c.freshShelf()
 		return among(c.do(http.MethodGet, "/v1/stock-reservations?limit=200&store_id="+s.store.String(), nil), s.reservation)

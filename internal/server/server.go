@@ -205,8 +205,8 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Customers.Subscribe(s.Events)
 	s.Timeline = timeline.New(timeline.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
 		Limits: cfg.Attachments, Current: s.Identity.Current})
-	s.Inventory = inventory.New(inventory.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Queue: s.Jobs})
 	s.Catalog = catalog.New(catalog.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Currency: cfg.Currency, Customers: s.Customers, Pictures: s.Timeline, Renamed: s.Customers.ClearProfiles})
+	s.Inventory = inventory.New(inventory.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Catalog: s.Catalog, Queue: s.Jobs})
 	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers, Tell: s.Timeline.Tell})
 	s.Points = points.New(points.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Queue: s.Jobs})

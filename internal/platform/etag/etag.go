@@ -13,6 +13,12 @@ import (
 // Of is the tag a handler sets for a resource at a version.
 func Of(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
+// Header is Of for the headers of an answer.
+func Header(version int64) *string {
+	t := Of(version)
+	return &t
+}
+
 // Check compares an If-Match header with the version a change applies to. A
 // missing header or "*" passes; use Require where the contract demands one.
 func Check(ifMatch *string, version int64) error {

@@ -10,8 +10,8 @@
 package rfm
 
 import (
-	"math"
 	"fmt"
+	"math"
 	"regexp"
 
 	"github.com/shuke-crm/shuke/internal/platform/clock"

@@ -149,6 +149,21 @@ func (c Columns) predicate(sc auth.Scope, col func(string) string) *sql.Predicat
 	return sql.Or(any...)
 }
 
+// Through narrows a query to rows whose column holds the id of a row of another
+// table that the caller sees: for what is read with that one.
+func Through(ctx context.Context, column, table string, c Columns) (func(*sql.Selector), error) {
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func(q *sql.Selector) {
+		if !actor.Scope.All {
+			t := sql.Table(table)
+			q.Where(sql.In(q.C(column), sql.Select(t.C("id")).From(t).Where(c.predicate(actor.Scope, t.C))))
+		}
+	}, nil
+}
+
 // SQL is the scope as a condition for hand-written SQL: a text whose
 // placeholders start at $first and the arguments for them. Alias is the
 // table's alias, or empty.
