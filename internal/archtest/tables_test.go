@@ -237,6 +237,7 @@ var rawSQL = map[string]string{
 	"internal/points/due.go":          "accounts of which something is due, as the system",
 	"internal/points/queries.go":      "a balance of a customer read through the policy",
 	"internal/points/steps.go":        "whether something has been given for, under the lock of its account",
+	"internal/points/write.go":        "accounts, lots and ledger of an operation whose caller was judged there, set-based",
 	"internal/points/verify.go":       "sums over all points, for who reads the whole business",
 	"internal/inventory/verify.go":    "sums over all stock, as the system",
 

@@ -14,7 +14,7 @@
 // can still spend, the programme's liability, is pending + active + blocked + debt.
 //
 // Everything goes through the journal (journal.go): an operation locks the
-// accounts, changes accounts and lots in memory by moves, and write puts them and
+// accounts, changes accounts and lots in memory by moves, and write (write.go) puts them and
 // the entries with their postings into the database, set-based. Before
 // that, what has become due on the accounts (lots that become active or expire) is
 // settled, so that no answer depends on when the job ran.
