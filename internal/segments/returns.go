@@ -157,5 +157,5 @@ func (s *Service) retagged(ctx context.Context, tx *db.Tx, r customers.Retagged)
 	if s.tell == nil || r.StaffID == nil || r.Cause != customers.CauseOrder {
 		return nil
 	}
-	return s.tell(ctx, r.CustomerID, *r.StaffID, fmt.Sprintf("该顾客退货率偏高：统计期内 %d 笔订单，退货金额占 %d%%。", e.OrderCount, e.ReturnedAmount*100/e.SpentAmount))
+	return s.tell(ctx, r.CustomerID, *r.StaffID, fmt.Sprintf("该顾客退货率偏高：统计期内 %d 笔订单，退货金额占 %d%%。", e.OrderCount, e.ReturnedAmount*100/max(1, e.SpentAmount)))
 }

@@ -122,7 +122,7 @@ var Catalogue = []Explained{
 	{OrdersPlace, "Place, change, pay and cancel orders.", "下单、修改、收款与取消订单。"},
 	{OrdersFulfil, "Send orders, hand them over and take returned goods in.", "订单发货、交付及退货收货。"},
 	{OrdersRefund, "Decide on returns, refund and exchange.", "审批退货、退款与换货。"},
-	{OrdersConfigure, "Keep the reasons of returns.", "维护退货原因。"},
+	{OrdersConfigure, "Keep the reasons of returns, and the rule of who returns much.", "维护退货原因和高退货率规则。"},
 	{OrdersOverridePrice, "Set prices on order lines.", "在订单行上改价。"},
 	{CatalogRead, "Read the catalogue.", "查看商品目录。"},
 	{CatalogManage, "Change the catalogue.", "管理商品目录。"},
