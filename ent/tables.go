@@ -44,6 +44,7 @@ var crossings = [][3]string{
 	{"points_accounts", "customer_id", "customers"},
 	{"points_holds", "customer_id", "customers"},
 	{"points_adjustments", "customer_id", "customers"},
+	{"points_earnings", "order_id", "orders"},
 	{"role_grants", "store_id", "stores"},
 	{"role_grants", "region_id", "regions"},
 	{"staff", "store_id", "stores"},

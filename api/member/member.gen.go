@@ -654,6 +654,9 @@ type MemberOrderInput struct {
 	Lines   []MemberOrderItem        `json:"lines"`
 	Note    *string                  `json:"note,omitempty"`
 
+	// PointsToRedeem Own points that pay a part; blocked until the order is paid.
+	PointsToRedeem *int64 `json:"points_to_redeem,omitempty"`
+
 	// Recipient To whom and where an order is sent.
 	//
 	// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}

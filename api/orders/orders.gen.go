@@ -1079,6 +1079,9 @@ type OrderInput struct {
 	// PlacedAt When it was placed, if not now; at most 24 hours ahead.
 	PlacedAt *time.Time `json:"placed_at,omitempty"`
 
+	// PointsToRedeem Points of the customer that pay a part, at the rate and up to the share that the unit says. They are blocked until the order is paid, come back when it is cancelled, and come back as the same lots when what they paid is refunded, which is after all money.
+	PointsToRedeem *int64 `json:"points_to_redeem,omitempty"`
+
 	// Recipient To whom and where an order is sent.
 	//
 	// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
@@ -175,6 +176,63 @@ func (e PointsHoldStatus) Valid() bool {
 	}
 }
 
+// Defines values for PointsOutcomeResult.
+const (
+	OutcomeBudgetSpent PointsOutcomeResult = "budget_spent"
+	OutcomeDailyCap    PointsOutcomeResult = "daily_cap"
+	OutcomeGiven       PointsOutcomeResult = "given"
+	OutcomeKnown       PointsOutcomeResult = "already_reported"
+	OutcomeMemberCap   PointsOutcomeResult = "member_cap"
+	OutcomeNotYet      PointsOutcomeResult = "not_yet"
+)
+
+// Valid indicates whether the value is a known member of the PointsOutcomeResult enum.
+func (e PointsOutcomeResult) Valid() bool {
+	switch e {
+	case OutcomeBudgetSpent:
+		return true
+	case OutcomeDailyCap:
+		return true
+	case OutcomeGiven:
+		return true
+	case OutcomeKnown:
+		return true
+	case OutcomeMemberCap:
+		return true
+	case OutcomeNotYet:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PointsPreviewRequestChannel.
+const (
+	PreviewLive        PointsPreviewRequestChannel = "live"
+	PreviewMarketplace PointsPreviewRequestChannel = "marketplace"
+	PreviewMiniProgram PointsPreviewRequestChannel = "mini_program"
+	PreviewPos         PointsPreviewRequestChannel = "pos"
+	PreviewWeb         PointsPreviewRequestChannel = "web"
+)
+
+// Valid indicates whether the value is a known member of the PointsPreviewRequestChannel enum.
+func (e PointsPreviewRequestChannel) Valid() bool {
+	switch e {
+	case PreviewLive:
+		return true
+	case PreviewMarketplace:
+		return true
+	case PreviewMiniProgram:
+		return true
+	case PreviewPos:
+		return true
+	case PreviewWeb:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PointsReturnPolicy.
 const (
 	ReturnMayGoNegative PointsReturnPolicy = "may_go_negative"
@@ -211,6 +269,93 @@ func (e PointsRounding) Valid() bool {
 	case RoundingHalfUp:
 		return true
 	case RoundingUp:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PointsRuleConditionsChannels.
+const (
+	Live        PointsRuleConditionsChannels = "live"
+	Marketplace PointsRuleConditionsChannels = "marketplace"
+	MiniProgram PointsRuleConditionsChannels = "mini_program"
+	Pos         PointsRuleConditionsChannels = "pos"
+	Web         PointsRuleConditionsChannels = "web"
+)
+
+// Valid indicates whether the value is a known member of the PointsRuleConditionsChannels enum.
+func (e PointsRuleConditionsChannels) Valid() bool {
+	switch e {
+	case Live:
+		return true
+	case Marketplace:
+		return true
+	case MiniProgram:
+		return true
+	case Pos:
+		return true
+	case Web:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PointsRuleCreateStatus.
+const (
+	NewRuleActive PointsRuleCreateStatus = "active"
+	NewRulePaused PointsRuleCreateStatus = "paused"
+)
+
+// Valid indicates whether the value is a known member of the PointsRuleCreateStatus enum.
+func (e PointsRuleCreateStatus) Valid() bool {
+	switch e {
+	case NewRuleActive:
+		return true
+	case NewRulePaused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PointsRuleKind.
+const (
+	RuleEvent      PointsRuleKind = "event"
+	RuleMultiplier PointsRuleKind = "multiplier"
+	RuleSpend      PointsRuleKind = "spend"
+)
+
+// Valid indicates whether the value is a known member of the PointsRuleKind enum.
+func (e PointsRuleKind) Valid() bool {
+	switch e {
+	case RuleEvent:
+		return true
+	case RuleMultiplier:
+		return true
+	case RuleSpend:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PointsRuleStatus.
+const (
+	RuleActive   PointsRuleStatus = "active"
+	RuleArchived PointsRuleStatus = "archived"
+	RulePaused   PointsRuleStatus = "paused"
+)
+
+// Valid indicates whether the value is a known member of the PointsRuleStatus enum.
+func (e PointsRuleStatus) Valid() bool {
+	switch e {
+	case RuleActive:
+		return true
+	case RuleArchived:
+		return true
+	case RulePaused:
 		return true
 	default:
 		return false
@@ -292,6 +437,36 @@ func (e ListPointsPostingsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListPointsRulesParamsInclude.
+const (
+	ListPointsRulesParamsIncludeIncludeTotalCount ListPointsRulesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPointsRulesParamsInclude enum.
+func (e ListPointsRulesParamsInclude) Valid() bool {
+	switch e {
+	case ListPointsRulesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPointsRuleVersionsParamsInclude.
+const (
+	ListPointsRuleVersionsParamsIncludeIncludeTotalCount ListPointsRuleVersionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPointsRuleVersionsParamsInclude enum.
+func (e ListPointsRuleVersionsParamsInclude) Valid() bool {
+	switch e {
+	case ListPointsRuleVersionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListPointsUnitsParamsInclude.
 const (
 	ListPointsUnitsParamsIncludeIncludeTotalCount ListPointsUnitsParamsInclude = "total_count"
@@ -305,6 +480,52 @@ func (e ListPointsUnitsParamsInclude) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// EarnedPointsLine What a line earns: its amount, by points for each per_amount, by a percentage.
+//
+// Example: {"amount":5980,"earned":"119.60","line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b31","per_amount":100,"percent":200,"points":1,"rules":[{"rule_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","version":1}]}
+type EarnedPointsLine struct {
+	// Amount What earns: what is left of the line, less its part of what points have paid. In minor currency units.
+	Amount int64 `json:"amount"`
+
+	// Earned Points before they are rounded for the order, with two decimals.
+	Earned string `json:"earned"`
+
+	// LineId The line of the order; null in previews, whose lines are in the order of the basket.
+	LineId    nullable.Nullable[externalRef0.Id] `json:"line_id"`
+	PerAmount int64                              `json:"per_amount"`
+	Percent   int64                              `json:"percent"`
+	Points    int64                              `json:"points"`
+	Rules     []PointsRuleRef                    `json:"rules"`
+}
+
+// OrderPoints What an order has earned.
+//
+// Example: {"earnings":[]}
+type OrderPoints struct {
+	Earnings []OrderPointsUnit `json:"earnings"`
+}
+
+// OrderPointsUnit What an order has earned of a unit.
+//
+// Example: {"earned_on":"2026-11-21","lines":[],"points":119,"tier":"gold","unit":"points","withheld_points":0}
+type OrderPointsUnit struct {
+	// EarnedOn The business day of the order.
+	EarnedOn openapi_types.Date `json:"earned_on"`
+	Lines    []EarnedPointsLine `json:"lines"`
+
+	// Points What is left of the order earns that.
+	Points int64 `json:"points"`
+
+	// Tier Of the member when it was earned; empty: none.
+	Tier string `json:"tier"`
+
+	// Unit Code of the unit.
+	Unit string `json:"unit"`
+
+	// WithheldPoints Not given for a limit; below zero: left to the member though the goods came back.
+	WithheldPoints int64 `json:"withheld_points"`
 }
 
 // PointsAdjust Points to give, or, below zero, to take.
@@ -431,7 +652,7 @@ type PointsDifference struct {
 
 // PointsEntry A line of the statement.
 //
-// Example: {"actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"created_at":"2026-11-22T02:00:00Z","hold_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","number":1,"occurred_at":"2026-11-22T02:00:00Z","operation_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","order_id":null,"pending_after":0,"pending_change":0,"reason":"开业补偿","unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}
+// Example: {"actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"created_at":"2026-11-22T02:00:00Z","hold_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","number":1,"occurred_at":"2026-11-22T02:00:00Z","operation_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","order_id":null,"pending_after":0,"pending_change":0,"reason":"开业补偿","rule_id":null,"rule_version":null,"unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}
 type PointsEntry struct {
 	ActorId nullable.Nullable[externalRef0.Id] `json:"actor_id"`
 
@@ -471,6 +692,10 @@ type PointsEntry struct {
 	PendingChange int64                              `json:"pending_change"`
 	Reason        string                             `json:"reason"`
 
+	// RuleId The event rule that gave it; of orders see what they have earned.
+	RuleId      nullable.Nullable[externalRef0.Id] `json:"rule_id"`
+	RuleVersion nullable.Nullable[int64]           `json:"rule_version"`
+
 	// UnitId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -479,7 +704,7 @@ type PointsEntry struct {
 
 // PointsEntryDetail A line of the statement with its postings.
 //
-// Example: {"account_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b07","actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"created_at":"2026-11-22T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b09","hold_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","number":1,"occurred_at":"2026-11-22T02:00:00Z","operation_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","order_id":null,"pending_after":0,"pending_change":0,"postings":[{"account_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b07","amount":100,"created_at":"2026-11-22T02:00:00Z","entry_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","from_book":"issued","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b06","lot_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b08","to_book":"active","unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}],"reason":"开业补偿","unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}
+// Example: {"account_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b07","actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"created_at":"2026-11-22T02:00:00Z","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b09","hold_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","number":1,"occurred_at":"2026-11-22T02:00:00Z","operation_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","order_id":null,"pending_after":0,"pending_change":0,"postings":[{"account_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b07","amount":100,"created_at":"2026-11-22T02:00:00Z","entry_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","from_book":"issued","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b06","lot_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b08","to_book":"active","unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}],"reason":"开业补偿","rule_id":null,"rule_version":null,"unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}
 type PointsEntryDetail struct {
 	// AccountId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -529,6 +754,10 @@ type PointsEntryDetail struct {
 	Postings      []PointsPosting                    `json:"postings"`
 	Reason        string                             `json:"reason"`
 
+	// RuleId The event rule that gave it; of orders see what they have earned.
+	RuleId      nullable.Nullable[externalRef0.Id] `json:"rule_id"`
+	RuleVersion nullable.Nullable[int64]           `json:"rule_version"`
+
 	// UnitId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -542,7 +771,7 @@ type PointsEntryKind string
 
 // PointsEntryList A page of them.
 //
-// Example: {"has_more":false,"items":[{"actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"created_at":"2026-11-22T02:00:00Z","hold_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","number":1,"occurred_at":"2026-11-22T02:00:00Z","operation_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","order_id":null,"pending_after":0,"pending_change":0,"reason":"开业补偿","unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","balance_after":100,"balance_change":100,"blocked_after":0,"blocked_change":0,"created_at":"2026-11-22T02:00:00Z","hold_id":null,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"adjust","number":1,"occurred_at":"2026-11-22T02:00:00Z","operation_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04","order_id":null,"pending_after":0,"pending_change":0,"reason":"开业补偿","rule_id":null,"rule_version":null,"unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}],"next_cursor":null}
 type PointsEntryList struct {
 	HasMore bool          `json:"has_more"`
 	Items   []PointsEntry `json:"items"`
@@ -552,6 +781,47 @@ type PointsEntryList struct {
 
 	// TotalCount All that match, when asked for.
 	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PointsEventReport Something that happened.
+//
+// Example: {"key":"poll-2026-31","type":"vote"}
+type PointsEventReport struct {
+	// Key Of this one among the members events of its type, such as the id of the vote: told again it changes nothing.
+	Key string `json:"key"`
+
+	// OccurredAt Now where left out.
+	OccurredAt *time.Time `json:"occurred_at,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *externalRef0.Id `json:"store_id,omitempty"`
+	Type    string           `json:"type"`
+}
+
+// PointsEventTerms What to give for something that happens.
+//
+// Example: {"daily_times":1,"points":50,"type":"vote"}
+type PointsEventTerms struct {
+	// DailyTimes Gives at most so often to a member on a business day.
+	DailyTimes *int64 `json:"daily_times,omitempty"`
+
+	// EveryCount Gives each n-th time only: 5 finished books.
+	EveryCount *int64 `json:"every_count,omitempty"`
+
+	// MemberTimes Gives at most so often to a member.
+	MemberTimes *int64 `json:"member_times,omitempty"`
+	Points      int64  `json:"points"`
+
+	// StreakDays Gives on each n-th business day in a row only.
+	StreakDays *int64 `json:"streak_days,omitempty"`
+
+	// TotalPoints Gives at most so much to all together.
+	TotalPoints *int64 `json:"total_points,omitempty"`
+
+	// Type Reported by the service itself: sign_up, profile_completed, birthday, check_in, referral. Any other word is what an application reports.
+	Type string `json:"type"`
 }
 
 // PointsExpiring Points that are gone from an instant on.
@@ -749,6 +1019,47 @@ type PointsLotList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// PointsMultiplierTerms By what to multiply what spend rules give.
+//
+// Example: {"percent":200}
+type PointsMultiplierTerms struct {
+	// Combinable Added to others; else only the best of those that are not.
+	Combinable *bool `json:"combinable,omitempty"`
+
+	// Percent 200: twice as many.
+	Percent int64 `json:"percent"`
+}
+
+// PointsOutcome What a rule made of something.
+//
+// Example: {"points":50,"result":"given","rule_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","rule_version":1,"unit":"points"}
+type PointsOutcome struct {
+	// Points That it gave.
+	Points int64 `json:"points"`
+
+	// Result Given, or why not.
+	Result PointsOutcomeResult `json:"result"`
+
+	// RuleId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	RuleId      externalRef0.Id `json:"rule_id"`
+	RuleVersion int64           `json:"rule_version"`
+
+	// Unit Code of the unit.
+	Unit string `json:"unit"`
+}
+
+// PointsOutcomeResult Given, or why not.
+type PointsOutcomeResult string
+
+// PointsOutcomes What the rules made of it; none where no rule is about it.
+//
+// Example: {"outcomes":[{"points":50,"result":"given","rule_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","rule_version":1,"unit":"points"}]}
+type PointsOutcomes struct {
+	Outcomes []PointsOutcome `json:"outcomes"`
+}
+
 // PointsPart How many points; without them, all.
 //
 // Example: {"points":150}
@@ -808,6 +1119,73 @@ type PointsPostingList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// PointsPreview What a basket would earn.
+//
+// Example: {"earnings":[]}
+type PointsPreview struct {
+	Earnings []PointsPreviewUnit `json:"earnings"`
+}
+
+// PointsPreviewLine Pieces of a variant, named by id or by SKU.
+//
+// Example: {"quantity":2,"sku":"B-100"}
+type PointsPreviewLine struct {
+	// Amount What they cost together after discounts, in minor currency units; what the catalogue says where left out.
+	Amount   *int64  `json:"amount,omitempty"`
+	Quantity int64   `json:"quantity"`
+	Sku      *string `json:"sku,omitempty"`
+
+	// VariantId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	VariantId *externalRef0.Id `json:"variant_id,omitempty"`
+}
+
+// PointsPreviewRequest A basket.
+//
+// Example: {"lines":[{"quantity":2,"sku":"B-100"}],"store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b30"}
+type PointsPreviewRequest struct {
+	// Channel At the till where nothing is said.
+	Channel *PointsPreviewRequestChannel `json:"channel,omitempty"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId *externalRef0.Id    `json:"customer_id,omitempty"`
+	Lines      []PointsPreviewLine `json:"lines"`
+
+	// PlacedAt As if it were bought then; now where left out.
+	PlacedAt *time.Time `json:"placed_at,omitempty"`
+
+	// PointsToRedeem That pay a part.
+	PointsToRedeem *int64 `json:"points_to_redeem,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId externalRef0.Id `json:"store_id"`
+
+	// Tier As if the member had this tier, by its code.
+	Tier *string `json:"tier,omitempty"`
+}
+
+// PointsPreviewRequestChannel At the till where nothing is said.
+type PointsPreviewRequestChannel string
+
+// PointsPreviewUnit What a basket would earn of a unit.
+//
+// Example: {"active_at":"2026-12-21T16:00:00Z","expires_at":"2027-12-31T16:00:00Z","lines":[],"points":119,"unit":"points"}
+type PointsPreviewUnit struct {
+	// ActiveAt From then on they can be spent.
+	ActiveAt  time.Time                    `json:"active_at"`
+	ExpiresAt nullable.Nullable[time.Time] `json:"expires_at"`
+	Lines     []EarnedPointsLine           `json:"lines"`
+	Points    int64                        `json:"points"`
+
+	// Unit Code of the unit.
+	Unit string `json:"unit"`
+}
+
 // PointsReturnPolicy How far points are taken back when goods are: `only_pending` what cannot be spent yet, `within_balance` no more than there is, `may_go_negative` all, the rest being owed.
 //
 // Example: only_pending
@@ -817,6 +1195,244 @@ type PointsReturnPolicy string
 //
 // Example: down
 type PointsRounding string
+
+// PointsRule A rule by which points are earned.
+//
+// Example: {"code":"base","conditions":{"channels":["pos"]},"created_at":"2026-01-01T00:00:00Z","event":null,"given_points":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","kind":"spend","multiplier":null,"name":"消费积分","name_en":"Points for purchases","spend":{"per_amount":100,"points":1},"status":"active","unit":"points","updated_at":"2026-01-01T00:00:00Z","version":1}
+type PointsRule struct {
+	Code string `json:"code"`
+
+	// Conditions When a rule holds: all of what is given. Conditions on goods (categories with those below them, SKUs) hold for a line that meets one of them. Of event rules stores, merchants, tiers, weekdays and times mean something.
+	//
+	// Example: {"tiers":["gold"],"weekdays":[6,7]}
+	Conditions PointsRuleConditions                `json:"conditions"`
+	CreatedAt  time.Time                           `json:"created_at"`
+	Event      nullable.Nullable[PointsEventTerms] `json:"event"`
+
+	// GivenPoints So far, by an event rule with total_points.
+	GivenPoints int64 `json:"given_points"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind What a rule is about: money spent, multiplying that, or something that happens.
+	//
+	// Example: spend
+	Kind       PointsRuleKind                           `json:"kind"`
+	Multiplier nullable.Nullable[PointsMultiplierTerms] `json:"multiplier"`
+
+	// Name As members read it in their statement.
+	Name   string                              `json:"name"`
+	NameEn string                              `json:"name_en"`
+	Spend  nullable.Nullable[PointsSpendTerms] `json:"spend"`
+
+	// Status Whether it is in force; archived is for ever.
+	//
+	// Example: active
+	Status PointsRuleStatus `json:"status"`
+
+	// Unit Code of the unit.
+	Unit      string    `json:"unit"`
+	UpdatedAt time.Time `json:"updated_at"`
+	Version   int64     `json:"version"`
+}
+
+// PointsRuleConditions When a rule holds: all of what is given. Conditions on goods (categories with those below them, SKUs) hold for a line that meets one of them. Of event rules stores, merchants, tiers, weekdays and times mean something.
+//
+// Example: {"tiers":["gold"],"weekdays":[6,7]}
+type PointsRuleConditions struct {
+	// Campaign What the rule belongs to, for reports; holds always.
+	Campaign *string `json:"campaign,omitempty"`
+
+	// CategoryIds Goods of these categories and those below them.
+	CategoryIds *[]externalRef0.Id `json:"category_ids,omitempty"`
+
+	// Channels One of these channels.
+	Channels *[]PointsRuleConditionsChannels `json:"channels,omitempty"`
+
+	// EndsAt Until before then.
+	EndsAt *time.Time `json:"ends_at,omitempty"`
+
+	// MerchantIds A store of one of these merchants.
+	MerchantIds *[]externalRef0.Id `json:"merchant_ids,omitempty"`
+
+	// MinAmount The goods of the order cost that at least, in minor currency units.
+	MinAmount *int64 `json:"min_amount,omitempty"`
+
+	// Skus Goods with these SKUs.
+	Skus *[]string `json:"skus,omitempty"`
+
+	// StartsAt From then on.
+	StartsAt *time.Time `json:"starts_at,omitempty"`
+
+	// StoreIds One of these stores.
+	StoreIds *[]externalRef0.Id `json:"store_ids,omitempty"`
+
+	// Tiers Members of one of these tiers, by code.
+	Tiers *[]string `json:"tiers,omitempty"`
+
+	// Weekdays On these business days of the week; 1 is Monday, 7 Sunday.
+	Weekdays *[]int32 `json:"weekdays,omitempty"`
+}
+
+// PointsRuleConditionsChannels defines model for PointsRuleConditions.Channels.
+type PointsRuleConditionsChannels string
+
+// PointsRuleCreate A new rule, with the terms of its kind.
+//
+// Example: {"code":"base","kind":"spend","name":"消费积分","name_en":"Points for purchases","spend":{"per_amount":100,"points":1}}
+type PointsRuleCreate struct {
+	Code string `json:"code"`
+
+	// Conditions When a rule holds: all of what is given. Conditions on goods (categories with those below them, SKUs) hold for a line that meets one of them. Of event rules stores, merchants, tiers, weekdays and times mean something.
+	//
+	// Example: {"tiers":["gold"],"weekdays":[6,7]}
+	Conditions *PointsRuleConditions `json:"conditions,omitempty"`
+
+	// Event What to give for something that happens.
+	//
+	// Example: {"daily_times":1,"points":50,"type":"vote"}
+	Event *PointsEventTerms `json:"event,omitempty"`
+
+	// Kind What a rule is about: money spent, multiplying that, or something that happens.
+	//
+	// Example: spend
+	Kind PointsRuleKind `json:"kind"`
+
+	// Multiplier By what to multiply what spend rules give.
+	//
+	// Example: {"percent":200}
+	Multiplier *PointsMultiplierTerms `json:"multiplier,omitempty"`
+	Name       string                 `json:"name"`
+	NameEn     *string                `json:"name_en,omitempty"`
+
+	// Spend So many points for so much money.
+	//
+	// Example: {"per_amount":100,"points":1}
+	Spend *PointsSpendTerms `json:"spend,omitempty"`
+
+	// Status Active where nothing is said.
+	Status *PointsRuleCreateStatus `json:"status,omitempty"`
+	Unit   *string                 `json:"unit,omitempty"`
+}
+
+// PointsRuleCreateStatus Active where nothing is said.
+type PointsRuleCreateStatus string
+
+// PointsRuleKind What a rule is about: money spent, multiplying that, or something that happens.
+//
+// Example: spend
+type PointsRuleKind string
+
+// PointsRuleList A page of them.
+//
+// Example: {"has_more":false,"items":[{"code":"base","conditions":{"channels":["pos"]},"created_at":"2026-01-01T00:00:00Z","event":null,"given_points":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","kind":"spend","multiplier":null,"name":"消费积分","name_en":"Points for purchases","spend":{"per_amount":100,"points":1},"status":"active","unit":"points","updated_at":"2026-01-01T00:00:00Z","version":1}],"next_cursor":null}
+type PointsRuleList struct {
+	HasMore bool         `json:"has_more"`
+	Items   []PointsRule `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PointsRuleRef A version of a rule.
+//
+// Example: {"rule_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","version":1}
+type PointsRuleRef struct {
+	// RuleId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	RuleId  externalRef0.Id `json:"rule_id"`
+	Version int64           `json:"version"`
+}
+
+// PointsRuleStatus Whether it is in force; archived is for ever.
+//
+// Example: active
+type PointsRuleStatus string
+
+// PointsRuleUpdate What to change of a rule.
+//
+// Example: {"status":"paused"}
+type PointsRuleUpdate struct {
+	// Conditions When a rule holds: all of what is given. Conditions on goods (categories with those below them, SKUs) hold for a line that meets one of them. Of event rules stores, merchants, tiers, weekdays and times mean something.
+	//
+	// Example: {"tiers":["gold"],"weekdays":[6,7]}
+	Conditions *PointsRuleConditions `json:"conditions,omitempty"`
+
+	// Event What to give for something that happens.
+	//
+	// Example: {"daily_times":1,"points":50,"type":"vote"}
+	Event *PointsEventTerms `json:"event,omitempty"`
+
+	// Multiplier By what to multiply what spend rules give.
+	//
+	// Example: {"percent":200}
+	Multiplier *PointsMultiplierTerms `json:"multiplier,omitempty"`
+	Name       *string                `json:"name,omitempty"`
+	NameEn     *string                `json:"name_en,omitempty"`
+
+	// Spend So many points for so much money.
+	//
+	// Example: {"per_amount":100,"points":1}
+	Spend *PointsSpendTerms `json:"spend,omitempty"`
+
+	// Status Whether it is in force; archived is for ever.
+	//
+	// Example: active
+	Status *PointsRuleStatus `json:"status,omitempty"`
+}
+
+// PointsRuleVersion What a rule was from an instant on.
+//
+// Example: {"actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","conditions":{"channels":["pos"]},"effective_at":"2026-01-01T00:00:00Z","event":null,"multiplier":null,"name":"消费积分","name_en":"","rule_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","spend":{"per_amount":100,"points":1},"status":"active","version":1}
+type PointsRuleVersion struct {
+	ActorId nullable.Nullable[externalRef0.Id] `json:"actor_id"`
+
+	// ActorKind Who changed it: staff, api_key, system.
+	ActorKind string `json:"actor_kind"`
+
+	// Conditions When a rule holds: all of what is given. Conditions on goods (categories with those below them, SKUs) hold for a line that meets one of them. Of event rules stores, merchants, tiers, weekdays and times mean something.
+	//
+	// Example: {"tiers":["gold"],"weekdays":[6,7]}
+	Conditions  PointsRuleConditions                     `json:"conditions"`
+	EffectiveAt time.Time                                `json:"effective_at"`
+	Event       nullable.Nullable[PointsEventTerms]      `json:"event"`
+	Multiplier  nullable.Nullable[PointsMultiplierTerms] `json:"multiplier"`
+	Name        string                                   `json:"name"`
+	NameEn      string                                   `json:"name_en"`
+
+	// RuleId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	RuleId externalRef0.Id                     `json:"rule_id"`
+	Spend  nullable.Nullable[PointsSpendTerms] `json:"spend"`
+
+	// Status Whether it is in force; archived is for ever.
+	//
+	// Example: active
+	Status  PointsRuleStatus `json:"status"`
+	Version int64            `json:"version"`
+}
+
+// PointsRuleVersionList A page of them.
+//
+// Example: {"has_more":false,"items":[{"actor_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05","actor_kind":"staff","conditions":{"channels":["pos"]},"effective_at":"2026-01-01T00:00:00Z","event":null,"multiplier":null,"name":"消费积分","name_en":"","rule_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b20","spend":{"per_amount":100,"points":1},"status":"active","version":1}],"next_cursor":null}
+type PointsRuleVersionList struct {
+	HasMore bool                `json:"has_more"`
+	Items   []PointsRuleVersion `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
 
 // PointsSpend Points to spend.
 //
@@ -828,6 +1444,18 @@ type PointsSpend struct {
 	// Reference Your word for what they are for.
 	Reference *string `json:"reference,omitempty"`
 	Unit      *string `json:"unit,omitempty"`
+}
+
+// PointsSpendTerms So many points for so much money.
+//
+// Example: {"per_amount":100,"points":1}
+type PointsSpendTerms struct {
+	// PerAmount In minor currency units.
+	PerAmount int64 `json:"per_amount"`
+	Points    int64 `json:"points"`
+
+	// Priority Of several rules that hold for a line the highest counts; 0 where nothing is said.
+	Priority *int32 `json:"priority,omitempty"`
 }
 
 // PointsTransfer Points for another member.
@@ -1068,6 +1696,16 @@ type PointsEntryId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type PointsHoldId = externalRef0.Id
 
+// PointsOrderId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type PointsOrderId = externalRef0.Id
+
+// PointsRuleId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type PointsRuleId = externalRef0.Id
+
 // PointsUnitId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1122,6 +1760,13 @@ type ListPointsEntriesParams struct {
 
 // ListPointsEntriesParamsInclude defines parameters for ListPointsEntries.
 type ListPointsEntriesParamsInclude string
+
+// ReportPointsEventParams defines parameters for ReportPointsEvent.
+type ReportPointsEventParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListPointsHoldsParams defines parameters for ListPointsHolds.
 type ListPointsHoldsParams struct {
@@ -1268,6 +1913,71 @@ type ListPointsPostingsParams struct {
 // ListPointsPostingsParamsInclude defines parameters for ListPointsPostings.
 type ListPointsPostingsParamsInclude string
 
+// PreviewPointsParams defines parameters for PreviewPoints.
+type PreviewPointsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListPointsRulesParams defines parameters for ListPointsRules.
+type ListPointsRulesParams struct {
+	// Unit Only of this unit, by its code.
+	Unit *string `form:"unit,omitempty" json:"unit,omitempty"`
+
+	// Kind Only of this kind.
+	Kind *PointsRuleKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Status Only in this state.
+	Status *PointsRuleStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPointsRulesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPointsRulesParamsInclude defines parameters for ListPointsRules.
+type ListPointsRulesParamsInclude string
+
+// CreatePointsRuleParams defines parameters for CreatePointsRule.
+type CreatePointsRuleParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetPointsRuleParams defines parameters for GetPointsRule.
+type GetPointsRuleParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdatePointsRuleParams defines parameters for UpdatePointsRule.
+type UpdatePointsRuleParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListPointsRuleVersionsParams defines parameters for ListPointsRuleVersions.
+type ListPointsRuleVersionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPointsRuleVersionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPointsRuleVersionsParamsInclude defines parameters for ListPointsRuleVersions.
+type ListPointsRuleVersionsParamsInclude string
+
 // ListPointsUnitsParams defines parameters for ListPointsUnits.
 type ListPointsUnitsParams struct {
 	// Limit Items a page holds at most.
@@ -1308,6 +2018,9 @@ type AdjustPointsJSONRequestBody = PointsAdjust
 // BlockPointsJSONRequestBody defines body for BlockPoints for application/json ContentType.
 type BlockPointsJSONRequestBody = PointsBlock
 
+// ReportPointsEventJSONRequestBody defines body for ReportPointsEvent for application/json ContentType.
+type ReportPointsEventJSONRequestBody = PointsEventReport
+
 // RedeemPointsJSONRequestBody defines body for RedeemPoints for application/json ContentType.
 type RedeemPointsJSONRequestBody = PointsSpend
 
@@ -1325,6 +2038,15 @@ type CapturePointsJSONRequestBody = PointsPart
 
 // GiveBackPointsJSONRequestBody defines body for GiveBackPoints for application/json ContentType.
 type GiveBackPointsJSONRequestBody = PointsGiveBack
+
+// PreviewPointsJSONRequestBody defines body for PreviewPoints for application/json ContentType.
+type PreviewPointsJSONRequestBody = PointsPreviewRequest
+
+// CreatePointsRuleJSONRequestBody defines body for CreatePointsRule for application/json ContentType.
+type CreatePointsRuleJSONRequestBody = PointsRuleCreate
+
+// UpdatePointsRuleJSONRequestBody defines body for UpdatePointsRule for application/json ContentType.
+type UpdatePointsRuleJSONRequestBody = PointsRuleUpdate
 
 // CreatePointsUnitJSONRequestBody defines body for CreatePointsUnit for application/json ContentType.
 type CreatePointsUnitJSONRequestBody = PointsUnitCreate
@@ -1346,6 +2068,9 @@ type ServerInterface interface {
 	// ListPointsEntries List entries of a member
 	// (GET /v1/customers/{id}/points/entries)
 	ListPointsEntries(ctx echo.Context, id PointsCustomerId, params ListPointsEntriesParams) error
+	// ReportPointsEvent Report something that rules give points for
+	// (POST /v1/customers/{id}/points/events)
+	ReportPointsEvent(ctx echo.Context, id PointsCustomerId, params ReportPointsEventParams) error
 	// ListPointsHolds List holds of a member
 	// (GET /v1/customers/{id}/points/holds)
 	ListPointsHolds(ctx echo.Context, id PointsCustomerId, params ListPointsHoldsParams) error
@@ -1358,6 +2083,9 @@ type ServerInterface interface {
 	// TransferPoints Give points of a member to another
 	// (POST /v1/customers/{id}/points/transfer)
 	TransferPoints(ctx echo.Context, id PointsCustomerId, params TransferPointsParams) error
+	// GetOrderPoints Read what an order has earned
+	// (GET /v1/orders/{id}/points)
+	GetOrderPoints(ctx echo.Context, id PointsOrderId) error
 	// ListPointsAdjustments List adjustments
 	// (GET /v1/points/adjustments)
 	ListPointsAdjustments(ctx echo.Context, params ListPointsAdjustmentsParams) error
@@ -1394,6 +2122,24 @@ type ServerInterface interface {
 	// ListPointsPostings List all postings
 	// (GET /v1/points/postings)
 	ListPointsPostings(ctx echo.Context, params ListPointsPostingsParams) error
+	// PreviewPoints Say what a basket would earn
+	// (POST /v1/points/preview)
+	PreviewPoints(ctx echo.Context, params PreviewPointsParams) error
+	// ListPointsRules List points rules
+	// (GET /v1/points/rules)
+	ListPointsRules(ctx echo.Context, params ListPointsRulesParams) error
+	// CreatePointsRule Create a points rule
+	// (POST /v1/points/rules)
+	CreatePointsRule(ctx echo.Context, params CreatePointsRuleParams) error
+	// GetPointsRule Read a points rule
+	// (GET /v1/points/rules/{id})
+	GetPointsRule(ctx echo.Context, id PointsRuleId, params GetPointsRuleParams) error
+	// UpdatePointsRule Change a points rule
+	// (PATCH /v1/points/rules/{id})
+	UpdatePointsRule(ctx echo.Context, id PointsRuleId, params UpdatePointsRuleParams) error
+	// ListPointsRuleVersions List what a rule has been
+	// (GET /v1/points/rules/{id}/versions)
+	ListPointsRuleVersions(ctx echo.Context, id PointsRuleId, params ListPointsRuleVersionsParams) error
 	// ListPointsUnits List units of points
 	// (GET /v1/points/units)
 	ListPointsUnits(ctx echo.Context, params ListPointsUnitsParams) error
@@ -1584,6 +2330,42 @@ func (w *ServerInterfaceWrapper) ListPointsEntries(ctx echo.Context) error {
 	return err
 }
 
+// ReportPointsEvent converts echo context to params.
+func (w *ServerInterfaceWrapper) ReportPointsEvent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsCustomerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReportPointsEventParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReportPointsEvent(ctx, id, params)
+	return err
+}
+
 // ListPointsHolds converts echo context to params.
 func (w *ServerInterfaceWrapper) ListPointsHolds(ctx echo.Context) error {
 	var err error
@@ -1752,6 +2534,22 @@ func (w *ServerInterfaceWrapper) TransferPoints(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.TransferPoints(ctx, id, params)
+	return err
+}
+
+// GetOrderPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOrderPoints(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsOrderId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOrderPoints(ctx, id)
 	return err
 }
 
@@ -2135,6 +2933,228 @@ func (w *ServerInterfaceWrapper) ListPointsPostings(ctx echo.Context) error {
 	return err
 }
 
+// PreviewPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) PreviewPoints(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PreviewPointsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PreviewPoints(ctx, params)
+	return err
+}
+
+// ListPointsRules converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPointsRules(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPointsRulesParams
+	// ------------- Optional query parameter "unit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "unit", ctx.QueryParams(), &params.Unit, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter unit: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPointsRules(ctx, params)
+	return err
+}
+
+// CreatePointsRule converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePointsRule(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreatePointsRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePointsRule(ctx, params)
+	return err
+}
+
+// GetPointsRule converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPointsRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPointsRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPointsRule(ctx, id, params)
+	return err
+}
+
+// UpdatePointsRule converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdatePointsRule(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdatePointsRuleParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdatePointsRule(ctx, id, params)
+	return err
+}
+
+// ListPointsRuleVersions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPointsRuleVersions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsRuleId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPointsRuleVersionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPointsRuleVersions(ctx, id, params)
+	return err
+}
+
 // ListPointsUnits converts echo context to params.
 func (w *ServerInterfaceWrapper) ListPointsUnits(ctx echo.Context) error {
 	var err error
@@ -2339,6 +3359,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/points/liability", wrapper.GetPointsLiability, options.OperationMiddlewares["getPointsLiability"]...)
 	router.GET(options.BaseURL+"/v1/points/integrity", wrapper.GetPointsIntegrity, options.OperationMiddlewares["getPointsIntegrity"]...)
 	router.GET(options.BaseURL+"/v1/points/postings", wrapper.ListPointsPostings, options.OperationMiddlewares["listPointsPostings"]...)
+	router.GET(options.BaseURL+"/v1/points/rules", wrapper.ListPointsRules, options.OperationMiddlewares["listPointsRules"]...)
+	router.POST(options.BaseURL+"/v1/points/rules", wrapper.CreatePointsRule, options.OperationMiddlewares["createPointsRule"]...)
+	router.GET(options.BaseURL+"/v1/points/rules/:id", wrapper.GetPointsRule, options.OperationMiddlewares["getPointsRule"]...)
+	router.PATCH(options.BaseURL+"/v1/points/rules/:id", wrapper.UpdatePointsRule, options.OperationMiddlewares["updatePointsRule"]...)
+	router.GET(options.BaseURL+"/v1/points/rules/:id/versions", wrapper.ListPointsRuleVersions, options.OperationMiddlewares["listPointsRuleVersions"]...)
+	router.POST(options.BaseURL+"/v1/points/preview", wrapper.PreviewPoints, options.OperationMiddlewares["previewPoints"]...)
+	router.GET(options.BaseURL+"/v1/orders/:id/points", wrapper.GetOrderPoints, options.OperationMiddlewares["getOrderPoints"]...)
+	router.POST(options.BaseURL+"/v1/customers/:id/points/events", wrapper.ReportPointsEvent, options.OperationMiddlewares["reportPointsEvent"]...)
 
 }
 
@@ -2553,6 +3581,54 @@ type ListPointsEntriesdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListPointsEntriesdefaultApplicationProblemPlusJSONResponse) VisitListPointsEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPointsEventRequestObject struct {
+	Id     PointsCustomerId `json:"id"`
+	Params ReportPointsEventParams
+	Body   *ReportPointsEventJSONRequestBody
+}
+
+type ReportPointsEventResponseObject interface {
+	VisitReportPointsEventResponse(w http.ResponseWriter) error
+}
+
+type ReportPointsEvent200JSONResponse PointsOutcomes
+
+func (response ReportPointsEvent200JSONResponse) VisitReportPointsEventResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPointsEventdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ReportPointsEventdefaultApplicationProblemPlusJSONResponse) VisitReportPointsEventResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2787,6 +3863,52 @@ type TransferPointsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response TransferPointsdefaultApplicationProblemPlusJSONResponse) VisitTransferPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrderPointsRequestObject struct {
+	Id PointsOrderId `json:"id"`
+}
+
+type GetOrderPointsResponseObject interface {
+	VisitGetOrderPointsResponse(w http.ResponseWriter) error
+}
+
+type GetOrderPoints200JSONResponse OrderPoints
+
+func (response GetOrderPoints200JSONResponse) VisitGetOrderPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrderPointsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetOrderPointsdefaultApplicationProblemPlusJSONResponse) VisitGetOrderPointsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3472,6 +4594,350 @@ func (response ListPointsPostingsdefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type PreviewPointsRequestObject struct {
+	Params PreviewPointsParams
+	Body   *PreviewPointsJSONRequestBody
+}
+
+type PreviewPointsResponseObject interface {
+	VisitPreviewPointsResponse(w http.ResponseWriter) error
+}
+
+type PreviewPoints200JSONResponse PointsPreview
+
+func (response PreviewPoints200JSONResponse) VisitPreviewPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PreviewPointsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PreviewPointsdefaultApplicationProblemPlusJSONResponse) VisitPreviewPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPointsRulesRequestObject struct {
+	Params ListPointsRulesParams
+}
+
+type ListPointsRulesResponseObject interface {
+	VisitListPointsRulesResponse(w http.ResponseWriter) error
+}
+
+type ListPointsRules200ResponseHeaders struct {
+	Link *string
+}
+
+type ListPointsRules200JSONResponse struct {
+	Body    PointsRuleList
+	Headers ListPointsRules200ResponseHeaders
+}
+
+func (response ListPointsRules200JSONResponse) VisitListPointsRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPointsRulesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListPointsRulesdefaultApplicationProblemPlusJSONResponse) VisitListPointsRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePointsRuleRequestObject struct {
+	Params CreatePointsRuleParams
+	Body   *CreatePointsRuleJSONRequestBody
+}
+
+type CreatePointsRuleResponseObject interface {
+	VisitCreatePointsRuleResponse(w http.ResponseWriter) error
+}
+
+type CreatePointsRule201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreatePointsRule201JSONResponse struct {
+	Body    PointsRule
+	Headers CreatePointsRule201ResponseHeaders
+}
+
+func (response CreatePointsRule201JSONResponse) VisitCreatePointsRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePointsRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreatePointsRuledefaultApplicationProblemPlusJSONResponse) VisitCreatePointsRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPointsRuleRequestObject struct {
+	Id     PointsRuleId `json:"id"`
+	Params GetPointsRuleParams
+}
+
+type GetPointsRuleResponseObject interface {
+	VisitGetPointsRuleResponse(w http.ResponseWriter) error
+}
+
+type GetPointsRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPointsRule200JSONResponse struct {
+	Body    PointsRule
+	Headers GetPointsRule200ResponseHeaders
+}
+
+func (response GetPointsRule200JSONResponse) VisitGetPointsRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPointsRule304Response struct {
+}
+
+func (response GetPointsRule304Response) VisitGetPointsRuleResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPointsRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPointsRuledefaultApplicationProblemPlusJSONResponse) VisitGetPointsRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePointsRuleRequestObject struct {
+	Id     PointsRuleId `json:"id"`
+	Params UpdatePointsRuleParams
+	Body   *UpdatePointsRuleJSONRequestBody
+}
+
+type UpdatePointsRuleResponseObject interface {
+	VisitUpdatePointsRuleResponse(w http.ResponseWriter) error
+}
+
+type UpdatePointsRule200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdatePointsRule200JSONResponse struct {
+	Body    PointsRule
+	Headers UpdatePointsRule200ResponseHeaders
+}
+
+func (response UpdatePointsRule200JSONResponse) VisitUpdatePointsRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePointsRuledefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdatePointsRuledefaultApplicationProblemPlusJSONResponse) VisitUpdatePointsRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPointsRuleVersionsRequestObject struct {
+	Id     PointsRuleId `json:"id"`
+	Params ListPointsRuleVersionsParams
+}
+
+type ListPointsRuleVersionsResponseObject interface {
+	VisitListPointsRuleVersionsResponse(w http.ResponseWriter) error
+}
+
+type ListPointsRuleVersions200ResponseHeaders struct {
+	Link *string
+}
+
+type ListPointsRuleVersions200JSONResponse struct {
+	Body    PointsRuleVersionList
+	Headers ListPointsRuleVersions200ResponseHeaders
+}
+
+func (response ListPointsRuleVersions200JSONResponse) VisitListPointsRuleVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPointsRuleVersionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListPointsRuleVersionsdefaultApplicationProblemPlusJSONResponse) VisitListPointsRuleVersionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPointsUnitsRequestObject struct {
 	Params ListPointsUnitsParams
 }
@@ -3726,6 +5192,9 @@ type StrictServerInterface interface {
 	// ListPointsEntries List entries of a member
 	// (GET /v1/customers/{id}/points/entries)
 	ListPointsEntries(ctx context.Context, request ListPointsEntriesRequestObject) (ListPointsEntriesResponseObject, error)
+	// ReportPointsEvent Report something that rules give points for
+	// (POST /v1/customers/{id}/points/events)
+	ReportPointsEvent(ctx context.Context, request ReportPointsEventRequestObject) (ReportPointsEventResponseObject, error)
 	// ListPointsHolds List holds of a member
 	// (GET /v1/customers/{id}/points/holds)
 	ListPointsHolds(ctx context.Context, request ListPointsHoldsRequestObject) (ListPointsHoldsResponseObject, error)
@@ -3738,6 +5207,9 @@ type StrictServerInterface interface {
 	// TransferPoints Give points of a member to another
 	// (POST /v1/customers/{id}/points/transfer)
 	TransferPoints(ctx context.Context, request TransferPointsRequestObject) (TransferPointsResponseObject, error)
+	// GetOrderPoints Read what an order has earned
+	// (GET /v1/orders/{id}/points)
+	GetOrderPoints(ctx context.Context, request GetOrderPointsRequestObject) (GetOrderPointsResponseObject, error)
 	// ListPointsAdjustments List adjustments
 	// (GET /v1/points/adjustments)
 	ListPointsAdjustments(ctx context.Context, request ListPointsAdjustmentsRequestObject) (ListPointsAdjustmentsResponseObject, error)
@@ -3774,6 +5246,24 @@ type StrictServerInterface interface {
 	// ListPointsPostings List all postings
 	// (GET /v1/points/postings)
 	ListPointsPostings(ctx context.Context, request ListPointsPostingsRequestObject) (ListPointsPostingsResponseObject, error)
+	// PreviewPoints Say what a basket would earn
+	// (POST /v1/points/preview)
+	PreviewPoints(ctx context.Context, request PreviewPointsRequestObject) (PreviewPointsResponseObject, error)
+	// ListPointsRules List points rules
+	// (GET /v1/points/rules)
+	ListPointsRules(ctx context.Context, request ListPointsRulesRequestObject) (ListPointsRulesResponseObject, error)
+	// CreatePointsRule Create a points rule
+	// (POST /v1/points/rules)
+	CreatePointsRule(ctx context.Context, request CreatePointsRuleRequestObject) (CreatePointsRuleResponseObject, error)
+	// GetPointsRule Read a points rule
+	// (GET /v1/points/rules/{id})
+	GetPointsRule(ctx context.Context, request GetPointsRuleRequestObject) (GetPointsRuleResponseObject, error)
+	// UpdatePointsRule Change a points rule
+	// (PATCH /v1/points/rules/{id})
+	UpdatePointsRule(ctx context.Context, request UpdatePointsRuleRequestObject) (UpdatePointsRuleResponseObject, error)
+	// ListPointsRuleVersions List what a rule has been
+	// (GET /v1/points/rules/{id}/versions)
+	ListPointsRuleVersions(ctx context.Context, request ListPointsRuleVersionsRequestObject) (ListPointsRuleVersionsResponseObject, error)
 	// ListPointsUnits List units of points
 	// (GET /v1/points/units)
 	ListPointsUnits(ctx context.Context, request ListPointsUnitsRequestObject) (ListPointsUnitsResponseObject, error)
@@ -3950,6 +5440,55 @@ func (sh *strictHandler) ListPointsEntries(ctx echo.Context, id PointsCustomerId
 	return nil
 }
 
+// ReportPointsEvent operation middleware
+func (sh *strictHandler) ReportPointsEvent(ctx echo.Context, id PointsCustomerId, params ReportPointsEventParams) error {
+	var request ReportPointsEventRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ReportPointsEventJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportPointsEvent(ctx.Request().Context(), request.(ReportPointsEventRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportPointsEvent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReportPointsEventResponseObject); ok {
+		return validResponse.VisitReportPointsEventResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListPointsHolds operation middleware
 func (sh *strictHandler) ListPointsHolds(ctx echo.Context, id PointsCustomerId, params ListPointsHoldsParams) error {
 	var request ListPointsHoldsRequestObject
@@ -4094,6 +5633,31 @@ func (sh *strictHandler) TransferPoints(ctx echo.Context, id PointsCustomerId, p
 		return err
 	} else if validResponse, ok := response.(TransferPointsResponseObject); ok {
 		return validResponse.VisitTransferPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOrderPoints operation middleware
+func (sh *strictHandler) GetOrderPoints(ctx echo.Context, id PointsOrderId) error {
+	var request GetOrderPointsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOrderPoints(ctx.Request().Context(), request.(GetOrderPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOrderPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOrderPointsResponseObject); ok {
+		return validResponse.VisitGetOrderPointsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4503,6 +6067,228 @@ func (sh *strictHandler) ListPointsPostings(ctx echo.Context, params ListPointsP
 		return err
 	} else if validResponse, ok := response.(ListPointsPostingsResponseObject); ok {
 		return validResponse.VisitListPointsPostingsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PreviewPoints operation middleware
+func (sh *strictHandler) PreviewPoints(ctx echo.Context, params PreviewPointsParams) error {
+	var request PreviewPointsRequestObject
+
+	request.Params = params
+
+	var body PreviewPointsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PreviewPoints(ctx.Request().Context(), request.(PreviewPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PreviewPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PreviewPointsResponseObject); ok {
+		return validResponse.VisitPreviewPointsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPointsRules operation middleware
+func (sh *strictHandler) ListPointsRules(ctx echo.Context, params ListPointsRulesParams) error {
+	var request ListPointsRulesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPointsRules(ctx.Request().Context(), request.(ListPointsRulesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPointsRules")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPointsRulesResponseObject); ok {
+		return validResponse.VisitListPointsRulesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePointsRule operation middleware
+func (sh *strictHandler) CreatePointsRule(ctx echo.Context, params CreatePointsRuleParams) error {
+	var request CreatePointsRuleRequestObject
+
+	request.Params = params
+
+	var body CreatePointsRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePointsRule(ctx.Request().Context(), request.(CreatePointsRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePointsRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePointsRuleResponseObject); ok {
+		return validResponse.VisitCreatePointsRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPointsRule operation middleware
+func (sh *strictHandler) GetPointsRule(ctx echo.Context, id PointsRuleId, params GetPointsRuleParams) error {
+	var request GetPointsRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPointsRule(ctx.Request().Context(), request.(GetPointsRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPointsRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPointsRuleResponseObject); ok {
+		return validResponse.VisitGetPointsRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdatePointsRule operation middleware
+func (sh *strictHandler) UpdatePointsRule(ctx echo.Context, id PointsRuleId, params UpdatePointsRuleParams) error {
+	var request UpdatePointsRuleRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdatePointsRuleJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdatePointsRule(ctx.Request().Context(), request.(UpdatePointsRuleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdatePointsRule")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdatePointsRuleResponseObject); ok {
+		return validResponse.VisitUpdatePointsRuleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPointsRuleVersions operation middleware
+func (sh *strictHandler) ListPointsRuleVersions(ctx echo.Context, id PointsRuleId, params ListPointsRuleVersionsParams) error {
+	var request ListPointsRuleVersionsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPointsRuleVersions(ctx.Request().Context(), request.(ListPointsRuleVersionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPointsRuleVersions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPointsRuleVersionsResponseObject); ok {
+		return validResponse.VisitListPointsRuleVersionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

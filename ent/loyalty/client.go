@@ -18,10 +18,14 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 
 	stdsql "database/sql"
@@ -36,14 +40,22 @@ type Client struct {
 	PointsAccount *PointsAccountClient
 	// PointsAdjustment is the client for interacting with the PointsAdjustment builders.
 	PointsAdjustment *PointsAdjustmentClient
+	// PointsEarning is the client for interacting with the PointsEarning builders.
+	PointsEarning *PointsEarningClient
 	// PointsEntry is the client for interacting with the PointsEntry builders.
 	PointsEntry *PointsEntryClient
+	// PointsEvent is the client for interacting with the PointsEvent builders.
+	PointsEvent *PointsEventClient
 	// PointsHold is the client for interacting with the PointsHold builders.
 	PointsHold *PointsHoldClient
 	// PointsLot is the client for interacting with the PointsLot builders.
 	PointsLot *PointsLotClient
 	// PointsPosting is the client for interacting with the PointsPosting builders.
 	PointsPosting *PointsPostingClient
+	// PointsRule is the client for interacting with the PointsRule builders.
+	PointsRule *PointsRuleClient
+	// PointsRuleVersion is the client for interacting with the PointsRuleVersion builders.
+	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
 }
@@ -59,10 +71,14 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.PointsAccount = NewPointsAccountClient(c.config)
 	c.PointsAdjustment = NewPointsAdjustmentClient(c.config)
+	c.PointsEarning = NewPointsEarningClient(c.config)
 	c.PointsEntry = NewPointsEntryClient(c.config)
+	c.PointsEvent = NewPointsEventClient(c.config)
 	c.PointsHold = NewPointsHoldClient(c.config)
 	c.PointsLot = NewPointsLotClient(c.config)
 	c.PointsPosting = NewPointsPostingClient(c.config)
+	c.PointsRule = NewPointsRuleClient(c.config)
+	c.PointsRuleVersion = NewPointsRuleVersionClient(c.config)
 	c.PointsUnit = NewPointsUnitClient(c.config)
 }
 
@@ -154,15 +170,19 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:              ctx,
-		config:           cfg,
-		PointsAccount:    NewPointsAccountClient(cfg),
-		PointsAdjustment: NewPointsAdjustmentClient(cfg),
-		PointsEntry:      NewPointsEntryClient(cfg),
-		PointsHold:       NewPointsHoldClient(cfg),
-		PointsLot:        NewPointsLotClient(cfg),
-		PointsPosting:    NewPointsPostingClient(cfg),
-		PointsUnit:       NewPointsUnitClient(cfg),
+		ctx:               ctx,
+		config:            cfg,
+		PointsAccount:     NewPointsAccountClient(cfg),
+		PointsAdjustment:  NewPointsAdjustmentClient(cfg),
+		PointsEarning:     NewPointsEarningClient(cfg),
+		PointsEntry:       NewPointsEntryClient(cfg),
+		PointsEvent:       NewPointsEventClient(cfg),
+		PointsHold:        NewPointsHoldClient(cfg),
+		PointsLot:         NewPointsLotClient(cfg),
+		PointsPosting:     NewPointsPostingClient(cfg),
+		PointsRule:        NewPointsRuleClient(cfg),
+		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
+		PointsUnit:        NewPointsUnitClient(cfg),
 	}, nil
 }
 
@@ -180,15 +200,19 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:              ctx,
-		config:           cfg,
-		PointsAccount:    NewPointsAccountClient(cfg),
-		PointsAdjustment: NewPointsAdjustmentClient(cfg),
-		PointsEntry:      NewPointsEntryClient(cfg),
-		PointsHold:       NewPointsHoldClient(cfg),
-		PointsLot:        NewPointsLotClient(cfg),
-		PointsPosting:    NewPointsPostingClient(cfg),
-		PointsUnit:       NewPointsUnitClient(cfg),
+		ctx:               ctx,
+		config:            cfg,
+		PointsAccount:     NewPointsAccountClient(cfg),
+		PointsAdjustment:  NewPointsAdjustmentClient(cfg),
+		PointsEarning:     NewPointsEarningClient(cfg),
+		PointsEntry:       NewPointsEntryClient(cfg),
+		PointsEvent:       NewPointsEventClient(cfg),
+		PointsHold:        NewPointsHoldClient(cfg),
+		PointsLot:         NewPointsLotClient(cfg),
+		PointsPosting:     NewPointsPostingClient(cfg),
+		PointsRule:        NewPointsRuleClient(cfg),
+		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
+		PointsUnit:        NewPointsUnitClient(cfg),
 	}, nil
 }
 
@@ -218,8 +242,9 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.PointsAccount, c.PointsAdjustment, c.PointsEntry, c.PointsHold, c.PointsLot,
-		c.PointsPosting, c.PointsUnit,
+		c.PointsAccount, c.PointsAdjustment, c.PointsEarning, c.PointsEntry,
+		c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting, c.PointsRule,
+		c.PointsRuleVersion, c.PointsUnit,
 	} {
 		n.Use(hooks...)
 	}
@@ -229,8 +254,9 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.PointsAccount, c.PointsAdjustment, c.PointsEntry, c.PointsHold, c.PointsLot,
-		c.PointsPosting, c.PointsUnit,
+		c.PointsAccount, c.PointsAdjustment, c.PointsEarning, c.PointsEntry,
+		c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting, c.PointsRule,
+		c.PointsRuleVersion, c.PointsUnit,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -243,14 +269,22 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.PointsAccount.mutate(ctx, m)
 	case *PointsAdjustmentMutation:
 		return c.PointsAdjustment.mutate(ctx, m)
+	case *PointsEarningMutation:
+		return c.PointsEarning.mutate(ctx, m)
 	case *PointsEntryMutation:
 		return c.PointsEntry.mutate(ctx, m)
+	case *PointsEventMutation:
+		return c.PointsEvent.mutate(ctx, m)
 	case *PointsHoldMutation:
 		return c.PointsHold.mutate(ctx, m)
 	case *PointsLotMutation:
 		return c.PointsLot.mutate(ctx, m)
 	case *PointsPostingMutation:
 		return c.PointsPosting.mutate(ctx, m)
+	case *PointsRuleMutation:
+		return c.PointsRule.mutate(ctx, m)
+	case *PointsRuleVersionMutation:
+		return c.PointsRuleVersion.mutate(ctx, m)
 	case *PointsUnitMutation:
 		return c.PointsUnit.mutate(ctx, m)
 	default:
@@ -558,6 +592,172 @@ func (c *PointsAdjustmentClient) mutate(ctx context.Context, m *PointsAdjustment
 	}
 }
 
+// PointsEarningClient is a client for the PointsEarning schema.
+type PointsEarningClient struct {
+	config
+}
+
+// NewPointsEarningClient returns a client for the PointsEarning from the given config.
+func NewPointsEarningClient(c config) *PointsEarningClient {
+	return &PointsEarningClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pointsearning.Hooks(f(g(h())))`.
+func (c *PointsEarningClient) Use(hooks ...Hook) {
+	c.hooks.PointsEarning = append(c.hooks.PointsEarning, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pointsearning.Intercept(f(g(h())))`.
+func (c *PointsEarningClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PointsEarning = append(c.inters.PointsEarning, interceptors...)
+}
+
+// Create returns a builder for creating a PointsEarning entity.
+func (c *PointsEarningClient) Create() *PointsEarningCreate {
+	mutation := newPointsEarningMutation(c.config, OpCreate)
+	return &PointsEarningCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PointsEarning entities.
+func (c *PointsEarningClient) CreateBulk(builders ...*PointsEarningCreate) *PointsEarningCreateBulk {
+	return &PointsEarningCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PointsEarningClient) MapCreateBulk(slice any, setFunc func(*PointsEarningCreate, int)) *PointsEarningCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PointsEarningCreateBulk{err: fmt.Errorf("calling to PointsEarningClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PointsEarningCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PointsEarningCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PointsEarning.
+func (c *PointsEarningClient) Update() *PointsEarningUpdate {
+	mutation := newPointsEarningMutation(c.config, OpUpdate)
+	return &PointsEarningUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PointsEarningClient) UpdateOne(_m *PointsEarning) *PointsEarningUpdateOne {
+	mutation := newPointsEarningMutation(c.config, OpUpdateOne, withPointsEarning(_m))
+	return &PointsEarningUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PointsEarningClient) UpdateOneID(id uuid.UUID) *PointsEarningUpdateOne {
+	mutation := newPointsEarningMutation(c.config, OpUpdateOne, withPointsEarningID(id))
+	return &PointsEarningUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PointsEarning.
+func (c *PointsEarningClient) Delete() *PointsEarningDelete {
+	mutation := newPointsEarningMutation(c.config, OpDelete)
+	return &PointsEarningDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PointsEarningClient) DeleteOne(_m *PointsEarning) *PointsEarningDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PointsEarningClient) DeleteOneID(id uuid.UUID) *PointsEarningDeleteOne {
+	builder := c.Delete().Where(pointsearning.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PointsEarningDeleteOne{builder}
+}
+
+// Query returns a query builder for PointsEarning.
+func (c *PointsEarningClient) Query() *PointsEarningQuery {
+	return &PointsEarningQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePointsEarning},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PointsEarning entity by its id.
+func (c *PointsEarningClient) Get(ctx context.Context, id uuid.UUID) (*PointsEarning, error) {
+	return c.Query().Where(pointsearning.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PointsEarningClient) GetX(ctx context.Context, id uuid.UUID) *PointsEarning {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryUnit queries the unit edge of a PointsEarning.
+func (c *PointsEarningClient) QueryUnit(_m *PointsEarning) *PointsUnitQuery {
+	query := (&PointsUnitClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pointsearning.Table, pointsearning.FieldID, id),
+			sqlgraph.To(pointsunit.Table, pointsunit.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pointsearning.UnitTable, pointsearning.UnitColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAccount queries the account edge of a PointsEarning.
+func (c *PointsEarningClient) QueryAccount(_m *PointsEarning) *PointsAccountQuery {
+	query := (&PointsAccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pointsearning.Table, pointsearning.FieldID, id),
+			sqlgraph.To(pointsaccount.Table, pointsaccount.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pointsearning.AccountTable, pointsearning.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PointsEarningClient) Hooks() []Hook {
+	hooks := c.hooks.PointsEarning
+	return append(hooks[:len(hooks):len(hooks)], pointsearning.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PointsEarningClient) Interceptors() []Interceptor {
+	return c.inters.PointsEarning
+}
+
+func (c *PointsEarningClient) mutate(ctx context.Context, m *PointsEarningMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PointsEarningCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PointsEarningUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PointsEarningUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PointsEarningDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown PointsEarning mutation op: %q", m.Op())
+	}
+}
+
 // PointsEntryClient is a client for the PointsEntry schema.
 type PointsEntryClient struct {
 	config
@@ -721,6 +921,172 @@ func (c *PointsEntryClient) mutate(ctx context.Context, m *PointsEntryMutation) 
 		return (&PointsEntryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("loyalty: unknown PointsEntry mutation op: %q", m.Op())
+	}
+}
+
+// PointsEventClient is a client for the PointsEvent schema.
+type PointsEventClient struct {
+	config
+}
+
+// NewPointsEventClient returns a client for the PointsEvent from the given config.
+func NewPointsEventClient(c config) *PointsEventClient {
+	return &PointsEventClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pointsevent.Hooks(f(g(h())))`.
+func (c *PointsEventClient) Use(hooks ...Hook) {
+	c.hooks.PointsEvent = append(c.hooks.PointsEvent, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pointsevent.Intercept(f(g(h())))`.
+func (c *PointsEventClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PointsEvent = append(c.inters.PointsEvent, interceptors...)
+}
+
+// Create returns a builder for creating a PointsEvent entity.
+func (c *PointsEventClient) Create() *PointsEventCreate {
+	mutation := newPointsEventMutation(c.config, OpCreate)
+	return &PointsEventCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PointsEvent entities.
+func (c *PointsEventClient) CreateBulk(builders ...*PointsEventCreate) *PointsEventCreateBulk {
+	return &PointsEventCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PointsEventClient) MapCreateBulk(slice any, setFunc func(*PointsEventCreate, int)) *PointsEventCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PointsEventCreateBulk{err: fmt.Errorf("calling to PointsEventClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PointsEventCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PointsEventCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PointsEvent.
+func (c *PointsEventClient) Update() *PointsEventUpdate {
+	mutation := newPointsEventMutation(c.config, OpUpdate)
+	return &PointsEventUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PointsEventClient) UpdateOne(_m *PointsEvent) *PointsEventUpdateOne {
+	mutation := newPointsEventMutation(c.config, OpUpdateOne, withPointsEvent(_m))
+	return &PointsEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PointsEventClient) UpdateOneID(id uuid.UUID) *PointsEventUpdateOne {
+	mutation := newPointsEventMutation(c.config, OpUpdateOne, withPointsEventID(id))
+	return &PointsEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PointsEvent.
+func (c *PointsEventClient) Delete() *PointsEventDelete {
+	mutation := newPointsEventMutation(c.config, OpDelete)
+	return &PointsEventDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PointsEventClient) DeleteOne(_m *PointsEvent) *PointsEventDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PointsEventClient) DeleteOneID(id uuid.UUID) *PointsEventDeleteOne {
+	builder := c.Delete().Where(pointsevent.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PointsEventDeleteOne{builder}
+}
+
+// Query returns a query builder for PointsEvent.
+func (c *PointsEventClient) Query() *PointsEventQuery {
+	return &PointsEventQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePointsEvent},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PointsEvent entity by its id.
+func (c *PointsEventClient) Get(ctx context.Context, id uuid.UUID) (*PointsEvent, error) {
+	return c.Query().Where(pointsevent.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PointsEventClient) GetX(ctx context.Context, id uuid.UUID) *PointsEvent {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRule queries the rule edge of a PointsEvent.
+func (c *PointsEventClient) QueryRule(_m *PointsEvent) *PointsRuleQuery {
+	query := (&PointsRuleClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pointsevent.Table, pointsevent.FieldID, id),
+			sqlgraph.To(pointsrule.Table, pointsrule.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pointsevent.RuleTable, pointsevent.RuleColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAccount queries the account edge of a PointsEvent.
+func (c *PointsEventClient) QueryAccount(_m *PointsEvent) *PointsAccountQuery {
+	query := (&PointsAccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pointsevent.Table, pointsevent.FieldID, id),
+			sqlgraph.To(pointsaccount.Table, pointsaccount.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pointsevent.AccountTable, pointsevent.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PointsEventClient) Hooks() []Hook {
+	hooks := c.hooks.PointsEvent
+	return append(hooks[:len(hooks):len(hooks)], pointsevent.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PointsEventClient) Interceptors() []Interceptor {
+	return c.inters.PointsEvent
+}
+
+func (c *PointsEventClient) mutate(ctx context.Context, m *PointsEventMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PointsEventCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PointsEventUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PointsEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PointsEventDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown PointsEvent mutation op: %q", m.Op())
 	}
 }
 
@@ -1206,6 +1572,322 @@ func (c *PointsPostingClient) mutate(ctx context.Context, m *PointsPostingMutati
 	}
 }
 
+// PointsRuleClient is a client for the PointsRule schema.
+type PointsRuleClient struct {
+	config
+}
+
+// NewPointsRuleClient returns a client for the PointsRule from the given config.
+func NewPointsRuleClient(c config) *PointsRuleClient {
+	return &PointsRuleClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pointsrule.Hooks(f(g(h())))`.
+func (c *PointsRuleClient) Use(hooks ...Hook) {
+	c.hooks.PointsRule = append(c.hooks.PointsRule, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pointsrule.Intercept(f(g(h())))`.
+func (c *PointsRuleClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PointsRule = append(c.inters.PointsRule, interceptors...)
+}
+
+// Create returns a builder for creating a PointsRule entity.
+func (c *PointsRuleClient) Create() *PointsRuleCreate {
+	mutation := newPointsRuleMutation(c.config, OpCreate)
+	return &PointsRuleCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PointsRule entities.
+func (c *PointsRuleClient) CreateBulk(builders ...*PointsRuleCreate) *PointsRuleCreateBulk {
+	return &PointsRuleCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PointsRuleClient) MapCreateBulk(slice any, setFunc func(*PointsRuleCreate, int)) *PointsRuleCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PointsRuleCreateBulk{err: fmt.Errorf("calling to PointsRuleClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PointsRuleCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PointsRuleCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PointsRule.
+func (c *PointsRuleClient) Update() *PointsRuleUpdate {
+	mutation := newPointsRuleMutation(c.config, OpUpdate)
+	return &PointsRuleUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PointsRuleClient) UpdateOne(_m *PointsRule) *PointsRuleUpdateOne {
+	mutation := newPointsRuleMutation(c.config, OpUpdateOne, withPointsRule(_m))
+	return &PointsRuleUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PointsRuleClient) UpdateOneID(id uuid.UUID) *PointsRuleUpdateOne {
+	mutation := newPointsRuleMutation(c.config, OpUpdateOne, withPointsRuleID(id))
+	return &PointsRuleUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PointsRule.
+func (c *PointsRuleClient) Delete() *PointsRuleDelete {
+	mutation := newPointsRuleMutation(c.config, OpDelete)
+	return &PointsRuleDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PointsRuleClient) DeleteOne(_m *PointsRule) *PointsRuleDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PointsRuleClient) DeleteOneID(id uuid.UUID) *PointsRuleDeleteOne {
+	builder := c.Delete().Where(pointsrule.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PointsRuleDeleteOne{builder}
+}
+
+// Query returns a query builder for PointsRule.
+func (c *PointsRuleClient) Query() *PointsRuleQuery {
+	return &PointsRuleQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePointsRule},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PointsRule entity by its id.
+func (c *PointsRuleClient) Get(ctx context.Context, id uuid.UUID) (*PointsRule, error) {
+	return c.Query().Where(pointsrule.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PointsRuleClient) GetX(ctx context.Context, id uuid.UUID) *PointsRule {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryUnit queries the unit edge of a PointsRule.
+func (c *PointsRuleClient) QueryUnit(_m *PointsRule) *PointsUnitQuery {
+	query := (&PointsUnitClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pointsrule.Table, pointsrule.FieldID, id),
+			sqlgraph.To(pointsunit.Table, pointsunit.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pointsrule.UnitTable, pointsrule.UnitColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryVersions queries the versions edge of a PointsRule.
+func (c *PointsRuleClient) QueryVersions(_m *PointsRule) *PointsRuleVersionQuery {
+	query := (&PointsRuleVersionClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pointsrule.Table, pointsrule.FieldID, id),
+			sqlgraph.To(pointsruleversion.Table, pointsruleversion.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, pointsrule.VersionsTable, pointsrule.VersionsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PointsRuleClient) Hooks() []Hook {
+	hooks := c.hooks.PointsRule
+	return append(hooks[:len(hooks):len(hooks)], pointsrule.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PointsRuleClient) Interceptors() []Interceptor {
+	return c.inters.PointsRule
+}
+
+func (c *PointsRuleClient) mutate(ctx context.Context, m *PointsRuleMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PointsRuleCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PointsRuleUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PointsRuleUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PointsRuleDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown PointsRule mutation op: %q", m.Op())
+	}
+}
+
+// PointsRuleVersionClient is a client for the PointsRuleVersion schema.
+type PointsRuleVersionClient struct {
+	config
+}
+
+// NewPointsRuleVersionClient returns a client for the PointsRuleVersion from the given config.
+func NewPointsRuleVersionClient(c config) *PointsRuleVersionClient {
+	return &PointsRuleVersionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pointsruleversion.Hooks(f(g(h())))`.
+func (c *PointsRuleVersionClient) Use(hooks ...Hook) {
+	c.hooks.PointsRuleVersion = append(c.hooks.PointsRuleVersion, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pointsruleversion.Intercept(f(g(h())))`.
+func (c *PointsRuleVersionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PointsRuleVersion = append(c.inters.PointsRuleVersion, interceptors...)
+}
+
+// Create returns a builder for creating a PointsRuleVersion entity.
+func (c *PointsRuleVersionClient) Create() *PointsRuleVersionCreate {
+	mutation := newPointsRuleVersionMutation(c.config, OpCreate)
+	return &PointsRuleVersionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PointsRuleVersion entities.
+func (c *PointsRuleVersionClient) CreateBulk(builders ...*PointsRuleVersionCreate) *PointsRuleVersionCreateBulk {
+	return &PointsRuleVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PointsRuleVersionClient) MapCreateBulk(slice any, setFunc func(*PointsRuleVersionCreate, int)) *PointsRuleVersionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PointsRuleVersionCreateBulk{err: fmt.Errorf("calling to PointsRuleVersionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PointsRuleVersionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PointsRuleVersionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PointsRuleVersion.
+func (c *PointsRuleVersionClient) Update() *PointsRuleVersionUpdate {
+	mutation := newPointsRuleVersionMutation(c.config, OpUpdate)
+	return &PointsRuleVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PointsRuleVersionClient) UpdateOne(_m *PointsRuleVersion) *PointsRuleVersionUpdateOne {
+	mutation := newPointsRuleVersionMutation(c.config, OpUpdateOne, withPointsRuleVersion(_m))
+	return &PointsRuleVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PointsRuleVersionClient) UpdateOneID(id uuid.UUID) *PointsRuleVersionUpdateOne {
+	mutation := newPointsRuleVersionMutation(c.config, OpUpdateOne, withPointsRuleVersionID(id))
+	return &PointsRuleVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PointsRuleVersion.
+func (c *PointsRuleVersionClient) Delete() *PointsRuleVersionDelete {
+	mutation := newPointsRuleVersionMutation(c.config, OpDelete)
+	return &PointsRuleVersionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PointsRuleVersionClient) DeleteOne(_m *PointsRuleVersion) *PointsRuleVersionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PointsRuleVersionClient) DeleteOneID(id uuid.UUID) *PointsRuleVersionDeleteOne {
+	builder := c.Delete().Where(pointsruleversion.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PointsRuleVersionDeleteOne{builder}
+}
+
+// Query returns a query builder for PointsRuleVersion.
+func (c *PointsRuleVersionClient) Query() *PointsRuleVersionQuery {
+	return &PointsRuleVersionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePointsRuleVersion},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PointsRuleVersion entity by its id.
+func (c *PointsRuleVersionClient) Get(ctx context.Context, id uuid.UUID) (*PointsRuleVersion, error) {
+	return c.Query().Where(pointsruleversion.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PointsRuleVersionClient) GetX(ctx context.Context, id uuid.UUID) *PointsRuleVersion {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRule queries the rule edge of a PointsRuleVersion.
+func (c *PointsRuleVersionClient) QueryRule(_m *PointsRuleVersion) *PointsRuleQuery {
+	query := (&PointsRuleClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(pointsruleversion.Table, pointsruleversion.FieldID, id),
+			sqlgraph.To(pointsrule.Table, pointsrule.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, pointsruleversion.RuleTable, pointsruleversion.RuleColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PointsRuleVersionClient) Hooks() []Hook {
+	hooks := c.hooks.PointsRuleVersion
+	return append(hooks[:len(hooks):len(hooks)], pointsruleversion.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PointsRuleVersionClient) Interceptors() []Interceptor {
+	return c.inters.PointsRuleVersion
+}
+
+func (c *PointsRuleVersionClient) mutate(ctx context.Context, m *PointsRuleVersionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PointsRuleVersionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PointsRuleVersionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PointsRuleVersionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PointsRuleVersionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown PointsRuleVersion mutation op: %q", m.Op())
+	}
+}
+
 // PointsUnitClient is a client for the PointsUnit schema.
 type PointsUnitClient struct {
 	config
@@ -1343,12 +2025,14 @@ func (c *PointsUnitClient) mutate(ctx context.Context, m *PointsUnitMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		PointsAccount, PointsAdjustment, PointsEntry, PointsHold, PointsLot,
-		PointsPosting, PointsUnit []ent.Hook
+		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
+		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
+		PointsUnit []ent.Hook
 	}
 	inters struct {
-		PointsAccount, PointsAdjustment, PointsEntry, PointsHold, PointsLot,
-		PointsPosting, PointsUnit []ent.Interceptor
+		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
+		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
+		PointsUnit []ent.Interceptor
 	}
 )
 

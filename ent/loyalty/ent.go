@@ -14,10 +14,14 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 )
 
@@ -79,13 +83,17 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			pointsaccount.Table:    pointsaccount.ValidColumn,
-			pointsadjustment.Table: pointsadjustment.ValidColumn,
-			pointsentry.Table:      pointsentry.ValidColumn,
-			pointshold.Table:       pointshold.ValidColumn,
-			pointslot.Table:        pointslot.ValidColumn,
-			pointsposting.Table:    pointsposting.ValidColumn,
-			pointsunit.Table:       pointsunit.ValidColumn,
+			pointsaccount.Table:     pointsaccount.ValidColumn,
+			pointsadjustment.Table:  pointsadjustment.ValidColumn,
+			pointsearning.Table:     pointsearning.ValidColumn,
+			pointsentry.Table:       pointsentry.ValidColumn,
+			pointsevent.Table:       pointsevent.ValidColumn,
+			pointshold.Table:        pointshold.ValidColumn,
+			pointslot.Table:         pointslot.ValidColumn,
+			pointsposting.Table:     pointsposting.ValidColumn,
+			pointsrule.Table:        pointsrule.ValidColumn,
+			pointsruleversion.Table: pointsruleversion.ValidColumn,
+			pointsunit.Table:        pointsunit.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

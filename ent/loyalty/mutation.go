@@ -14,10 +14,14 @@ import (
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/predicate"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
@@ -32,13 +36,17 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypePointsAccount    = "PointsAccount"
-	TypePointsAdjustment = "PointsAdjustment"
-	TypePointsEntry      = "PointsEntry"
-	TypePointsHold       = "PointsHold"
-	TypePointsLot        = "PointsLot"
-	TypePointsPosting    = "PointsPosting"
-	TypePointsUnit       = "PointsUnit"
+	TypePointsAccount     = "PointsAccount"
+	TypePointsAdjustment  = "PointsAdjustment"
+	TypePointsEarning     = "PointsEarning"
+	TypePointsEntry       = "PointsEntry"
+	TypePointsEvent       = "PointsEvent"
+	TypePointsHold        = "PointsHold"
+	TypePointsLot         = "PointsLot"
+	TypePointsPosting     = "PointsPosting"
+	TypePointsRule        = "PointsRule"
+	TypePointsRuleVersion = "PointsRuleVersion"
+	TypePointsUnit        = "PointsUnit"
 )
 
 // PointsAccountMutation represents an operation that mutates the PointsAccount nodes in the graph.
@@ -2426,6 +2434,1009 @@ func (m *PointsAdjustmentMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown PointsAdjustment edge %s", name)
 }
 
+// PointsEarningMutation represents an operation that mutates the PointsEarning nodes in the graph.
+type PointsEarningMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	order_id       *uuid.UUID
+	points         *int64
+	addpoints      *int64
+	withheld       *int64
+	addwithheld    *int64
+	tier           *string
+	lines          *[]schema.EarnedLine
+	appendlines    []schema.EarnedLine
+	earned_on      *time.Time
+	created_at     *time.Time
+	updated_at     *time.Time
+	clearedFields  map[string]struct{}
+	unit           *uuid.UUID
+	clearedunit    bool
+	account        *uuid.UUID
+	clearedaccount bool
+	done           bool
+	oldValue       func(context.Context) (*PointsEarning, error)
+	predicates     []predicate.PointsEarning
+}
+
+var _ ent.Mutation = (*PointsEarningMutation)(nil)
+
+// pointsearningOption allows management of the mutation configuration using functional options.
+type pointsearningOption func(*PointsEarningMutation)
+
+// newPointsEarningMutation creates new mutation for the PointsEarning entity.
+func newPointsEarningMutation(c config, op Op, opts ...pointsearningOption) *PointsEarningMutation {
+	m := &PointsEarningMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePointsEarning,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPointsEarningID sets the ID field of the mutation.
+func withPointsEarningID(id uuid.UUID) pointsearningOption {
+	return func(m *PointsEarningMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PointsEarning
+		)
+		m.oldValue = func(ctx context.Context) (*PointsEarning, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PointsEarning.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPointsEarning sets the old PointsEarning of the mutation.
+func withPointsEarning(node *PointsEarning) pointsearningOption {
+	return func(m *PointsEarningMutation) {
+		m.oldValue = func(context.Context) (*PointsEarning, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PointsEarningMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PointsEarningMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PointsEarning entities.
+func (m *PointsEarningMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PointsEarningMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PointsEarningMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PointsEarning.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *PointsEarningMutation) SetOrderID(u uuid.UUID) {
+	m.order_id = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *PointsEarningMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m.order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldOrderID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *PointsEarningMutation) ResetOrderID() {
+	m.order_id = nil
+}
+
+// SetUnitID sets the "unit_id" field.
+func (m *PointsEarningMutation) SetUnitID(u uuid.UUID) {
+	m.unit = &u
+}
+
+// UnitID returns the value of the "unit_id" field in the mutation.
+func (m *PointsEarningMutation) UnitID() (r uuid.UUID, exists bool) {
+	v := m.unit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnitID returns the old "unit_id" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldUnitID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnitID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnitID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnitID: %w", err)
+	}
+	return oldValue.UnitID, nil
+}
+
+// ResetUnitID resets all changes to the "unit_id" field.
+func (m *PointsEarningMutation) ResetUnitID() {
+	m.unit = nil
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *PointsEarningMutation) SetAccountID(u uuid.UUID) {
+	m.account = &u
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *PointsEarningMutation) AccountID() (r uuid.UUID, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldAccountID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *PointsEarningMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetPoints sets the "points" field.
+func (m *PointsEarningMutation) SetPoints(i int64) {
+	m.points = &i
+	m.addpoints = nil
+}
+
+// Points returns the value of the "points" field in the mutation.
+func (m *PointsEarningMutation) Points() (r int64, exists bool) {
+	v := m.points
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPoints returns the old "points" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldPoints(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPoints is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPoints requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPoints: %w", err)
+	}
+	return oldValue.Points, nil
+}
+
+// AddPoints adds i to the "points" field.
+func (m *PointsEarningMutation) AddPoints(i int64) {
+	if m.addpoints != nil {
+		*m.addpoints += i
+	} else {
+		m.addpoints = &i
+	}
+}
+
+// AddedPoints returns the value that was added to the "points" field in this mutation.
+func (m *PointsEarningMutation) AddedPoints() (r int64, exists bool) {
+	v := m.addpoints
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPoints resets all changes to the "points" field.
+func (m *PointsEarningMutation) ResetPoints() {
+	m.points = nil
+	m.addpoints = nil
+}
+
+// SetWithheld sets the "withheld" field.
+func (m *PointsEarningMutation) SetWithheld(i int64) {
+	m.withheld = &i
+	m.addwithheld = nil
+}
+
+// Withheld returns the value of the "withheld" field in the mutation.
+func (m *PointsEarningMutation) Withheld() (r int64, exists bool) {
+	v := m.withheld
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWithheld returns the old "withheld" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldWithheld(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWithheld is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWithheld requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWithheld: %w", err)
+	}
+	return oldValue.Withheld, nil
+}
+
+// AddWithheld adds i to the "withheld" field.
+func (m *PointsEarningMutation) AddWithheld(i int64) {
+	if m.addwithheld != nil {
+		*m.addwithheld += i
+	} else {
+		m.addwithheld = &i
+	}
+}
+
+// AddedWithheld returns the value that was added to the "withheld" field in this mutation.
+func (m *PointsEarningMutation) AddedWithheld() (r int64, exists bool) {
+	v := m.addwithheld
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetWithheld resets all changes to the "withheld" field.
+func (m *PointsEarningMutation) ResetWithheld() {
+	m.withheld = nil
+	m.addwithheld = nil
+}
+
+// SetTier sets the "tier" field.
+func (m *PointsEarningMutation) SetTier(s string) {
+	m.tier = &s
+}
+
+// Tier returns the value of the "tier" field in the mutation.
+func (m *PointsEarningMutation) Tier() (r string, exists bool) {
+	v := m.tier
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTier returns the old "tier" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldTier(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTier is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTier requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTier: %w", err)
+	}
+	return oldValue.Tier, nil
+}
+
+// ResetTier resets all changes to the "tier" field.
+func (m *PointsEarningMutation) ResetTier() {
+	m.tier = nil
+}
+
+// SetLines sets the "lines" field.
+func (m *PointsEarningMutation) SetLines(sl []schema.EarnedLine) {
+	m.lines = &sl
+	m.appendlines = nil
+}
+
+// Lines returns the value of the "lines" field in the mutation.
+func (m *PointsEarningMutation) Lines() (r []schema.EarnedLine, exists bool) {
+	v := m.lines
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLines returns the old "lines" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldLines(ctx context.Context) (v []schema.EarnedLine, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLines is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLines requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLines: %w", err)
+	}
+	return oldValue.Lines, nil
+}
+
+// AppendLines adds sl to the "lines" field.
+func (m *PointsEarningMutation) AppendLines(sl []schema.EarnedLine) {
+	m.appendlines = append(m.appendlines, sl...)
+}
+
+// AppendedLines returns the list of values that were appended to the "lines" field in this mutation.
+func (m *PointsEarningMutation) AppendedLines() ([]schema.EarnedLine, bool) {
+	if len(m.appendlines) == 0 {
+		return nil, false
+	}
+	return m.appendlines, true
+}
+
+// ResetLines resets all changes to the "lines" field.
+func (m *PointsEarningMutation) ResetLines() {
+	m.lines = nil
+	m.appendlines = nil
+}
+
+// SetEarnedOn sets the "earned_on" field.
+func (m *PointsEarningMutation) SetEarnedOn(t time.Time) {
+	m.earned_on = &t
+}
+
+// EarnedOn returns the value of the "earned_on" field in the mutation.
+func (m *PointsEarningMutation) EarnedOn() (r time.Time, exists bool) {
+	v := m.earned_on
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEarnedOn returns the old "earned_on" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldEarnedOn(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEarnedOn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEarnedOn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEarnedOn: %w", err)
+	}
+	return oldValue.EarnedOn, nil
+}
+
+// ResetEarnedOn resets all changes to the "earned_on" field.
+func (m *PointsEarningMutation) ResetEarnedOn() {
+	m.earned_on = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PointsEarningMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PointsEarningMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PointsEarningMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *PointsEarningMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *PointsEarningMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the PointsEarning entity.
+// If the PointsEarning object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEarningMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *PointsEarningMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearUnit clears the "unit" edge to the PointsUnit entity.
+func (m *PointsEarningMutation) ClearUnit() {
+	m.clearedunit = true
+	m.clearedFields[pointsearning.FieldUnitID] = struct{}{}
+}
+
+// UnitCleared reports if the "unit" edge to the PointsUnit entity was cleared.
+func (m *PointsEarningMutation) UnitCleared() bool {
+	return m.clearedunit
+}
+
+// UnitIDs returns the "unit" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UnitID instead. It exists only for internal usage by the builders.
+func (m *PointsEarningMutation) UnitIDs() (ids []uuid.UUID) {
+	if id := m.unit; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUnit resets all changes to the "unit" edge.
+func (m *PointsEarningMutation) ResetUnit() {
+	m.unit = nil
+	m.clearedunit = false
+}
+
+// ClearAccount clears the "account" edge to the PointsAccount entity.
+func (m *PointsEarningMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[pointsearning.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the PointsAccount entity was cleared.
+func (m *PointsEarningMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *PointsEarningMutation) AccountIDs() (ids []uuid.UUID) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *PointsEarningMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// Where appends a list predicates to the PointsEarningMutation builder.
+func (m *PointsEarningMutation) Where(ps ...predicate.PointsEarning) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PointsEarningMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PointsEarningMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PointsEarning, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PointsEarningMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PointsEarningMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PointsEarning).
+func (m *PointsEarningMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PointsEarningMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.order_id != nil {
+		fields = append(fields, pointsearning.FieldOrderID)
+	}
+	if m.unit != nil {
+		fields = append(fields, pointsearning.FieldUnitID)
+	}
+	if m.account != nil {
+		fields = append(fields, pointsearning.FieldAccountID)
+	}
+	if m.points != nil {
+		fields = append(fields, pointsearning.FieldPoints)
+	}
+	if m.withheld != nil {
+		fields = append(fields, pointsearning.FieldWithheld)
+	}
+	if m.tier != nil {
+		fields = append(fields, pointsearning.FieldTier)
+	}
+	if m.lines != nil {
+		fields = append(fields, pointsearning.FieldLines)
+	}
+	if m.earned_on != nil {
+		fields = append(fields, pointsearning.FieldEarnedOn)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pointsearning.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, pointsearning.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PointsEarningMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pointsearning.FieldOrderID:
+		return m.OrderID()
+	case pointsearning.FieldUnitID:
+		return m.UnitID()
+	case pointsearning.FieldAccountID:
+		return m.AccountID()
+	case pointsearning.FieldPoints:
+		return m.Points()
+	case pointsearning.FieldWithheld:
+		return m.Withheld()
+	case pointsearning.FieldTier:
+		return m.Tier()
+	case pointsearning.FieldLines:
+		return m.Lines()
+	case pointsearning.FieldEarnedOn:
+		return m.EarnedOn()
+	case pointsearning.FieldCreatedAt:
+		return m.CreatedAt()
+	case pointsearning.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PointsEarningMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pointsearning.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case pointsearning.FieldUnitID:
+		return m.OldUnitID(ctx)
+	case pointsearning.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case pointsearning.FieldPoints:
+		return m.OldPoints(ctx)
+	case pointsearning.FieldWithheld:
+		return m.OldWithheld(ctx)
+	case pointsearning.FieldTier:
+		return m.OldTier(ctx)
+	case pointsearning.FieldLines:
+		return m.OldLines(ctx)
+	case pointsearning.FieldEarnedOn:
+		return m.OldEarnedOn(ctx)
+	case pointsearning.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pointsearning.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PointsEarning field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsEarningMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pointsearning.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case pointsearning.FieldUnitID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnitID(v)
+		return nil
+	case pointsearning.FieldAccountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case pointsearning.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPoints(v)
+		return nil
+	case pointsearning.FieldWithheld:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWithheld(v)
+		return nil
+	case pointsearning.FieldTier:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTier(v)
+		return nil
+	case pointsearning.FieldLines:
+		v, ok := value.([]schema.EarnedLine)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLines(v)
+		return nil
+	case pointsearning.FieldEarnedOn:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEarnedOn(v)
+		return nil
+	case pointsearning.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pointsearning.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEarning field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PointsEarningMutation) AddedFields() []string {
+	var fields []string
+	if m.addpoints != nil {
+		fields = append(fields, pointsearning.FieldPoints)
+	}
+	if m.addwithheld != nil {
+		fields = append(fields, pointsearning.FieldWithheld)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PointsEarningMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pointsearning.FieldPoints:
+		return m.AddedPoints()
+	case pointsearning.FieldWithheld:
+		return m.AddedWithheld()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsEarningMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pointsearning.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPoints(v)
+		return nil
+	case pointsearning.FieldWithheld:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddWithheld(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEarning numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PointsEarningMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PointsEarningMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PointsEarningMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PointsEarning nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PointsEarningMutation) ResetField(name string) error {
+	switch name {
+	case pointsearning.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case pointsearning.FieldUnitID:
+		m.ResetUnitID()
+		return nil
+	case pointsearning.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case pointsearning.FieldPoints:
+		m.ResetPoints()
+		return nil
+	case pointsearning.FieldWithheld:
+		m.ResetWithheld()
+		return nil
+	case pointsearning.FieldTier:
+		m.ResetTier()
+		return nil
+	case pointsearning.FieldLines:
+		m.ResetLines()
+		return nil
+	case pointsearning.FieldEarnedOn:
+		m.ResetEarnedOn()
+		return nil
+	case pointsearning.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pointsearning.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEarning field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PointsEarningMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.unit != nil {
+		edges = append(edges, pointsearning.EdgeUnit)
+	}
+	if m.account != nil {
+		edges = append(edges, pointsearning.EdgeAccount)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PointsEarningMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pointsearning.EdgeUnit:
+		if id := m.unit; id != nil {
+			return []ent.Value{*id}
+		}
+	case pointsearning.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PointsEarningMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PointsEarningMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PointsEarningMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedunit {
+		edges = append(edges, pointsearning.EdgeUnit)
+	}
+	if m.clearedaccount {
+		edges = append(edges, pointsearning.EdgeAccount)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PointsEarningMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pointsearning.EdgeUnit:
+		return m.clearedunit
+	case pointsearning.EdgeAccount:
+		return m.clearedaccount
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PointsEarningMutation) ClearEdge(name string) error {
+	switch name {
+	case pointsearning.EdgeUnit:
+		m.ClearUnit()
+		return nil
+	case pointsearning.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEarning unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PointsEarningMutation) ResetEdge(name string) error {
+	switch name {
+	case pointsearning.EdgeUnit:
+		m.ResetUnit()
+		return nil
+	case pointsearning.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEarning edge %s", name)
+}
+
 // PointsEntryMutation represents an operation that mutates the PointsEntry nodes in the graph.
 type PointsEntryMutation struct {
 	config
@@ -2451,6 +3462,9 @@ type PointsEntryMutation struct {
 	order_id          *uuid.UUID
 	hold_id           *uuid.UUID
 	source_key        *string
+	rule_id           *uuid.UUID
+	rule_version      *int64
+	addrule_version   *int64
 	reason            *string
 	actor_kind        *string
 	actor_id          *uuid.UUID
@@ -3218,6 +4232,125 @@ func (m *PointsEntryMutation) ResetSourceKey() {
 	delete(m.clearedFields, pointsentry.FieldSourceKey)
 }
 
+// SetRuleID sets the "rule_id" field.
+func (m *PointsEntryMutation) SetRuleID(u uuid.UUID) {
+	m.rule_id = &u
+}
+
+// RuleID returns the value of the "rule_id" field in the mutation.
+func (m *PointsEntryMutation) RuleID() (r uuid.UUID, exists bool) {
+	v := m.rule_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRuleID returns the old "rule_id" field's value of the PointsEntry entity.
+// If the PointsEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEntryMutation) OldRuleID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRuleID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRuleID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRuleID: %w", err)
+	}
+	return oldValue.RuleID, nil
+}
+
+// ClearRuleID clears the value of the "rule_id" field.
+func (m *PointsEntryMutation) ClearRuleID() {
+	m.rule_id = nil
+	m.clearedFields[pointsentry.FieldRuleID] = struct{}{}
+}
+
+// RuleIDCleared returns if the "rule_id" field was cleared in this mutation.
+func (m *PointsEntryMutation) RuleIDCleared() bool {
+	_, ok := m.clearedFields[pointsentry.FieldRuleID]
+	return ok
+}
+
+// ResetRuleID resets all changes to the "rule_id" field.
+func (m *PointsEntryMutation) ResetRuleID() {
+	m.rule_id = nil
+	delete(m.clearedFields, pointsentry.FieldRuleID)
+}
+
+// SetRuleVersion sets the "rule_version" field.
+func (m *PointsEntryMutation) SetRuleVersion(i int64) {
+	m.rule_version = &i
+	m.addrule_version = nil
+}
+
+// RuleVersion returns the value of the "rule_version" field in the mutation.
+func (m *PointsEntryMutation) RuleVersion() (r int64, exists bool) {
+	v := m.rule_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRuleVersion returns the old "rule_version" field's value of the PointsEntry entity.
+// If the PointsEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEntryMutation) OldRuleVersion(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRuleVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRuleVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRuleVersion: %w", err)
+	}
+	return oldValue.RuleVersion, nil
+}
+
+// AddRuleVersion adds i to the "rule_version" field.
+func (m *PointsEntryMutation) AddRuleVersion(i int64) {
+	if m.addrule_version != nil {
+		*m.addrule_version += i
+	} else {
+		m.addrule_version = &i
+	}
+}
+
+// AddedRuleVersion returns the value that was added to the "rule_version" field in this mutation.
+func (m *PointsEntryMutation) AddedRuleVersion() (r int64, exists bool) {
+	v := m.addrule_version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearRuleVersion clears the value of the "rule_version" field.
+func (m *PointsEntryMutation) ClearRuleVersion() {
+	m.rule_version = nil
+	m.addrule_version = nil
+	m.clearedFields[pointsentry.FieldRuleVersion] = struct{}{}
+}
+
+// RuleVersionCleared returns if the "rule_version" field was cleared in this mutation.
+func (m *PointsEntryMutation) RuleVersionCleared() bool {
+	_, ok := m.clearedFields[pointsentry.FieldRuleVersion]
+	return ok
+}
+
+// ResetRuleVersion resets all changes to the "rule_version" field.
+func (m *PointsEntryMutation) ResetRuleVersion() {
+	m.rule_version = nil
+	m.addrule_version = nil
+	delete(m.clearedFields, pointsentry.FieldRuleVersion)
+}
+
 // SetReason sets the "reason" field.
 func (m *PointsEntryMutation) SetReason(s string) {
 	m.reason = &s
@@ -3526,7 +4659,7 @@ func (m *PointsEntryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PointsEntryMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 20)
 	if m.operation_id != nil {
 		fields = append(fields, pointsentry.FieldOperationID)
 	}
@@ -3565,6 +4698,12 @@ func (m *PointsEntryMutation) Fields() []string {
 	}
 	if m.source_key != nil {
 		fields = append(fields, pointsentry.FieldSourceKey)
+	}
+	if m.rule_id != nil {
+		fields = append(fields, pointsentry.FieldRuleID)
+	}
+	if m.rule_version != nil {
+		fields = append(fields, pointsentry.FieldRuleVersion)
 	}
 	if m.reason != nil {
 		fields = append(fields, pointsentry.FieldReason)
@@ -3615,6 +4754,10 @@ func (m *PointsEntryMutation) Field(name string) (ent.Value, bool) {
 		return m.HoldID()
 	case pointsentry.FieldSourceKey:
 		return m.SourceKey()
+	case pointsentry.FieldRuleID:
+		return m.RuleID()
+	case pointsentry.FieldRuleVersion:
+		return m.RuleVersion()
 	case pointsentry.FieldReason:
 		return m.Reason()
 	case pointsentry.FieldActorKind:
@@ -3660,6 +4803,10 @@ func (m *PointsEntryMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldHoldID(ctx)
 	case pointsentry.FieldSourceKey:
 		return m.OldSourceKey(ctx)
+	case pointsentry.FieldRuleID:
+		return m.OldRuleID(ctx)
+	case pointsentry.FieldRuleVersion:
+		return m.OldRuleVersion(ctx)
 	case pointsentry.FieldReason:
 		return m.OldReason(ctx)
 	case pointsentry.FieldActorKind:
@@ -3770,6 +4917,20 @@ func (m *PointsEntryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetSourceKey(v)
 		return nil
+	case pointsentry.FieldRuleID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRuleID(v)
+		return nil
+	case pointsentry.FieldRuleVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRuleVersion(v)
+		return nil
 	case pointsentry.FieldReason:
 		v, ok := value.(string)
 		if !ok {
@@ -3834,6 +4995,9 @@ func (m *PointsEntryMutation) AddedFields() []string {
 	if m.addblocked_after != nil {
 		fields = append(fields, pointsentry.FieldBlockedAfter)
 	}
+	if m.addrule_version != nil {
+		fields = append(fields, pointsentry.FieldRuleVersion)
+	}
 	return fields
 }
 
@@ -3856,6 +5020,8 @@ func (m *PointsEntryMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPendingAfter()
 	case pointsentry.FieldBlockedAfter:
 		return m.AddedBlockedAfter()
+	case pointsentry.FieldRuleVersion:
+		return m.AddedRuleVersion()
 	}
 	return nil, false
 }
@@ -3914,6 +5080,13 @@ func (m *PointsEntryMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddBlockedAfter(v)
 		return nil
+	case pointsentry.FieldRuleVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRuleVersion(v)
+		return nil
 	}
 	return fmt.Errorf("unknown PointsEntry numeric field %s", name)
 }
@@ -3930,6 +5103,12 @@ func (m *PointsEntryMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(pointsentry.FieldSourceKey) {
 		fields = append(fields, pointsentry.FieldSourceKey)
+	}
+	if m.FieldCleared(pointsentry.FieldRuleID) {
+		fields = append(fields, pointsentry.FieldRuleID)
+	}
+	if m.FieldCleared(pointsentry.FieldRuleVersion) {
+		fields = append(fields, pointsentry.FieldRuleVersion)
 	}
 	if m.FieldCleared(pointsentry.FieldActorID) {
 		fields = append(fields, pointsentry.FieldActorID)
@@ -3956,6 +5135,12 @@ func (m *PointsEntryMutation) ClearField(name string) error {
 		return nil
 	case pointsentry.FieldSourceKey:
 		m.ClearSourceKey()
+		return nil
+	case pointsentry.FieldRuleID:
+		m.ClearRuleID()
+		return nil
+	case pointsentry.FieldRuleVersion:
+		m.ClearRuleVersion()
 		return nil
 	case pointsentry.FieldActorID:
 		m.ClearActorID()
@@ -4006,6 +5191,12 @@ func (m *PointsEntryMutation) ResetField(name string) error {
 		return nil
 	case pointsentry.FieldSourceKey:
 		m.ResetSourceKey()
+		return nil
+	case pointsentry.FieldRuleID:
+		m.ResetRuleID()
+		return nil
+	case pointsentry.FieldRuleVersion:
+		m.ResetRuleVersion()
 		return nil
 	case pointsentry.FieldReason:
 		m.ResetReason()
@@ -4126,6 +5317,744 @@ func (m *PointsEntryMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown PointsEntry edge %s", name)
+}
+
+// PointsEventMutation represents an operation that mutates the PointsEvent nodes in the graph.
+type PointsEventMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	key            *string
+	day            *time.Time
+	points         *int64
+	addpoints      *int64
+	created_at     *time.Time
+	clearedFields  map[string]struct{}
+	rule           *uuid.UUID
+	clearedrule    bool
+	account        *uuid.UUID
+	clearedaccount bool
+	done           bool
+	oldValue       func(context.Context) (*PointsEvent, error)
+	predicates     []predicate.PointsEvent
+}
+
+var _ ent.Mutation = (*PointsEventMutation)(nil)
+
+// pointseventOption allows management of the mutation configuration using functional options.
+type pointseventOption func(*PointsEventMutation)
+
+// newPointsEventMutation creates new mutation for the PointsEvent entity.
+func newPointsEventMutation(c config, op Op, opts ...pointseventOption) *PointsEventMutation {
+	m := &PointsEventMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePointsEvent,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPointsEventID sets the ID field of the mutation.
+func withPointsEventID(id uuid.UUID) pointseventOption {
+	return func(m *PointsEventMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PointsEvent
+		)
+		m.oldValue = func(ctx context.Context) (*PointsEvent, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PointsEvent.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPointsEvent sets the old PointsEvent of the mutation.
+func withPointsEvent(node *PointsEvent) pointseventOption {
+	return func(m *PointsEventMutation) {
+		m.oldValue = func(context.Context) (*PointsEvent, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PointsEventMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PointsEventMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PointsEvent entities.
+func (m *PointsEventMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PointsEventMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PointsEventMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PointsEvent.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *PointsEventMutation) SetAccountID(u uuid.UUID) {
+	m.account = &u
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *PointsEventMutation) AccountID() (r uuid.UUID, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the PointsEvent entity.
+// If the PointsEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEventMutation) OldAccountID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *PointsEventMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetRuleID sets the "rule_id" field.
+func (m *PointsEventMutation) SetRuleID(u uuid.UUID) {
+	m.rule = &u
+}
+
+// RuleID returns the value of the "rule_id" field in the mutation.
+func (m *PointsEventMutation) RuleID() (r uuid.UUID, exists bool) {
+	v := m.rule
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRuleID returns the old "rule_id" field's value of the PointsEvent entity.
+// If the PointsEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEventMutation) OldRuleID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRuleID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRuleID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRuleID: %w", err)
+	}
+	return oldValue.RuleID, nil
+}
+
+// ResetRuleID resets all changes to the "rule_id" field.
+func (m *PointsEventMutation) ResetRuleID() {
+	m.rule = nil
+}
+
+// SetKey sets the "key" field.
+func (m *PointsEventMutation) SetKey(s string) {
+	m.key = &s
+}
+
+// Key returns the value of the "key" field in the mutation.
+func (m *PointsEventMutation) Key() (r string, exists bool) {
+	v := m.key
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKey returns the old "key" field's value of the PointsEvent entity.
+// If the PointsEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEventMutation) OldKey(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKey is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKey requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKey: %w", err)
+	}
+	return oldValue.Key, nil
+}
+
+// ResetKey resets all changes to the "key" field.
+func (m *PointsEventMutation) ResetKey() {
+	m.key = nil
+}
+
+// SetDay sets the "day" field.
+func (m *PointsEventMutation) SetDay(t time.Time) {
+	m.day = &t
+}
+
+// Day returns the value of the "day" field in the mutation.
+func (m *PointsEventMutation) Day() (r time.Time, exists bool) {
+	v := m.day
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDay returns the old "day" field's value of the PointsEvent entity.
+// If the PointsEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEventMutation) OldDay(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDay is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDay requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDay: %w", err)
+	}
+	return oldValue.Day, nil
+}
+
+// ResetDay resets all changes to the "day" field.
+func (m *PointsEventMutation) ResetDay() {
+	m.day = nil
+}
+
+// SetPoints sets the "points" field.
+func (m *PointsEventMutation) SetPoints(i int64) {
+	m.points = &i
+	m.addpoints = nil
+}
+
+// Points returns the value of the "points" field in the mutation.
+func (m *PointsEventMutation) Points() (r int64, exists bool) {
+	v := m.points
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPoints returns the old "points" field's value of the PointsEvent entity.
+// If the PointsEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEventMutation) OldPoints(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPoints is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPoints requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPoints: %w", err)
+	}
+	return oldValue.Points, nil
+}
+
+// AddPoints adds i to the "points" field.
+func (m *PointsEventMutation) AddPoints(i int64) {
+	if m.addpoints != nil {
+		*m.addpoints += i
+	} else {
+		m.addpoints = &i
+	}
+}
+
+// AddedPoints returns the value that was added to the "points" field in this mutation.
+func (m *PointsEventMutation) AddedPoints() (r int64, exists bool) {
+	v := m.addpoints
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPoints resets all changes to the "points" field.
+func (m *PointsEventMutation) ResetPoints() {
+	m.points = nil
+	m.addpoints = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PointsEventMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PointsEventMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PointsEvent entity.
+// If the PointsEvent object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsEventMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PointsEventMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearRule clears the "rule" edge to the PointsRule entity.
+func (m *PointsEventMutation) ClearRule() {
+	m.clearedrule = true
+	m.clearedFields[pointsevent.FieldRuleID] = struct{}{}
+}
+
+// RuleCleared reports if the "rule" edge to the PointsRule entity was cleared.
+func (m *PointsEventMutation) RuleCleared() bool {
+	return m.clearedrule
+}
+
+// RuleIDs returns the "rule" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RuleID instead. It exists only for internal usage by the builders.
+func (m *PointsEventMutation) RuleIDs() (ids []uuid.UUID) {
+	if id := m.rule; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRule resets all changes to the "rule" edge.
+func (m *PointsEventMutation) ResetRule() {
+	m.rule = nil
+	m.clearedrule = false
+}
+
+// ClearAccount clears the "account" edge to the PointsAccount entity.
+func (m *PointsEventMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[pointsevent.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the PointsAccount entity was cleared.
+func (m *PointsEventMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *PointsEventMutation) AccountIDs() (ids []uuid.UUID) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *PointsEventMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// Where appends a list predicates to the PointsEventMutation builder.
+func (m *PointsEventMutation) Where(ps ...predicate.PointsEvent) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PointsEventMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PointsEventMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PointsEvent, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PointsEventMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PointsEventMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PointsEvent).
+func (m *PointsEventMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PointsEventMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.account != nil {
+		fields = append(fields, pointsevent.FieldAccountID)
+	}
+	if m.rule != nil {
+		fields = append(fields, pointsevent.FieldRuleID)
+	}
+	if m.key != nil {
+		fields = append(fields, pointsevent.FieldKey)
+	}
+	if m.day != nil {
+		fields = append(fields, pointsevent.FieldDay)
+	}
+	if m.points != nil {
+		fields = append(fields, pointsevent.FieldPoints)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pointsevent.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PointsEventMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pointsevent.FieldAccountID:
+		return m.AccountID()
+	case pointsevent.FieldRuleID:
+		return m.RuleID()
+	case pointsevent.FieldKey:
+		return m.Key()
+	case pointsevent.FieldDay:
+		return m.Day()
+	case pointsevent.FieldPoints:
+		return m.Points()
+	case pointsevent.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PointsEventMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pointsevent.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case pointsevent.FieldRuleID:
+		return m.OldRuleID(ctx)
+	case pointsevent.FieldKey:
+		return m.OldKey(ctx)
+	case pointsevent.FieldDay:
+		return m.OldDay(ctx)
+	case pointsevent.FieldPoints:
+		return m.OldPoints(ctx)
+	case pointsevent.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PointsEvent field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsEventMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pointsevent.FieldAccountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case pointsevent.FieldRuleID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRuleID(v)
+		return nil
+	case pointsevent.FieldKey:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKey(v)
+		return nil
+	case pointsevent.FieldDay:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDay(v)
+		return nil
+	case pointsevent.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPoints(v)
+		return nil
+	case pointsevent.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEvent field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PointsEventMutation) AddedFields() []string {
+	var fields []string
+	if m.addpoints != nil {
+		fields = append(fields, pointsevent.FieldPoints)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PointsEventMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pointsevent.FieldPoints:
+		return m.AddedPoints()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsEventMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pointsevent.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPoints(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEvent numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PointsEventMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PointsEventMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PointsEventMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PointsEvent nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PointsEventMutation) ResetField(name string) error {
+	switch name {
+	case pointsevent.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case pointsevent.FieldRuleID:
+		m.ResetRuleID()
+		return nil
+	case pointsevent.FieldKey:
+		m.ResetKey()
+		return nil
+	case pointsevent.FieldDay:
+		m.ResetDay()
+		return nil
+	case pointsevent.FieldPoints:
+		m.ResetPoints()
+		return nil
+	case pointsevent.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEvent field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PointsEventMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.rule != nil {
+		edges = append(edges, pointsevent.EdgeRule)
+	}
+	if m.account != nil {
+		edges = append(edges, pointsevent.EdgeAccount)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PointsEventMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pointsevent.EdgeRule:
+		if id := m.rule; id != nil {
+			return []ent.Value{*id}
+		}
+	case pointsevent.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PointsEventMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PointsEventMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PointsEventMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedrule {
+		edges = append(edges, pointsevent.EdgeRule)
+	}
+	if m.clearedaccount {
+		edges = append(edges, pointsevent.EdgeAccount)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PointsEventMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pointsevent.EdgeRule:
+		return m.clearedrule
+	case pointsevent.EdgeAccount:
+		return m.clearedaccount
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PointsEventMutation) ClearEdge(name string) error {
+	switch name {
+	case pointsevent.EdgeRule:
+		m.ClearRule()
+		return nil
+	case pointsevent.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEvent unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PointsEventMutation) ResetEdge(name string) error {
+	switch name {
+	case pointsevent.EdgeRule:
+		m.ResetRule()
+		return nil
+	case pointsevent.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsEvent edge %s", name)
 }
 
 // PointsHoldMutation represents an operation that mutates the PointsHold nodes in the graph.
@@ -7314,6 +9243,1746 @@ func (m *PointsPostingMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown PointsPosting edge %s", name)
+}
+
+// PointsRuleMutation represents an operation that mutates the PointsRule nodes in the graph.
+type PointsRuleMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	code            *string
+	kind            *pointsrule.Kind
+	status          *pointsrule.Status
+	terms           *schema.RuleTerms
+	given_points    *int64
+	addgiven_points *int64
+	version         *int64
+	addversion      *int64
+	created_at      *time.Time
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	unit            *uuid.UUID
+	clearedunit     bool
+	versions        map[uuid.UUID]struct{}
+	removedversions map[uuid.UUID]struct{}
+	clearedversions bool
+	done            bool
+	oldValue        func(context.Context) (*PointsRule, error)
+	predicates      []predicate.PointsRule
+}
+
+var _ ent.Mutation = (*PointsRuleMutation)(nil)
+
+// pointsruleOption allows management of the mutation configuration using functional options.
+type pointsruleOption func(*PointsRuleMutation)
+
+// newPointsRuleMutation creates new mutation for the PointsRule entity.
+func newPointsRuleMutation(c config, op Op, opts ...pointsruleOption) *PointsRuleMutation {
+	m := &PointsRuleMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePointsRule,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPointsRuleID sets the ID field of the mutation.
+func withPointsRuleID(id uuid.UUID) pointsruleOption {
+	return func(m *PointsRuleMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PointsRule
+		)
+		m.oldValue = func(ctx context.Context) (*PointsRule, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PointsRule.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPointsRule sets the old PointsRule of the mutation.
+func withPointsRule(node *PointsRule) pointsruleOption {
+	return func(m *PointsRuleMutation) {
+		m.oldValue = func(context.Context) (*PointsRule, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PointsRuleMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PointsRuleMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PointsRule entities.
+func (m *PointsRuleMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PointsRuleMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PointsRuleMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PointsRule.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCode sets the "code" field.
+func (m *PointsRuleMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *PointsRuleMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *PointsRuleMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetUnitID sets the "unit_id" field.
+func (m *PointsRuleMutation) SetUnitID(u uuid.UUID) {
+	m.unit = &u
+}
+
+// UnitID returns the value of the "unit_id" field in the mutation.
+func (m *PointsRuleMutation) UnitID() (r uuid.UUID, exists bool) {
+	v := m.unit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnitID returns the old "unit_id" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldUnitID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnitID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnitID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnitID: %w", err)
+	}
+	return oldValue.UnitID, nil
+}
+
+// ResetUnitID resets all changes to the "unit_id" field.
+func (m *PointsRuleMutation) ResetUnitID() {
+	m.unit = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *PointsRuleMutation) SetKind(po pointsrule.Kind) {
+	m.kind = &po
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *PointsRuleMutation) Kind() (r pointsrule.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldKind(ctx context.Context) (v pointsrule.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *PointsRuleMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *PointsRuleMutation) SetStatus(po pointsrule.Status) {
+	m.status = &po
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *PointsRuleMutation) Status() (r pointsrule.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldStatus(ctx context.Context) (v pointsrule.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *PointsRuleMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetTerms sets the "terms" field.
+func (m *PointsRuleMutation) SetTerms(st schema.RuleTerms) {
+	m.terms = &st
+}
+
+// Terms returns the value of the "terms" field in the mutation.
+func (m *PointsRuleMutation) Terms() (r schema.RuleTerms, exists bool) {
+	v := m.terms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTerms returns the old "terms" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldTerms(ctx context.Context) (v schema.RuleTerms, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTerms is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTerms requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTerms: %w", err)
+	}
+	return oldValue.Terms, nil
+}
+
+// ResetTerms resets all changes to the "terms" field.
+func (m *PointsRuleMutation) ResetTerms() {
+	m.terms = nil
+}
+
+// SetGivenPoints sets the "given_points" field.
+func (m *PointsRuleMutation) SetGivenPoints(i int64) {
+	m.given_points = &i
+	m.addgiven_points = nil
+}
+
+// GivenPoints returns the value of the "given_points" field in the mutation.
+func (m *PointsRuleMutation) GivenPoints() (r int64, exists bool) {
+	v := m.given_points
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGivenPoints returns the old "given_points" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldGivenPoints(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGivenPoints is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGivenPoints requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGivenPoints: %w", err)
+	}
+	return oldValue.GivenPoints, nil
+}
+
+// AddGivenPoints adds i to the "given_points" field.
+func (m *PointsRuleMutation) AddGivenPoints(i int64) {
+	if m.addgiven_points != nil {
+		*m.addgiven_points += i
+	} else {
+		m.addgiven_points = &i
+	}
+}
+
+// AddedGivenPoints returns the value that was added to the "given_points" field in this mutation.
+func (m *PointsRuleMutation) AddedGivenPoints() (r int64, exists bool) {
+	v := m.addgiven_points
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGivenPoints resets all changes to the "given_points" field.
+func (m *PointsRuleMutation) ResetGivenPoints() {
+	m.given_points = nil
+	m.addgiven_points = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *PointsRuleMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *PointsRuleMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *PointsRuleMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *PointsRuleMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *PointsRuleMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PointsRuleMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PointsRuleMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PointsRuleMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *PointsRuleMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *PointsRuleMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the PointsRule entity.
+// If the PointsRule object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *PointsRuleMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearUnit clears the "unit" edge to the PointsUnit entity.
+func (m *PointsRuleMutation) ClearUnit() {
+	m.clearedunit = true
+	m.clearedFields[pointsrule.FieldUnitID] = struct{}{}
+}
+
+// UnitCleared reports if the "unit" edge to the PointsUnit entity was cleared.
+func (m *PointsRuleMutation) UnitCleared() bool {
+	return m.clearedunit
+}
+
+// UnitIDs returns the "unit" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// UnitID instead. It exists only for internal usage by the builders.
+func (m *PointsRuleMutation) UnitIDs() (ids []uuid.UUID) {
+	if id := m.unit; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetUnit resets all changes to the "unit" edge.
+func (m *PointsRuleMutation) ResetUnit() {
+	m.unit = nil
+	m.clearedunit = false
+}
+
+// AddVersionIDs adds the "versions" edge to the PointsRuleVersion entity by ids.
+func (m *PointsRuleMutation) AddVersionIDs(ids ...uuid.UUID) {
+	if m.versions == nil {
+		m.versions = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.versions[ids[i]] = struct{}{}
+	}
+}
+
+// ClearVersions clears the "versions" edge to the PointsRuleVersion entity.
+func (m *PointsRuleMutation) ClearVersions() {
+	m.clearedversions = true
+}
+
+// VersionsCleared reports if the "versions" edge to the PointsRuleVersion entity was cleared.
+func (m *PointsRuleMutation) VersionsCleared() bool {
+	return m.clearedversions
+}
+
+// RemoveVersionIDs removes the "versions" edge to the PointsRuleVersion entity by IDs.
+func (m *PointsRuleMutation) RemoveVersionIDs(ids ...uuid.UUID) {
+	if m.removedversions == nil {
+		m.removedversions = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.versions, ids[i])
+		m.removedversions[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedVersions returns the removed IDs of the "versions" edge to the PointsRuleVersion entity.
+func (m *PointsRuleMutation) RemovedVersionsIDs() (ids []uuid.UUID) {
+	for id := range m.removedversions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// VersionsIDs returns the "versions" edge IDs in the mutation.
+func (m *PointsRuleMutation) VersionsIDs() (ids []uuid.UUID) {
+	for id := range m.versions {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetVersions resets all changes to the "versions" edge.
+func (m *PointsRuleMutation) ResetVersions() {
+	m.versions = nil
+	m.clearedversions = false
+	m.removedversions = nil
+}
+
+// Where appends a list predicates to the PointsRuleMutation builder.
+func (m *PointsRuleMutation) Where(ps ...predicate.PointsRule) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PointsRuleMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PointsRuleMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PointsRule, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PointsRuleMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PointsRuleMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PointsRule).
+func (m *PointsRuleMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PointsRuleMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.code != nil {
+		fields = append(fields, pointsrule.FieldCode)
+	}
+	if m.unit != nil {
+		fields = append(fields, pointsrule.FieldUnitID)
+	}
+	if m.kind != nil {
+		fields = append(fields, pointsrule.FieldKind)
+	}
+	if m.status != nil {
+		fields = append(fields, pointsrule.FieldStatus)
+	}
+	if m.terms != nil {
+		fields = append(fields, pointsrule.FieldTerms)
+	}
+	if m.given_points != nil {
+		fields = append(fields, pointsrule.FieldGivenPoints)
+	}
+	if m.version != nil {
+		fields = append(fields, pointsrule.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pointsrule.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, pointsrule.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PointsRuleMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pointsrule.FieldCode:
+		return m.Code()
+	case pointsrule.FieldUnitID:
+		return m.UnitID()
+	case pointsrule.FieldKind:
+		return m.Kind()
+	case pointsrule.FieldStatus:
+		return m.Status()
+	case pointsrule.FieldTerms:
+		return m.Terms()
+	case pointsrule.FieldGivenPoints:
+		return m.GivenPoints()
+	case pointsrule.FieldVersion:
+		return m.Version()
+	case pointsrule.FieldCreatedAt:
+		return m.CreatedAt()
+	case pointsrule.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PointsRuleMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pointsrule.FieldCode:
+		return m.OldCode(ctx)
+	case pointsrule.FieldUnitID:
+		return m.OldUnitID(ctx)
+	case pointsrule.FieldKind:
+		return m.OldKind(ctx)
+	case pointsrule.FieldStatus:
+		return m.OldStatus(ctx)
+	case pointsrule.FieldTerms:
+		return m.OldTerms(ctx)
+	case pointsrule.FieldGivenPoints:
+		return m.OldGivenPoints(ctx)
+	case pointsrule.FieldVersion:
+		return m.OldVersion(ctx)
+	case pointsrule.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pointsrule.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PointsRule field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsRuleMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pointsrule.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case pointsrule.FieldUnitID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnitID(v)
+		return nil
+	case pointsrule.FieldKind:
+		v, ok := value.(pointsrule.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case pointsrule.FieldStatus:
+		v, ok := value.(pointsrule.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case pointsrule.FieldTerms:
+		v, ok := value.(schema.RuleTerms)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTerms(v)
+		return nil
+	case pointsrule.FieldGivenPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGivenPoints(v)
+		return nil
+	case pointsrule.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case pointsrule.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pointsrule.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRule field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PointsRuleMutation) AddedFields() []string {
+	var fields []string
+	if m.addgiven_points != nil {
+		fields = append(fields, pointsrule.FieldGivenPoints)
+	}
+	if m.addversion != nil {
+		fields = append(fields, pointsrule.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PointsRuleMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pointsrule.FieldGivenPoints:
+		return m.AddedGivenPoints()
+	case pointsrule.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsRuleMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pointsrule.FieldGivenPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGivenPoints(v)
+		return nil
+	case pointsrule.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRule numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PointsRuleMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PointsRuleMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PointsRuleMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PointsRule nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PointsRuleMutation) ResetField(name string) error {
+	switch name {
+	case pointsrule.FieldCode:
+		m.ResetCode()
+		return nil
+	case pointsrule.FieldUnitID:
+		m.ResetUnitID()
+		return nil
+	case pointsrule.FieldKind:
+		m.ResetKind()
+		return nil
+	case pointsrule.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case pointsrule.FieldTerms:
+		m.ResetTerms()
+		return nil
+	case pointsrule.FieldGivenPoints:
+		m.ResetGivenPoints()
+		return nil
+	case pointsrule.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case pointsrule.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pointsrule.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRule field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PointsRuleMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.unit != nil {
+		edges = append(edges, pointsrule.EdgeUnit)
+	}
+	if m.versions != nil {
+		edges = append(edges, pointsrule.EdgeVersions)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PointsRuleMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pointsrule.EdgeUnit:
+		if id := m.unit; id != nil {
+			return []ent.Value{*id}
+		}
+	case pointsrule.EdgeVersions:
+		ids := make([]ent.Value, 0, len(m.versions))
+		for id := range m.versions {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PointsRuleMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedversions != nil {
+		edges = append(edges, pointsrule.EdgeVersions)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PointsRuleMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case pointsrule.EdgeVersions:
+		ids := make([]ent.Value, 0, len(m.removedversions))
+		for id := range m.removedversions {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PointsRuleMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedunit {
+		edges = append(edges, pointsrule.EdgeUnit)
+	}
+	if m.clearedversions {
+		edges = append(edges, pointsrule.EdgeVersions)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PointsRuleMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pointsrule.EdgeUnit:
+		return m.clearedunit
+	case pointsrule.EdgeVersions:
+		return m.clearedversions
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PointsRuleMutation) ClearEdge(name string) error {
+	switch name {
+	case pointsrule.EdgeUnit:
+		m.ClearUnit()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRule unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PointsRuleMutation) ResetEdge(name string) error {
+	switch name {
+	case pointsrule.EdgeUnit:
+		m.ResetUnit()
+		return nil
+	case pointsrule.EdgeVersions:
+		m.ResetVersions()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRule edge %s", name)
+}
+
+// PointsRuleVersionMutation represents an operation that mutates the PointsRuleVersion nodes in the graph.
+type PointsRuleVersionMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	version       *int64
+	addversion    *int64
+	status        *pointsruleversion.Status
+	terms         *schema.RuleTerms
+	actor_kind    *string
+	actor_id      *uuid.UUID
+	effective_at  *time.Time
+	clearedFields map[string]struct{}
+	rule          *uuid.UUID
+	clearedrule   bool
+	done          bool
+	oldValue      func(context.Context) (*PointsRuleVersion, error)
+	predicates    []predicate.PointsRuleVersion
+}
+
+var _ ent.Mutation = (*PointsRuleVersionMutation)(nil)
+
+// pointsruleversionOption allows management of the mutation configuration using functional options.
+type pointsruleversionOption func(*PointsRuleVersionMutation)
+
+// newPointsRuleVersionMutation creates new mutation for the PointsRuleVersion entity.
+func newPointsRuleVersionMutation(c config, op Op, opts ...pointsruleversionOption) *PointsRuleVersionMutation {
+	m := &PointsRuleVersionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePointsRuleVersion,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPointsRuleVersionID sets the ID field of the mutation.
+func withPointsRuleVersionID(id uuid.UUID) pointsruleversionOption {
+	return func(m *PointsRuleVersionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PointsRuleVersion
+		)
+		m.oldValue = func(ctx context.Context) (*PointsRuleVersion, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PointsRuleVersion.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPointsRuleVersion sets the old PointsRuleVersion of the mutation.
+func withPointsRuleVersion(node *PointsRuleVersion) pointsruleversionOption {
+	return func(m *PointsRuleVersionMutation) {
+		m.oldValue = func(context.Context) (*PointsRuleVersion, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PointsRuleVersionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PointsRuleVersionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PointsRuleVersion entities.
+func (m *PointsRuleVersionMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PointsRuleVersionMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PointsRuleVersionMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PointsRuleVersion.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRuleID sets the "rule_id" field.
+func (m *PointsRuleVersionMutation) SetRuleID(u uuid.UUID) {
+	m.rule = &u
+}
+
+// RuleID returns the value of the "rule_id" field in the mutation.
+func (m *PointsRuleVersionMutation) RuleID() (r uuid.UUID, exists bool) {
+	v := m.rule
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRuleID returns the old "rule_id" field's value of the PointsRuleVersion entity.
+// If the PointsRuleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleVersionMutation) OldRuleID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRuleID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRuleID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRuleID: %w", err)
+	}
+	return oldValue.RuleID, nil
+}
+
+// ResetRuleID resets all changes to the "rule_id" field.
+func (m *PointsRuleVersionMutation) ResetRuleID() {
+	m.rule = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *PointsRuleVersionMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *PointsRuleVersionMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the PointsRuleVersion entity.
+// If the PointsRuleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleVersionMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *PointsRuleVersionMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *PointsRuleVersionMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *PointsRuleVersionMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *PointsRuleVersionMutation) SetStatus(po pointsruleversion.Status) {
+	m.status = &po
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *PointsRuleVersionMutation) Status() (r pointsruleversion.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the PointsRuleVersion entity.
+// If the PointsRuleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleVersionMutation) OldStatus(ctx context.Context) (v pointsruleversion.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *PointsRuleVersionMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetTerms sets the "terms" field.
+func (m *PointsRuleVersionMutation) SetTerms(st schema.RuleTerms) {
+	m.terms = &st
+}
+
+// Terms returns the value of the "terms" field in the mutation.
+func (m *PointsRuleVersionMutation) Terms() (r schema.RuleTerms, exists bool) {
+	v := m.terms
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTerms returns the old "terms" field's value of the PointsRuleVersion entity.
+// If the PointsRuleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleVersionMutation) OldTerms(ctx context.Context) (v schema.RuleTerms, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTerms is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTerms requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTerms: %w", err)
+	}
+	return oldValue.Terms, nil
+}
+
+// ResetTerms resets all changes to the "terms" field.
+func (m *PointsRuleVersionMutation) ResetTerms() {
+	m.terms = nil
+}
+
+// SetActorKind sets the "actor_kind" field.
+func (m *PointsRuleVersionMutation) SetActorKind(s string) {
+	m.actor_kind = &s
+}
+
+// ActorKind returns the value of the "actor_kind" field in the mutation.
+func (m *PointsRuleVersionMutation) ActorKind() (r string, exists bool) {
+	v := m.actor_kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorKind returns the old "actor_kind" field's value of the PointsRuleVersion entity.
+// If the PointsRuleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleVersionMutation) OldActorKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorKind: %w", err)
+	}
+	return oldValue.ActorKind, nil
+}
+
+// ResetActorKind resets all changes to the "actor_kind" field.
+func (m *PointsRuleVersionMutation) ResetActorKind() {
+	m.actor_kind = nil
+}
+
+// SetActorID sets the "actor_id" field.
+func (m *PointsRuleVersionMutation) SetActorID(u uuid.UUID) {
+	m.actor_id = &u
+}
+
+// ActorID returns the value of the "actor_id" field in the mutation.
+func (m *PointsRuleVersionMutation) ActorID() (r uuid.UUID, exists bool) {
+	v := m.actor_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorID returns the old "actor_id" field's value of the PointsRuleVersion entity.
+// If the PointsRuleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleVersionMutation) OldActorID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorID: %w", err)
+	}
+	return oldValue.ActorID, nil
+}
+
+// ClearActorID clears the value of the "actor_id" field.
+func (m *PointsRuleVersionMutation) ClearActorID() {
+	m.actor_id = nil
+	m.clearedFields[pointsruleversion.FieldActorID] = struct{}{}
+}
+
+// ActorIDCleared returns if the "actor_id" field was cleared in this mutation.
+func (m *PointsRuleVersionMutation) ActorIDCleared() bool {
+	_, ok := m.clearedFields[pointsruleversion.FieldActorID]
+	return ok
+}
+
+// ResetActorID resets all changes to the "actor_id" field.
+func (m *PointsRuleVersionMutation) ResetActorID() {
+	m.actor_id = nil
+	delete(m.clearedFields, pointsruleversion.FieldActorID)
+}
+
+// SetEffectiveAt sets the "effective_at" field.
+func (m *PointsRuleVersionMutation) SetEffectiveAt(t time.Time) {
+	m.effective_at = &t
+}
+
+// EffectiveAt returns the value of the "effective_at" field in the mutation.
+func (m *PointsRuleVersionMutation) EffectiveAt() (r time.Time, exists bool) {
+	v := m.effective_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEffectiveAt returns the old "effective_at" field's value of the PointsRuleVersion entity.
+// If the PointsRuleVersion object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsRuleVersionMutation) OldEffectiveAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEffectiveAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEffectiveAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEffectiveAt: %w", err)
+	}
+	return oldValue.EffectiveAt, nil
+}
+
+// ResetEffectiveAt resets all changes to the "effective_at" field.
+func (m *PointsRuleVersionMutation) ResetEffectiveAt() {
+	m.effective_at = nil
+}
+
+// ClearRule clears the "rule" edge to the PointsRule entity.
+func (m *PointsRuleVersionMutation) ClearRule() {
+	m.clearedrule = true
+	m.clearedFields[pointsruleversion.FieldRuleID] = struct{}{}
+}
+
+// RuleCleared reports if the "rule" edge to the PointsRule entity was cleared.
+func (m *PointsRuleVersionMutation) RuleCleared() bool {
+	return m.clearedrule
+}
+
+// RuleIDs returns the "rule" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RuleID instead. It exists only for internal usage by the builders.
+func (m *PointsRuleVersionMutation) RuleIDs() (ids []uuid.UUID) {
+	if id := m.rule; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRule resets all changes to the "rule" edge.
+func (m *PointsRuleVersionMutation) ResetRule() {
+	m.rule = nil
+	m.clearedrule = false
+}
+
+// Where appends a list predicates to the PointsRuleVersionMutation builder.
+func (m *PointsRuleVersionMutation) Where(ps ...predicate.PointsRuleVersion) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PointsRuleVersionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PointsRuleVersionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PointsRuleVersion, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PointsRuleVersionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PointsRuleVersionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PointsRuleVersion).
+func (m *PointsRuleVersionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PointsRuleVersionMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.rule != nil {
+		fields = append(fields, pointsruleversion.FieldRuleID)
+	}
+	if m.version != nil {
+		fields = append(fields, pointsruleversion.FieldVersion)
+	}
+	if m.status != nil {
+		fields = append(fields, pointsruleversion.FieldStatus)
+	}
+	if m.terms != nil {
+		fields = append(fields, pointsruleversion.FieldTerms)
+	}
+	if m.actor_kind != nil {
+		fields = append(fields, pointsruleversion.FieldActorKind)
+	}
+	if m.actor_id != nil {
+		fields = append(fields, pointsruleversion.FieldActorID)
+	}
+	if m.effective_at != nil {
+		fields = append(fields, pointsruleversion.FieldEffectiveAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PointsRuleVersionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pointsruleversion.FieldRuleID:
+		return m.RuleID()
+	case pointsruleversion.FieldVersion:
+		return m.Version()
+	case pointsruleversion.FieldStatus:
+		return m.Status()
+	case pointsruleversion.FieldTerms:
+		return m.Terms()
+	case pointsruleversion.FieldActorKind:
+		return m.ActorKind()
+	case pointsruleversion.FieldActorID:
+		return m.ActorID()
+	case pointsruleversion.FieldEffectiveAt:
+		return m.EffectiveAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PointsRuleVersionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pointsruleversion.FieldRuleID:
+		return m.OldRuleID(ctx)
+	case pointsruleversion.FieldVersion:
+		return m.OldVersion(ctx)
+	case pointsruleversion.FieldStatus:
+		return m.OldStatus(ctx)
+	case pointsruleversion.FieldTerms:
+		return m.OldTerms(ctx)
+	case pointsruleversion.FieldActorKind:
+		return m.OldActorKind(ctx)
+	case pointsruleversion.FieldActorID:
+		return m.OldActorID(ctx)
+	case pointsruleversion.FieldEffectiveAt:
+		return m.OldEffectiveAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PointsRuleVersion field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsRuleVersionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pointsruleversion.FieldRuleID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRuleID(v)
+		return nil
+	case pointsruleversion.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case pointsruleversion.FieldStatus:
+		v, ok := value.(pointsruleversion.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case pointsruleversion.FieldTerms:
+		v, ok := value.(schema.RuleTerms)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTerms(v)
+		return nil
+	case pointsruleversion.FieldActorKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorKind(v)
+		return nil
+	case pointsruleversion.FieldActorID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorID(v)
+		return nil
+	case pointsruleversion.FieldEffectiveAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEffectiveAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRuleVersion field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PointsRuleVersionMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, pointsruleversion.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PointsRuleVersionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pointsruleversion.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsRuleVersionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pointsruleversion.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRuleVersion numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PointsRuleVersionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(pointsruleversion.FieldActorID) {
+		fields = append(fields, pointsruleversion.FieldActorID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PointsRuleVersionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PointsRuleVersionMutation) ClearField(name string) error {
+	switch name {
+	case pointsruleversion.FieldActorID:
+		m.ClearActorID()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRuleVersion nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PointsRuleVersionMutation) ResetField(name string) error {
+	switch name {
+	case pointsruleversion.FieldRuleID:
+		m.ResetRuleID()
+		return nil
+	case pointsruleversion.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case pointsruleversion.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case pointsruleversion.FieldTerms:
+		m.ResetTerms()
+		return nil
+	case pointsruleversion.FieldActorKind:
+		m.ResetActorKind()
+		return nil
+	case pointsruleversion.FieldActorID:
+		m.ResetActorID()
+		return nil
+	case pointsruleversion.FieldEffectiveAt:
+		m.ResetEffectiveAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRuleVersion field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PointsRuleVersionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.rule != nil {
+		edges = append(edges, pointsruleversion.EdgeRule)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PointsRuleVersionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case pointsruleversion.EdgeRule:
+		if id := m.rule; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PointsRuleVersionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PointsRuleVersionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PointsRuleVersionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedrule {
+		edges = append(edges, pointsruleversion.EdgeRule)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PointsRuleVersionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case pointsruleversion.EdgeRule:
+		return m.clearedrule
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PointsRuleVersionMutation) ClearEdge(name string) error {
+	switch name {
+	case pointsruleversion.EdgeRule:
+		m.ClearRule()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRuleVersion unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PointsRuleVersionMutation) ResetEdge(name string) error {
+	switch name {
+	case pointsruleversion.EdgeRule:
+		m.ResetRule()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsRuleVersion edge %s", name)
 }
 
 // PointsUnitMutation represents an operation that mutates the PointsUnit nodes in the graph.

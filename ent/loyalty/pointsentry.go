@@ -45,6 +45,10 @@ type PointsEntry struct {
 	HoldID *uuid.UUID `json:"hold_id,omitempty"`
 	// of what is earned once only
 	SourceKey *string `json:"source_key,omitempty"`
+	// the rule that gave it; of orders the earning says it by line
+	RuleID *uuid.UUID `json:"rule_id,omitempty"`
+	// RuleVersion holds the value of the "rule_version" field.
+	RuleVersion *int64 `json:"rule_version,omitempty"`
 	// Reason holds the value of the "reason" field.
 	Reason string `json:"reason,omitempty"`
 	// ActorKind holds the value of the "actor_kind" field.
@@ -97,9 +101,9 @@ func (*PointsEntry) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case pointsentry.FieldOrderID, pointsentry.FieldHoldID, pointsentry.FieldActorID:
+		case pointsentry.FieldOrderID, pointsentry.FieldHoldID, pointsentry.FieldRuleID, pointsentry.FieldActorID:
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
-		case pointsentry.FieldNumber, pointsentry.FieldBalanceChange, pointsentry.FieldPendingChange, pointsentry.FieldBlockedChange, pointsentry.FieldBalanceAfter, pointsentry.FieldPendingAfter, pointsentry.FieldBlockedAfter:
+		case pointsentry.FieldNumber, pointsentry.FieldBalanceChange, pointsentry.FieldPendingChange, pointsentry.FieldBlockedChange, pointsentry.FieldBalanceAfter, pointsentry.FieldPendingAfter, pointsentry.FieldBlockedAfter, pointsentry.FieldRuleVersion:
 			values[i] = new(sql.NullInt64)
 		case pointsentry.FieldKind, pointsentry.FieldSourceKey, pointsentry.FieldReason, pointsentry.FieldActorKind:
 			values[i] = new(sql.NullString)
@@ -208,6 +212,20 @@ func (_m *PointsEntry) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.SourceKey = new(string)
 				*_m.SourceKey = value.String
+			}
+		case pointsentry.FieldRuleID:
+			if value, ok := values[i].(*sql.NullScanner); !ok {
+				return fmt.Errorf("unexpected type %T for field rule_id", values[i])
+			} else if value.Valid {
+				_m.RuleID = new(uuid.UUID)
+				*_m.RuleID = *value.S.(*uuid.UUID)
+			}
+		case pointsentry.FieldRuleVersion:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field rule_version", values[i])
+			} else if value.Valid {
+				_m.RuleVersion = new(int64)
+				*_m.RuleVersion = value.Int64
 			}
 		case pointsentry.FieldReason:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -329,6 +347,16 @@ func (_m *PointsEntry) String() string {
 	if v := _m.SourceKey; v != nil {
 		builder.WriteString("source_key=")
 		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.RuleID; v != nil {
+		builder.WriteString("rule_id=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.RuleVersion; v != nil {
+		builder.WriteString("rule_version=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("reason=")

@@ -125,6 +125,34 @@ func (_c *PointsEntryCreate) SetNillableSourceKey(v *string) *PointsEntryCreate 
 	return _c
 }
 
+// SetRuleID sets the "rule_id" field.
+func (_c *PointsEntryCreate) SetRuleID(v uuid.UUID) *PointsEntryCreate {
+	_c.mutation.SetRuleID(v)
+	return _c
+}
+
+// SetNillableRuleID sets the "rule_id" field if the given value is not nil.
+func (_c *PointsEntryCreate) SetNillableRuleID(v *uuid.UUID) *PointsEntryCreate {
+	if v != nil {
+		_c.SetRuleID(*v)
+	}
+	return _c
+}
+
+// SetRuleVersion sets the "rule_version" field.
+func (_c *PointsEntryCreate) SetRuleVersion(v int64) *PointsEntryCreate {
+	_c.mutation.SetRuleVersion(v)
+	return _c
+}
+
+// SetNillableRuleVersion sets the "rule_version" field if the given value is not nil.
+func (_c *PointsEntryCreate) SetNillableRuleVersion(v *int64) *PointsEntryCreate {
+	if v != nil {
+		_c.SetRuleVersion(*v)
+	}
+	return _c
+}
+
 // SetReason sets the "reason" field.
 func (_c *PointsEntryCreate) SetReason(v string) *PointsEntryCreate {
 	_c.mutation.SetReason(v)
@@ -405,6 +433,14 @@ func (_c *PointsEntryCreate) createSpec() (*PointsEntry, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.SourceKey(); ok {
 		_spec.SetField(pointsentry.FieldSourceKey, field.TypeString, value)
 		_node.SourceKey = &value
+	}
+	if value, ok := _c.mutation.RuleID(); ok {
+		_spec.SetField(pointsentry.FieldRuleID, field.TypeUUID, value)
+		_node.RuleID = &value
+	}
+	if value, ok := _c.mutation.RuleVersion(); ok {
+		_spec.SetField(pointsentry.FieldRuleVersion, field.TypeInt64, value)
+		_node.RuleVersion = &value
 	}
 	if value, ok := _c.mutation.Reason(); ok {
 		_spec.SetField(pointsentry.FieldReason, field.TypeString, value)

@@ -133,6 +133,12 @@ func (_u *PointsEntryUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if _u.mutation.SourceKeyCleared() {
 		_spec.ClearField(pointsentry.FieldSourceKey, field.TypeString)
 	}
+	if _u.mutation.RuleIDCleared() {
+		_spec.ClearField(pointsentry.FieldRuleID, field.TypeUUID)
+	}
+	if _u.mutation.RuleVersionCleared() {
+		_spec.ClearField(pointsentry.FieldRuleVersion, field.TypeInt64)
+	}
 	if _u.mutation.ActorIDCleared() {
 		_spec.ClearField(pointsentry.FieldActorID, field.TypeUUID)
 	}
@@ -335,6 +341,12 @@ func (_u *PointsEntryUpdateOne) sqlSave(ctx context.Context) (_node *PointsEntry
 	}
 	if _u.mutation.SourceKeyCleared() {
 		_spec.ClearField(pointsentry.FieldSourceKey, field.TypeString)
+	}
+	if _u.mutation.RuleIDCleared() {
+		_spec.ClearField(pointsentry.FieldRuleID, field.TypeUUID)
+	}
+	if _u.mutation.RuleVersionCleared() {
+		_spec.ClearField(pointsentry.FieldRuleVersion, field.TypeInt64)
 	}
 	if _u.mutation.ActorIDCleared() {
 		_spec.ClearField(pointsentry.FieldActorID, field.TypeUUID)

@@ -18,14 +18,22 @@ type Tx struct {
 	PointsAccount *PointsAccountClient
 	// PointsAdjustment is the client for interacting with the PointsAdjustment builders.
 	PointsAdjustment *PointsAdjustmentClient
+	// PointsEarning is the client for interacting with the PointsEarning builders.
+	PointsEarning *PointsEarningClient
 	// PointsEntry is the client for interacting with the PointsEntry builders.
 	PointsEntry *PointsEntryClient
+	// PointsEvent is the client for interacting with the PointsEvent builders.
+	PointsEvent *PointsEventClient
 	// PointsHold is the client for interacting with the PointsHold builders.
 	PointsHold *PointsHoldClient
 	// PointsLot is the client for interacting with the PointsLot builders.
 	PointsLot *PointsLotClient
 	// PointsPosting is the client for interacting with the PointsPosting builders.
 	PointsPosting *PointsPostingClient
+	// PointsRule is the client for interacting with the PointsRule builders.
+	PointsRule *PointsRuleClient
+	// PointsRuleVersion is the client for interacting with the PointsRuleVersion builders.
+	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
 
@@ -161,10 +169,14 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.PointsAccount = NewPointsAccountClient(tx.config)
 	tx.PointsAdjustment = NewPointsAdjustmentClient(tx.config)
+	tx.PointsEarning = NewPointsEarningClient(tx.config)
 	tx.PointsEntry = NewPointsEntryClient(tx.config)
+	tx.PointsEvent = NewPointsEventClient(tx.config)
 	tx.PointsHold = NewPointsHoldClient(tx.config)
 	tx.PointsLot = NewPointsLotClient(tx.config)
 	tx.PointsPosting = NewPointsPostingClient(tx.config)
+	tx.PointsRule = NewPointsRuleClient(tx.config)
+	tx.PointsRuleVersion = NewPointsRuleVersionClient(tx.config)
 	tx.PointsUnit = NewPointsUnitClient(tx.config)
 }
 

@@ -22,9 +22,23 @@ func (q *PointsAdjustmentQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *PointsEarningQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PointsEarning(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *PointsEntryQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.PointsEntry(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *PointsEventQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PointsEvent(p))
 	}
 }
 
@@ -46,6 +60,20 @@ func (q *PointsLotQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *PointsPostingQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.PointsPosting(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *PointsRuleQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PointsRule(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *PointsRuleVersionQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PointsRuleVersion(p))
 	}
 }
 

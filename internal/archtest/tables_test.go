@@ -111,6 +111,11 @@ var owners = map[string]string{
 	"points_holds":       "internal/points",
 	"points_adjustments": "internal/points",
 
+	"points_rules":         "internal/points",
+	"points_rule_versions": "internal/points",
+	"points_events":        "internal/points",
+	"points_earnings":      "internal/points",
+
 	"orders":             "internal/orders",
 	"order_lines":        "internal/orders",
 	"order_returns":      "internal/orders",
@@ -153,6 +158,7 @@ var entityTables = map[string]string{
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"VariantBarcode": "variant_barcodes", "CatalogSettings": "catalog_settings", "Brand": "brands", "SizeSystem": "size_systems", "PriceList": "price_lists", "PriceListEntry": "price_list_entries", "VariantPriceChange": "variant_price_changes", "ProductStatusChange": "product_status_changes", "ProductPicture": "product_pictures",
 	"PointsUnit": "points_units", "PointsAccount": "points_accounts", "PointsLot": "points_lots", "PointsEntry": "points_entries", "PointsPosting": "points_postings", "PointsHold": "points_holds", "PointsAdjustment": "points_adjustments",
+	"PointsRule": "points_rules", "PointsRuleVersion": "points_rule_versions", "PointsEvent": "points_events", "PointsEarning": "points_earnings",
 	"StockLevel": "stock_levels", "StockMovement": "stock_movements", "StockDocument": "stock_documents",
 	"StockReservation": "stock_reservations", "StockReservationLine": "stock_reservation_lines",
 	"StockTransfer": "stock_transfers", "StockTransferLine": "stock_transfer_lines", "StockCount": "stock_counts", "StockCountLine": "stock_count_lines",
@@ -238,6 +244,10 @@ var rawSQL = map[string]string{
 	"internal/points/queries.go":      "a balance of a customer read through the policy",
 	"internal/points/steps.go":        "whether something has been given for, under the lock of its account",
 	"internal/points/write.go":        "accounts, lots and ledger of an operation whose caller was judged there, set-based",
+	"internal/points/rulebook.go":     "rules, and whose stores and which categories they are about",
+	"internal/points/rules_manage.go": "whether what a rule names is there",
+	"internal/points/happen.go":       "what has happened to a customer read through the policy, or as the system",
+	"internal/points/earnings.go":     "what orders earn whose steps were judged there, set-based",
 	"internal/points/verify.go":       "sums over all points, for who reads the whole business",
 	"internal/inventory/verify.go":    "sums over all stock, as the system",
 
@@ -261,6 +271,7 @@ var rawSQL = map[string]string{
 	"internal/orders/tracking_push.go":     "a push is kept once",
 	"internal/orders/chunk.go":             "tickets by their natural key, for tills",
 	"internal/orders/ingest.go":            "stores, variants and staff that tickets name",
+	"internal/orders/points.go":            "what is left of orders whose steps were judged, for their points",
 	"internal/orders/links.go":             "returns find their orders, for tills",
 	"internal/orders/merging.go":           "returns of orders that go back to their customer",
 	"internal/orders/writer.go":            "set-based inserts",

@@ -320,7 +320,7 @@ func (a API) PlaceMemberOrder(ctx context.Context, r memberapi.PlaceMemberOrderR
 	if err != nil {
 		return nil, err
 	}
-	in := orders.Input{StoreID: r.Body.StoreId, Channel: "mini_program", Customer: &customers.Ref{ID: actor.ID}, Note: r.Body.Note, AnyStore: true}
+	in := orders.Input{StoreID: r.Body.StoreId, Channel: "mini_program", Customer: &customers.Ref{ID: actor.ID}, Note: r.Body.Note, Points: opt.Value(r.Body.PointsToRedeem), AnyStore: true}
 	if r.Body.Channel != nil {
 		in.Channel = string(*r.Body.Channel)
 	}

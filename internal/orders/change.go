@@ -153,6 +153,9 @@ func (s *Service) finish(ctx context.Context, tx *db.Tx, c *changing) error {
 			}
 		}
 	}
+	if err := s.settlePoints(ctx, tx, c); err != nil {
+		return err
+	}
 	if o.CustomerID != nil {
 		if err := s.segments.ApplyDays(ctx, tx, days); err != nil {
 			return err

@@ -109,7 +109,11 @@ func (s *Service) chunk(ctx context.Context, tx *db.Tx, rows []*row, create bool
 	if err := lockCustomers(ctx, tx, fresh); err != nil {
 		return err
 	}
-	if err := s.link(ctx, tx, fresh); err != nil {
+	linked, err := s.link(ctx, tx, fresh)
+	if err != nil {
+		return err
+	}
+	if err := s.earnTickets(ctx, tx, fresh, linked); err != nil {
 		return err
 	}
 	if err := s.segments.ApplyDays(ctx, tx, w.days); err != nil {

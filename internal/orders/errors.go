@@ -47,6 +47,7 @@ var (
 	ErrRecipientPhone    = apperr.Define(apperr.Invalid, "orders.recipient_phone_invalid", "This is not a phone number.", "电话号码无效。")
 	ErrRecipientName     = apperr.Define(apperr.Invalid, "orders.recipient_name_invalid", "This is not a name that can be stored.", "收件人姓名无效。")
 	ErrRecipientAddress  = apperr.Define(apperr.Invalid, "orders.recipient_address_required", "An address to send to has at least its first line.", "收件地址至少须填写第一行。")
+	ErrPointsOfNobody    = apperr.Define(apperr.Invalid, "orders.points_of_nobody", "Points need a customer who pays with them.", "使用积分须指定顾客。")
 	ErrDraftPaid         = apperr.Define(apperr.Invalid, "orders.draft_paid", "A draft takes no payments. Place it first.", "草稿订单不能收款，请先下单。")
 	ErrNothingDue        = apperr.Define(apperr.Conflict, "orders.nothing_due", "Only {due} (in minor units) is due: nothing is paid twice.", "待付金额仅为 {due}（最小货币单位），不能重复收款。")
 	ErrState             = apperr.Define(apperr.Conflict, "orders.state", "The order is {status}; this needs one that is: {allowed}.", "订单当前状态为 {status}；此操作要求状态为：{allowed}。")

@@ -21,6 +21,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
+	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
 
@@ -70,6 +71,7 @@ func openOn(t testing.TB, database *db.DB, now time.Time) *shop {
 	s.Service = New(Deps{
 		DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages, Currency: "CNY", Customers: people, Catalog: products, Segments: s.segments,
 		Inventory: inventory.New(inventory.Deps{DB: s.db, Clock: s.clock, Pages: pages, Catalog: products}),
+		Points:    points.New(points.Deps{DB: s.db, Clock: s.clock, Pages: pages, Customers: people, Catalog: products}),
 	})
 	return s
 }

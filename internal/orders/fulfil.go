@@ -212,7 +212,8 @@ func (s *Service) Complete(ctx context.Context, id uuid.UUID, ifMatch *string) e
 // Errors: ErrOrderNotFound, apperr.ErrVersionMismatch, ErrState, ErrRefundPermission.
 func (s *Service) Cancel(ctx context.Context, id uuid.UUID, ifMatch *string, reason string) error {
 	return s.change(ctx, id, ifMatch, "cancel", func(ctx context.Context, tx *db.Tx, c *changing) error {
-		if c.o.PaidAmount > c.o.RefundedAmount {
+		points, back := byPoints(c.o)
+		if money := c.o.PaidAmount - c.o.RefundedAmount - (points - back); money > 0 {
 			if err := mayRefund(ctx); err != nil {
 				return err
 			}

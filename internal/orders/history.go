@@ -130,7 +130,12 @@ func (h *History) chunk(ctx context.Context, tx *db.Tx, p *Past, rows []*row, cr
 	if err := w.insert(ctx, tx); err != nil {
 		return err
 	}
-	if err := s.link(ctx, tx, fresh); err != nil {
+	// Former orders earn nothing; of others that earned, something may have come back.
+	linked, err := s.link(ctx, tx, fresh)
+	if err != nil {
+		return err
+	}
+	if err := s.earn(ctx, tx, linked, earner{kept: true}); err != nil {
 		return err
 	}
 	p.days, p.stock = append(p.days, w.days...), append(p.stock, w.stock...)

@@ -439,7 +439,7 @@ func fromAPIRecipient(r *ordersapi.OrderRecipientInput) *Recipient {
 func fromAPIOrder(b *ordersapi.OrderInput) (Input, error) {
 	in := Input{StoreID: b.StoreId, Channel: string(b.Channel), ExternalNumber: b.ExternalNumber, Draft: opt.Value(b.Draft), Fulfilment: string(opt.Value(b.Fulfilment)),
 		Recipient: fromAPIRecipient(b.Recipient), Shipping: b.ShippingAmount, Lines: fromAPILines(b.Lines), CouponCodes: opt.Value(b.CouponCodes),
-		Payments: fromAPIPayments(opt.Value(b.Payments)), StaffID: b.StaffId, Note: b.Note, PlacedAt: b.PlacedAt, Fields: opt.Value(b.CustomFields)}
+		Payments: fromAPIPayments(opt.Value(b.Payments)), StaffID: b.StaffId, Note: b.Note, PlacedAt: b.PlacedAt, Points: opt.Value(b.PointsToRedeem), Fields: opt.Value(b.CustomFields)}
 	if b.Customer == nil && b.CustomerId == nil {
 		return in, nil
 	}

@@ -83,9 +83,10 @@ WHERE NOT EXISTS (SELECT FROM orders o WHERE o.store_id = k.store_id AND o.exter
 
 // link joins the chunk's returns to their sales and the chunk's sales to
 // returns that came before them, then recounts the orders concerned and warns
-// of sales that have had more brought back than they had.
+// of sales that have had more brought back than they had. It returns the orders of
+// which something came back.
 // Plan: orders_external_number_key and order_returns_original_idx, one probe a key.
-func (s *Service) link(ctx context.Context, tx *db.Tx, rows []*row) error {
+func (s *Service) link(ctx context.Context, tx *db.Tx, rows []*row) ([]uuid.UUID, error) {
 	keys := make([]key, 0, len(rows))
 	for _, r := range rows {
 		if r.orderID != uuid.Nil {
@@ -96,7 +97,7 @@ func (s *Service) link(ctx context.Context, tx *db.Tx, rows []*row) error {
 		}
 	}
 	if len(keys) == 0 {
-		return nil
+		return nil, nil
 	}
 	now := s.clock.Now()
 	stores, numbers := columns(keys)
@@ -107,7 +108,7 @@ JOIN orders o ON o.store_id = k.store_id AND o.external_number = k.number
 WHERE r.store_id = k.store_id AND r.original_external_number = k.number AND r.order_id IS NULL
 RETURNING o.id, o.store_id, o.external_number`, stores, pq.Array(numbers), now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer found.Close()
 	var orders pgarray.UUIDs
@@ -116,24 +117,24 @@ RETURNING o.id, o.store_id, o.external_number`, stores, pq.Array(numbers), now)
 		var id uuid.UUID
 		var k key
 		if err := found.Scan(&id, &k.store, &k.number); err != nil {
-			return err
+			return nil, err
 		}
 		orders, sales[id] = append(orders, id), k
 	}
 	if err := found.Err(); err != nil || len(orders) == 0 {
-		return err
+		return nil, err
 	}
 	_ = found.Close()
 	// Locked before they are counted: the statements below then see the returns
 	// of whoever held the lock before.
 	if _, err := tx.Exec(ctx, "SELECT FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", orders); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := tx.Exec(ctx, `
 UPDATE orders o SET returned_amount = b.total, version = o.version + 1, updated_at = $2
 FROM (SELECT order_id, sum(total_amount) AS total FROM order_returns WHERE order_id = ANY($1::uuid[]) AND status = 'refunded' GROUP BY order_id) b
 WHERE o.id = b.order_id`, orders, now); err != nil {
-		return err
+		return nil, err
 	}
 	// Pieces brought back to a till fill what is left of the order's lines of the same
 	// SKU, from the first on; other returns name their lines.
@@ -155,11 +156,11 @@ FROM (
         WHERE r.order_id = ANY($1::uuid[]) AND rl.order_line_id IS NULL GROUP BY r.order_id, rl.sku
     ) b ON b.order_id = l.order_id AND b.sku = l.sku
 ) d WHERE l.id = d.id AND l.returned_quantity <> d.returned`, orders); err != nil {
-		return err
+		return nil, err
 	}
 	exceeded, err := s.exceeded(ctx, tx, orders)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, id := range exceeded {
 		for _, r := range rows {
@@ -169,7 +170,7 @@ FROM (
 			}
 		}
 	}
-	return nil
+	return orders, nil
 }
 
 // exceeded are those orders of which more money, or more pieces of some SKU,

@@ -59,6 +59,7 @@ type Input struct {
 	StaffID        *uuid.UUID
 	Note           *string
 	PlacedAt       *time.Time
+	Points         int64 // that pay a part
 	Fields         map[string]any
 
 	// AnyStore lets members order from stores, which are in nobody's scope of theirs.
@@ -130,7 +131,7 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, in Input) (*commerce.Ord
 	if err := s.orderFields(ctx, tx, p); err != nil {
 		return nil, err
 	}
-	if err := s.settle(p); err != nil {
+	if err := s.settle(ctx, tx, p); err != nil {
 		return nil, err
 	}
 	if d := dayOf(p.o); d != (segments.DayDelta{}) {
@@ -143,6 +144,16 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, in Input) (*commerce.Ord
 	}
 	if err := s.insertOrder(ctx, tx, p); err != nil {
 		return nil, err
+	}
+	if p.in.Points > 0 {
+		if err := s.points.PayOrder(ctx, tx, *p.o.CustomerID, p.o.ID, p.in.Points, countsAs(p.o.Status)); err != nil {
+			return nil, err
+		}
+	}
+	if p.o.CustomerID != nil && countsAs(p.o.Status) {
+		if err := s.earn(ctx, tx, []uuid.UUID{p.o.ID}, earner{fresh: true}); err != nil {
+			return nil, err
+		}
 	}
 	if p.o.CustomerID != nil {
 		s.customers.Touch(ctx, tx, *p.o.CustomerID)
@@ -405,13 +416,16 @@ func sumLines(o *commerce.Order) {
 }
 
 // settle books what has been paid and says where the order stands then.
-// Error: ErrNothingDue.
-func (s *Service) settle(p *placing) error {
+// Errors: ErrNothingDue, those of payByPoints.
+func (s *Service) settle(ctx context.Context, tx *db.Tx, p *placing) error {
 	o, now := p.o, s.clock.Now()
 	if credit := min(p.in.credit, o.TotalAmount); credit > 0 {
 		if err := addPayment(o, exchangeCredit, credit, nil, now); err != nil {
 			return err
 		}
+	}
+	if err := s.payByPoints(ctx, tx, p); err != nil {
+		return err
 	}
 	for i, in := range p.in.Payments {
 		if in.Amount > due(o) {

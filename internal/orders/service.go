@@ -15,6 +15,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/outside"
 	"github.com/shuke-crm/shuke/internal/platform/page"
+	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
 
@@ -30,6 +31,7 @@ type Deps struct {
 	Catalog   *catalog.Service
 	Segments  *segments.Service
 	Inventory *inventory.Service
+	Points    *points.Service
 	Queue     *jobs.Queue // nil: nothing happens by the clock
 	Outside   outside.Services
 	Log       *slog.Logger // nil logs nothing
@@ -50,6 +52,7 @@ type Service struct {
 	catalog   *catalog.Service
 	segments  *segments.Service
 	inventory *inventory.Service
+	points    *points.Service
 	outside   outside.Services
 	log       *slog.Logger
 	baseURL   string
@@ -62,7 +65,7 @@ func New(d Deps) *Service {
 	d.Customers.HoldFields(customers.OfOrder, "orders")
 	s := &Service{
 		db: d.DB, clock: d.Clock, keys: d.Keys, cache: d.Cache, pages: d.Pages, currency: d.Currency,
-		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, returnWindow: d.ReturnWindow, outside: d.Outside, log: d.Log, baseURL: d.BaseURL,
+		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, points: d.Points, returnWindow: d.ReturnWindow, outside: d.Outside, log: d.Log, baseURL: d.BaseURL,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -218,7 +218,7 @@ func (a API) GetPointsEntry(ctx context.Context, r pointsapi.GetPointsEntryReque
 	line := toAPIEntry(e)
 	return pointsapi.GetPointsEntry200JSONResponse{Id: line.Id, OperationId: line.OperationId, Number: line.Number, UnitId: line.UnitId, Kind: line.Kind, BalanceChange: line.BalanceChange,
 		PendingChange: line.PendingChange, BlockedChange: line.BlockedChange, BalanceAfter: line.BalanceAfter, PendingAfter: line.PendingAfter, BlockedAfter: line.BlockedAfter, OrderId: line.OrderId,
-		HoldId: line.HoldId, Reason: line.Reason, ActorKind: line.ActorKind, ActorId: line.ActorId, OccurredAt: line.OccurredAt, CreatedAt: line.CreatedAt,
+		HoldId: line.HoldId, RuleId: line.RuleId, RuleVersion: line.RuleVersion, Reason: line.Reason, ActorKind: line.ActorKind, ActorId: line.ActorId, OccurredAt: line.OccurredAt, CreatedAt: line.CreatedAt,
 		AccountId: e.AccountID, CustomerId: e.Edges.Account.CustomerID, Postings: each(e.Edges.Postings, func(p *loyalty.PointsPosting) pointsapi.PointsPosting {
 			return toAPIPosting(p, e.Edges.Account.UnitID)
 		})}, nil
@@ -387,7 +387,7 @@ func toAPIUnit(u *loyalty.PointsUnit) pointsapi.PointsUnit {
 func toAPIEntry(e *loyalty.PointsEntry) pointsapi.PointsEntry {
 	return pointsapi.PointsEntry{Id: e.ID, OperationId: e.OperationID, Number: e.Number, UnitId: e.Edges.Account.UnitID, Kind: pointsapi.PointsEntryKind(e.Kind), BalanceChange: e.BalanceChange,
 		PendingChange: e.PendingChange, BlockedChange: e.BlockedChange, BalanceAfter: e.BalanceAfter, PendingAfter: e.PendingAfter, BlockedAfter: e.BlockedAfter, OrderId: opt.OrNull(e.OrderID),
-		HoldId: opt.OrNull(e.HoldID), Reason: e.Reason, ActorKind: e.ActorKind, ActorId: opt.OrNull(e.ActorID), OccurredAt: e.OccurredAt.UTC(), CreatedAt: e.CreatedAt.UTC()}
+		HoldId: opt.OrNull(e.HoldID), RuleId: opt.OrNull(e.RuleID), RuleVersion: opt.OrNull(e.RuleVersion), Reason: e.Reason, ActorKind: e.ActorKind, ActorId: opt.OrNull(e.ActorID), OccurredAt: e.OccurredAt.UTC(), CreatedAt: e.CreatedAt.UTC()}
 }
 
 func toAPIPosting(p *loyalty.PointsPosting, unit uuid.UUID) pointsapi.PointsPosting {

@@ -72,6 +72,8 @@ type about struct {
 	order     uuid.NullUUID
 	hold      uuid.NullUUID
 	sourceKey *string
+	rule      uuid.NullUUID // that gave it; of orders the earning says it by line
+	version   *int64        // of the rule
 	reason    string
 	at        time.Time // when it happened; zero: now
 }
@@ -267,10 +269,24 @@ func (j *journal) each(parts []part, of about, do func(e *entry, p part)) {
 const lockAccountsSQL = `SELECT id, customer_id, unit_id, pending, active, blocked, debt, entry_count, due_at FROM points_accounts
 WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) AND unit_id = $2 ORDER BY id FOR UPDATE`
 
+// The same, and accounts of whomever.
+const lockAlsoSQL = `SELECT id, customer_id, unit_id, pending, active, blocked, debt, entry_count, due_at FROM points_accounts
+WHERE id IN (SELECT id FROM points_accounts WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) AND unit_id = $2 UNION SELECT unnest($3::uuid[])) ORDER BY id FOR UPDATE`
+
 // lock locks the accounts that customers have of a unit, opens those that are
 // missing, and settles what is due on them.
 func (s *Service) lock(ctx context.Context, tx *db.Tx, j *journal, unit *loyalty.PointsUnit, customers ...uuid.UUID) error {
-	if err := j.lockWith(ctx, tx, lockAccountsSQL, pgarray.UUIDs(customers), unit.ID); err != nil {
+	return s.lockAlso(ctx, tx, j, unit, customers, nil)
+}
+
+// lockAlso is lock with further accounts of the unit, whose customers may have been
+// separated from these by undoing a merge.
+func (s *Service) lockAlso(ctx context.Context, tx *db.Tx, j *journal, unit *loyalty.PointsUnit, customers, further []uuid.UUID) error {
+	query, args := lockAccountsSQL, []any{pgarray.UUIDs(customers), unit.ID}
+	if len(further) > 0 {
+		query, args = lockAlsoSQL, append(args, pgarray.UUIDs(further))
+	}
+	if err := j.lockWith(ctx, tx, query, args...); err != nil {
 		return err
 	}
 	missing := slices.DeleteFunc(slices.Clone(customers), func(id uuid.UUID) bool {
@@ -280,7 +296,7 @@ func (s *Service) lock(ctx context.Context, tx *db.Tx, j *journal, unit *loyalty
 		if err := s.openAccounts(ctx, tx, unit.ID, missing); err != nil {
 			return err
 		}
-		if err := j.lockWith(ctx, tx, lockAccountsSQL, pgarray.UUIDs(customers), unit.ID); err != nil {
+		if err := j.lockWith(ctx, tx, query, args...); err != nil {
 			return err
 		}
 	}
@@ -407,19 +423,19 @@ func (s *Service) settleDue(ctx context.Context, tx *db.Tx, j *journal) error {
 	return nil
 }
 
-// spendable are the lots of the accounts that so many points come from: those in
+// spendable are the lots of accounts that so many points come from: those in
 // the journal, which the database does not know as they are now, and of the
 // others first those that expire first.
 // Plan: points_lots_active_idx.
-func (j *journal) spendable(ctx context.Context, tx *db.Tx, n int64) ([]*lot, error) {
-	accounts, here := make(ids, len(j.accounts)), make(ids, 0, len(j.lots))
-	for i, a := range j.accounts {
+func (j *journal) spendable(ctx context.Context, tx *db.Tx, of []*account, n int64) ([]*lot, error) {
+	accounts, here := make(ids, len(of)), make(ids, 0, len(j.lots))
+	for i, a := range of {
 		accounts[i] = a.id
 	}
 	var mine []*lot
 	for _, l := range j.lots {
 		here = append(here, l.id)
-		if l.active > 0 && slices.Contains(j.accounts, l.account) {
+		if l.active > 0 && slices.Contains(of, l.account) {
 			mine = append(mine, l)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/predicate"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
+	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/platform/scope"
 )
@@ -75,11 +77,13 @@ type Expiring struct {
 }
 
 // balanceSQL reads the accounts as of an instant: lots that have become active or
-// have expired by then count as such, whether or not that is booked yet. What
-// becomes active settles debt first.
+// have expired by then count as such, whether or not that is booked yet. Where
+// points are owed it says so: what becomes active settles debt first, in the order
+// of time, so that is booked before it is told.
 // Plan: points_accounts_customer_idx; the index of due lots only where some are.
 const balanceSQL = `
-SELECT coalesce(sum(a.active - a.debt + d.activated - d.expired), 0), coalesce(sum(a.pending - d.activated), 0), coalesce(sum(a.blocked), 0)
+SELECT coalesce(sum(a.active - a.debt + d.activated - d.expired), 0), coalesce(sum(a.pending - d.activated), 0), coalesce(sum(a.blocked), 0),
+       coalesce(bool_or(a.debt > 0 AND a.due_at <= $3), false)
 FROM points_accounts a CROSS JOIN LATERAL (
     SELECT coalesce(sum(pending) FILTER (WHERE active_at <= $3), 0) AS activated,
            coalesce(sum(active + CASE WHEN active_at <= $3 THEN pending ELSE 0 END) FILTER (WHERE expires_at <= $3), 0) AS expired
@@ -107,8 +111,17 @@ func (s *Service) Of(ctx context.Context, customer uuid.UUID, unit string) (*Bal
 	}
 	now, b := s.clock.Now(), &Balance{Unit: u}
 	clients := s.db.From(ctx)
-	if err := clients.QueryRow(ctx, balanceSQL, customer, u.ID, now).Scan(&b.Balance, &b.Pending, &b.Blocked); err != nil {
+	var owing bool
+	if err := clients.QueryRow(ctx, balanceSQL, customer, u.ID, now).Scan(&b.Balance, &b.Pending, &b.Blocked, &owing); err != nil {
 		return nil, err
+	}
+	if owing {
+		if err := s.settleOf(ctx, u, customer); err != nil {
+			return nil, err
+		}
+		if err := clients.QueryRow(ctx, balanceSQL, customer, u.ID, now).Scan(&b.Balance, &b.Pending, &b.Blocked, &owing); err != nil {
+			return nil, err
+		}
 	}
 	rows, err := clients.Query(ctx, expiringSQL, customer, u.ID, now, now.Add(expiringWithin))
 	if err != nil {
@@ -123,6 +136,20 @@ func (s *Service) Of(ctx context.Context, customer uuid.UUID, unit string) (*Bal
 		b.Expiring = append(b.Expiring, e)
 	}
 	return b, rows.Err()
+}
+
+// settleOf books what is due on a customer's accounts.
+func (s *Service) settleOf(ctx context.Context, u *loyalty.PointsUnit, customer uuid.UUID) error {
+	return s.db.InTx(auth.System(ctx, "points.settle"), func(ctx context.Context, tx *db.Tx) error {
+		j, err := s.journal(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.lock(ctx, tx, j, u, customer); err != nil {
+			return err
+		}
+		return s.write(ctx, tx, j)
+	})
 }
 
 // accounts are the accounts that a customer within the scope has, of one unit or

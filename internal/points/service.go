@@ -10,6 +10,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/crm/customer"
 	"github.com/shuke-crm/shuke/ent/loyalty"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
@@ -24,6 +25,7 @@ type Deps struct {
 	Clock     *clock.Clock
 	Pages     *page.Codec
 	Customers *customers.Service
+	Catalog   *catalog.Service
 	Queue     *jobs.Queue
 }
 
@@ -33,11 +35,14 @@ type Service struct {
 	clock     *clock.Clock
 	pages     *page.Codec
 	customers *customers.Service
+	catalog   *catalog.Service
+	tiers     Tiers // nil: none multiplies
+	cache     bookCache
 }
 
 // New makes the service.
 func New(d Deps) *Service {
-	s := &Service{db: d.DB, clock: d.Clock, pages: d.Pages, customers: d.Customers}
+	s := &Service{db: d.DB, clock: d.Clock, pages: d.Pages, customers: d.Customers, catalog: d.Catalog}
 	if d.Queue != nil {
 		d.Queue.Every("points.settle", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.SettleDue(ctx); return err })
 		d.Queue.Every("points.release_holds", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.ReleaseHolds(ctx); return err })

@@ -10,6 +10,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
@@ -25,6 +26,8 @@ type Spending struct {
 	Reference  string
 	OrderID    *uuid.UUID
 	Ends       *time.Time // Block only: when they are released
+
+	pointer string // what says how many, in errors; empty: /points
 }
 
 // longestHold bounds how long points can be promised, and usualHold is how long
@@ -38,7 +41,7 @@ const (
 //
 // Errors: ErrCustomerNotFound, ErrUnit, ErrNotSpendable, ErrInsufficient.
 func (s *Service) Redeem(ctx context.Context, in Spending) (*loyalty.PointsHold, error) {
-	return s.hold(ctx, in, "redeem", Spent, "captured", nil)
+	return s.holdNamed(ctx, in, "redeem", Spent, pointshold.StatusCaptured)
 }
 
 // Block promises points: nobody else can spend them, and they are not spent yet.
@@ -54,10 +57,12 @@ func (s *Service) Block(ctx context.Context, in Spending) (*loyalty.PointsHold, 
 	if !ends.After(now) || ends.After(now.Add(longestHold)) {
 		return nil, ErrHoldEnds.At("/expires_at")
 	}
-	return s.hold(ctx, in, "block", Blocked, "blocked", &ends)
+	in.Ends = &ends
+	return s.holdNamed(ctx, in, "block", Blocked, pointshold.StatusBlocked)
 }
 
-func (s *Service) hold(ctx context.Context, in Spending, kind string, to Book, status pointshold.Status, ends *time.Time) (*loyalty.PointsHold, error) {
+// holdNamed holds points of a customer the caller may reach.
+func (s *Service) holdNamed(ctx context.Context, in Spending, kind string, to Book, status pointshold.Status) (*loyalty.PointsHold, error) {
 	var made uuid.UUID
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if err := s.reach(ctx, in.CustomerID, ErrCustomerNotFound.New()); err != nil {
@@ -70,48 +75,57 @@ func (s *Service) hold(ctx context.Context, in Spending, kind string, to Book, s
 		if !u.Spendable {
 			return ErrNotSpendable.At("/unit")
 		}
-		j, err := s.journal(ctx)
-		if err != nil {
-			return err
-		}
-		if err := s.lock(ctx, tx, j, u, in.CustomerID); err != nil {
-			return err
-		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
-		}
-		of := about{kind: kind, hold: uuid.NullUUID{UUID: id, Valid: true}, reason: in.Reason}
-		if in.OrderID != nil {
-			of.order = uuid.NullUUID{UUID: *in.OrderID, Valid: true}
-		}
-		parts, err := j.spend(ctx, tx, in.Points, of, to)
-		if err != nil {
-			return err
-		}
-		held := make([]schema.HeldLot, len(parts))
-		for i, p := range parts {
-			held[i] = schema.HeldLot{LotID: p.lot.id, AccountID: p.lot.account.id, Amount: p.amount}
-			if to == Spent {
-				held[i].Captured = p.amount
-			}
-		}
-		create := tx.Loyalty.PointsHold.Create().SetID(id).SetUnitID(u.ID).SetCustomerID(in.CustomerID).SetStatus(status).SetAmount(in.Points).SetLots(held).
-			SetReason(in.Reason).SetReference(in.Reference).SetNillableOrderID(in.OrderID).SetNillableExpiresAt(ends).SetCreatedAt(j.now).SetUpdatedAt(j.now)
-		if to == Spent {
-			create.SetCaptured(in.Points)
-		}
-		if err := create.Exec(ctx); err != nil {
-			return err
-		}
-		made = id
-		audit.Record(ctx, tx, audit.Entry{Action: "points." + kind, ObjectType: "points_hold", ObjectID: id.String(), Reason: in.Reason, Changes: map[string]any{"customer_id": in.CustomerID, "points": in.Points}})
-		return s.write(ctx, tx, j)
+		made, err = s.hold(ctx, tx, u, in, kind, to, status)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s.Hold(ctx, made)
+}
+
+// hold takes points of the lots that expire first and notes which they are.
+// Error: ErrInsufficient.
+func (s *Service) hold(ctx context.Context, tx *db.Tx, u *loyalty.PointsUnit, in Spending, kind string, to Book, status pointshold.Status) (uuid.UUID, error) {
+	j, err := s.journal(ctx)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	if err := s.lock(ctx, tx, j, u, in.CustomerID); err != nil {
+		return uuid.Nil, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return uuid.Nil, err
+	}
+	of := about{kind: kind, hold: uuid.NullUUID{UUID: id, Valid: true}, reason: in.Reason}
+	if in.OrderID != nil {
+		of.order = uuid.NullUUID{UUID: *in.OrderID, Valid: true}
+	}
+	parts, err := j.spend(ctx, tx, in.Points, of, to)
+	if err != nil {
+		if e, ok := err.(*apperr.Error); ok && in.pointer != "" {
+			e.Fields[0].Pointer = in.pointer
+		}
+		return uuid.Nil, err
+	}
+	held := make([]schema.HeldLot, len(parts))
+	for i, p := range parts {
+		held[i] = schema.HeldLot{LotID: p.lot.id, AccountID: p.lot.account.id, Amount: p.amount}
+		if to == Spent {
+			held[i].Captured = p.amount
+		}
+	}
+	create := tx.Loyalty.PointsHold.Create().SetID(id).SetUnitID(u.ID).SetCustomerID(in.CustomerID).SetStatus(status).SetAmount(in.Points).SetLots(held).
+		SetReason(in.Reason).SetReference(in.Reference).SetNillableOrderID(in.OrderID).SetNillableExpiresAt(in.Ends).SetCreatedAt(j.now).SetUpdatedAt(j.now)
+	if to == Spent {
+		create.SetCaptured(in.Points)
+	}
+	if err := create.Exec(ctx); err != nil {
+		return uuid.Nil, err
+	}
+	audit.Record(ctx, tx, audit.Entry{Action: "points." + kind, ObjectType: "points_hold", ObjectID: id.String(), Reason: in.Reason, Changes: map[string]any{"customer_id": in.CustomerID, "points": in.Points}})
+	return id, s.write(ctx, tx, j)
 }
 
 // spend takes points out of the lots that expire first.
@@ -124,7 +138,7 @@ func (j *journal) spend(ctx context.Context, tx *db.Tx, n int64, of about, to Bo
 	if available < n {
 		return nil, ErrInsufficient.At("/points").Arg("available", max(0, available))
 	}
-	lots, err := j.spendable(ctx, tx, n)
+	lots, err := j.spendable(ctx, tx, j.accounts, n)
 	if err != nil {
 		return nil, err
 	}
@@ -133,43 +147,50 @@ func (j *journal) spend(ctx context.Context, tx *db.Tx, n int64, of about, to Bo
 	return parts, nil
 }
 
-// onHold runs a step of a hold the caller may reach: the accounts and then the
-// hold locked, its lots loaded.
+// onHold runs a step of a hold the caller may reach.
 // Errors: ErrHoldNotFound, those of f.
-func (s *Service) onHold(ctx context.Context, id uuid.UUID, action string, f func(ctx context.Context, tx *db.Tx, j *journal, h *loyalty.PointsHold) error) (*loyalty.PointsHold, error) {
+func (s *Service) onHold(ctx context.Context, id uuid.UUID, action string, f holdStep) (*loyalty.PointsHold, error) {
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		seen, err := s.Hold(ctx, id)
 		if err != nil {
 			return err
 		}
-		j, err := s.journal(ctx)
-		if err != nil {
-			return err
-		}
-		if err := s.lockHeld(ctx, tx, j, seen); err != nil {
-			return err
-		}
-		h, err := tx.Loyalty.PointsHold.Query().Where(pointshold.ID(id)).ForUpdate().Only(ctx)
-		if err != nil {
-			return err
-		}
-		if err := f(ctx, tx, j, h); err != nil {
-			return err
-		}
-		u := tx.Loyalty.PointsHold.UpdateOne(h).SetStatus(h.Status).SetCaptured(h.Captured).SetGivenBack(h.GivenBack).SetLots(h.Lots).SetVersion(h.Version + 1).SetUpdatedAt(j.now)
-		if h.Status != pointshold.StatusBlocked {
-			u.ClearExpiresAt()
-		}
-		if err := u.Exec(ctx); err != nil {
-			return err
-		}
-		audit.Record(ctx, tx, audit.Entry{Action: "points." + action, ObjectType: "points_hold", ObjectID: id.String(), Changes: map[string]any{"captured": h.Captured, "given_back": h.GivenBack}})
-		return s.write(ctx, tx, j)
+		return s.onLocked(ctx, tx, seen, action, f)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s.Hold(ctx, id)
+}
+
+type holdStep = func(ctx context.Context, tx *db.Tx, j *journal, h *loyalty.PointsHold) error
+
+// onLocked runs a step of a hold: the accounts and then the hold locked, its lots
+// loaded.
+func (s *Service) onLocked(ctx context.Context, tx *db.Tx, seen *loyalty.PointsHold, action string, f holdStep) error {
+	j, err := s.journal(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.lockHeld(ctx, tx, j, seen); err != nil {
+		return err
+	}
+	h, err := tx.Loyalty.PointsHold.Query().Where(pointshold.ID(seen.ID)).ForUpdate().Only(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f(ctx, tx, j, h); err != nil {
+		return err
+	}
+	u := tx.Loyalty.PointsHold.UpdateOne(h).SetStatus(h.Status).SetCaptured(h.Captured).SetGivenBack(h.GivenBack).SetLots(h.Lots).SetVersion(h.Version + 1).SetUpdatedAt(j.now)
+	if h.Status != pointshold.StatusBlocked {
+		u.ClearExpiresAt()
+	}
+	if err := u.Exec(ctx); err != nil {
+		return err
+	}
+	audit.Record(ctx, tx, audit.Entry{Action: "points." + action, ObjectType: "points_hold", ObjectID: h.ID.String(), Changes: map[string]any{"captured": h.Captured, "given_back": h.GivenBack}})
+	return s.write(ctx, tx, j)
 }
 
 // lockHeld locks the accounts that a hold has lots of, settles what is due on
@@ -211,12 +232,17 @@ func (s *Service) Capture(ctx context.Context, id uuid.UUID, points *int64) (*lo
 		if n > h.Amount {
 			return ErrTooMuch.At("/points").Arg("available", h.Amount)
 		}
-		captured, rest := split(j, h, n)
-		j.each(captured, j.of(h, "capture"), func(e *entry, p part) { j.move(e, p.lot, Blocked, Spent, p.amount) })
-		j.free(h, rest, "release")
-		h.Status, h.Captured = pointshold.StatusCaptured, n
-		return nil
+		return j.capture(h, n)
 	})
+}
+
+// capture spends so many of a hold's blocked points and frees the rest.
+func (j *journal) capture(h *loyalty.PointsHold, n int64) error {
+	captured, rest := split(j, h, n)
+	j.each(captured, j.of(h, "capture"), func(e *entry, p part) { j.move(e, p.lot, Blocked, Spent, p.amount) })
+	j.free(h, rest, "release")
+	h.Status, h.Captured = pointshold.StatusCaptured, n
+	return nil
 }
 
 // Release gives blocked points free again.
@@ -228,14 +254,20 @@ func (s *Service) Release(ctx context.Context, id uuid.UUID) (*loyalty.PointsHol
 
 func (s *Service) release(ctx context.Context, id uuid.UUID, to pointshold.Status) (*loyalty.PointsHold, error) {
 	return s.onHold(ctx, id, "release", func(_ context.Context, _ *db.Tx, j *journal, h *loyalty.PointsHold) error {
-		if h.Status != pointshold.StatusBlocked {
-			return ErrHoldState.New().Arg("status", string(h.Status))
-		}
-		_, rest := split(j, h, 0)
-		j.free(h, rest, "release")
-		h.Status = to
-		return nil
+		return j.releaseHold(h, to)
 	})
+}
+
+// releaseHold frees a hold's blocked points.
+// Error: ErrHoldState.
+func (j *journal) releaseHold(h *loyalty.PointsHold, to pointshold.Status) error {
+	if h.Status != pointshold.StatusBlocked {
+		return ErrHoldState.New().Arg("status", string(h.Status))
+	}
+	_, rest := split(j, h, 0)
+	j.free(h, rest, "release")
+	h.Status = to
+	return nil
 }
 
 // GiveBack lets spent points come back as the lots they were: those last that
@@ -255,35 +287,40 @@ func (s *Service) GiveBack(ctx context.Context, id uuid.UUID, points *int64, rea
 		if points != nil {
 			n = *points
 		}
-		u, err := tx.Loyalty.PointsUnit.Get(ctx, h.UnitID)
-		if err != nil {
-			return err
-		}
-		var parts []part
-		rest := n
-		for i := len(h.Lots) - 1; i >= 0 && rest > 0; i-- {
-			l := &h.Lots[i]
-			if k := min(rest, l.Captured-l.GivenBack); k > 0 {
-				l.GivenBack += k
-				rest -= k
-				parts = append(parts, part{j.known[l.LotID], k})
-			}
-		}
-		of := j.of(h, "give_back")
-		of.reason = reason
-		var back []*lot
-		j.each(parts, of, func(e *entry, p part) {
-			if l := p.lot; l.expires != nil && !l.expires.After(j.now) && u.GiveBackDays > 0 {
-				last := s.clock.Start(s.clock.DayOf(j.now) + clock.Day(u.GiveBackDays) + 1)
-				l.expires = &last
-			}
-			j.into(e, p.lot, Spent, p.amount)
-			back = append(back, p.lot)
-		})
-		j.settle(back...)
-		h.GivenBack += n
-		return nil
+		return s.giveBack(ctx, tx, j, h, n, reason)
 	})
+}
+
+// giveBack has so many of a hold's spent points come back.
+func (s *Service) giveBack(ctx context.Context, tx *db.Tx, j *journal, h *loyalty.PointsHold, n int64, reason string) error {
+	u, err := tx.Loyalty.PointsUnit.Get(ctx, h.UnitID)
+	if err != nil {
+		return err
+	}
+	var parts []part
+	rest := n
+	for i := len(h.Lots) - 1; i >= 0 && rest > 0; i-- {
+		l := &h.Lots[i]
+		if k := min(rest, l.Captured-l.GivenBack); k > 0 {
+			l.GivenBack += k
+			rest -= k
+			parts = append(parts, part{j.known[l.LotID], k})
+		}
+	}
+	of := j.of(h, "give_back")
+	of.reason = reason
+	var back []*lot
+	j.each(parts, of, func(e *entry, p part) {
+		if l := p.lot; l.expires != nil && !l.expires.After(j.now) && u.GiveBackDays > 0 {
+			last := s.clock.Start(s.clock.DayOf(j.now) + clock.Day(u.GiveBackDays) + 1)
+			l.expires = &last
+		}
+		j.into(e, p.lot, Spent, p.amount)
+		back = append(back, p.lot)
+	})
+	j.settle(back...)
+	h.GivenBack += n
+	return nil
 }
 
 func (j *journal) of(h *loyalty.PointsHold, kind string) about {

@@ -99,7 +99,7 @@ type Verified struct {
 }
 
 // verifySQL compares, in one snapshot, accounts with their postings, lots, entries
-// and holds, lots with their postings, and the book of transfers with nothing.
+// and holds, lots with their postings, what orders have earned with what was booked, and the book of transfers with nothing.
 const verifySQL = `
 WITH legs AS (
     SELECT account_id, lot_id, entry_id, to_book AS book, amount AS n FROM points_postings
@@ -134,6 +134,14 @@ WITH legs AS (
     SELECT c.what, l.account_id, l.id, coalesce(c.expected, 0), c.found FROM points_lots l LEFT JOIN of_lot o ON o.lot_id = l.id
     CROSS JOIN LATERAL (VALUES ('lot_pending', o.pending, l.pending), ('lot_active', o.active, l.active), ('lot_blocked', o.blocked, l.blocked)) c (what, expected, found)
     WHERE coalesce(c.expected, 0) <> c.found
+    UNION ALL
+    SELECT 'earnings', e.account_id, NULL, e.points - e.withheld, coalesce(o.n, 0)
+    FROM points_earnings e LEFT JOIN (
+        SELECT n.order_id, a.unit_id, sum(CASE WHEN p.from_book = 'issued' THEN p.amount WHEN p.to_book = 'reversed' THEN -p.amount ELSE 0 END) AS n
+        FROM points_entries n JOIN points_postings p ON p.entry_id = n.id JOIN points_accounts a ON a.id = n.account_id
+        WHERE n.order_id IS NOT NULL AND n.kind IN ('earn', 'reverse') GROUP BY n.order_id, a.unit_id
+    ) o ON o.order_id = e.order_id AND o.unit_id = e.unit_id
+    WHERE e.points - e.withheld <> coalesce(o.n, 0)
     UNION ALL
     SELECT 'transfers', NULL, NULL, 0, coalesce(sum(n), 0) FROM legs WHERE book = 'transferred' HAVING coalesce(sum(n), 0) <> 0
 )

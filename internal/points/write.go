@@ -29,11 +29,12 @@ SELECT t.id, t.account, t.amount, t.pending, t.active, t.blocked, t.earned, t.ac
 		column("id", "uuid"), column("amount", "bigint"), column("pending", "bigint"), column("active", "bigint"), column("blocked", "bigint"), column("expires", "timestamptz"))
 
 	insertEntries = db.NewBatch(`INSERT INTO points_entries (id, operation_id, account_id, number, kind, balance_change, pending_change, blocked_change, balance_after, pending_after, blocked_after,
-order_id, hold_id, source_key, reason, occurred_at, actor_kind, actor_id, created_at)
-SELECT t.id, $16, t.account, t.number, t.kind, t.balance, t.pending, t.blocked, t.balance_after, t.pending_after, t.blocked_after, t.order_id, t.hold, t.source, t.reason, t.at, $17, $18, $19 FROM {rows}`,
+order_id, hold_id, source_key, reason, occurred_at, rule_id, rule_version, actor_kind, actor_id, created_at)
+SELECT t.id, $18, t.account, t.number, t.kind, t.balance, t.pending, t.blocked, t.balance_after, t.pending_after, t.blocked_after, t.order_id, t.hold, t.source, t.reason, t.at, t.rule, t.rule_version,
+$19, $20, $21 FROM {rows}`,
 		column("id", "uuid"), column("account", "uuid"), column("number", "bigint"), column("kind", "text"), column("balance", "bigint"), column("pending", "bigint"), column("blocked", "bigint"),
 		column("balance_after", "bigint"), column("pending_after", "bigint"), column("blocked_after", "bigint"), column("order_id", "uuid"), column("hold", "uuid"), column("source", "text"),
-		column("reason", "text"), column("at", "timestamptz"))
+		column("reason", "text"), column("at", "timestamptz"), column("rule", "uuid"), column("rule_version", "bigint"))
 
 	insertPostings = db.NewBatch(`INSERT INTO points_postings (id, entry_id, account_id, lot_id, from_book, to_book, amount, created_at)
 SELECT t.id, t.entry, t.account, t.lot, t.from_book, t.to_book, t.amount, $8 FROM {rows}`,
@@ -168,7 +169,9 @@ func writeEntries(ctx context.Context, tx *db.Tx, j *journal) error {
 		changes[k], after[k] = make([]int64, n), make([]int64, n)
 	}
 	orders, holds, sources, reasons, at := make([]uuid.NullUUID, n), make([]uuid.NullUUID, n), make([]*string, n), make([]string, n), make([]time.Time, n)
+	rules, versions := make([]uuid.NullUUID, n), make([]*int64, n)
 	for i, e := range j.entries {
+		rules[i], versions[i] = e.rule, e.version
 		ids[i], of[i], numbers[i], kinds[i] = e.id, e.account.id, e.number, e.kind
 		changes[0][i], changes[1][i], changes[2][i] = e.balance, e.pending, e.blocked
 		after[0][i], after[1][i], after[2][i] = e.after[0], e.after[1], e.after[2]
@@ -176,7 +179,7 @@ func writeEntries(ctx context.Context, tx *db.Tx, j *journal) error {
 	}
 	actor := uuid.NullUUID{UUID: j.actor.ID, Valid: j.actor.ID != uuid.Nil}
 	_, err := tx.Exec(ctx, insertEntries.SQL(n), ids, of, pq.Array(numbers), pq.Array(kinds), pq.Array(changes[0]), pq.Array(changes[1]), pq.Array(changes[2]),
-		pq.Array(after[0]), pq.Array(after[1]), pq.Array(after[2]), pq.Array(orders), pq.Array(holds), pq.Array(sources), pq.Array(reasons), pq.Array(at),
+		pq.Array(after[0]), pq.Array(after[1]), pq.Array(after[2]), pq.Array(orders), pq.Array(holds), pq.Array(sources), pq.Array(reasons), pq.Array(at), pq.Array(rules), pq.Array(versions),
 		j.operation, string(j.actor.Kind), actor, j.now)
 	return err
 }

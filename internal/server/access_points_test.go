@@ -77,6 +77,19 @@ func (c *cell) pointsUnit() (id uuid.UUID) {
 	return id
 }
 
+// pointsRule is a fresh rule of votes.
+func (c *cell) pointsRule() uuid.UUID {
+	r := c.Admin().Do(http.MethodPost, "/v1/points/rules", map[string]any{"code": fmt.Sprint("v", c.numbers.Add(1)), "name": "投票", "kind": "event", "event": map[string]any{"type": "vote", "points": 1}}).Want(http.StatusCreated)
+	return uuid.MustParse(r.Map()["id"].(string))
+}
+
+// previewed is the SKU of something on sale.
+func (c *cell) previewed() (sku string) {
+	c.Admin().Do(http.MethodPost, "/v1/products", map[string]any{"title": "书", "variants": []any{map[string]any{"sku": "preview", "price_amount": 100}}})
+	c.one(&sku, "SELECT sku FROM variants WHERE sku = 'preview'")
+	return sku
+}
+
 var pointsProbes = map[string]probe{
 	"listPointsUnits": plain(http.MethodGet, "/v1/points/units", nil),
 	"createPointsUnit": func(c *cell) byte {
@@ -112,7 +125,42 @@ var pointsProbes = map[string]probe{
 	"getPointsAdjustment":     onPurse(http.MethodGet, ofAdjustment(""), nil),
 	"approvePointsAdjustment": onPurse(http.MethodPost, ofAdjustment("/approve"), nil),
 	"rejectPointsAdjustment":  onPurse(http.MethodPost, ofAdjustment("/reject"), nil),
-	"getPointsLiability":      plain(http.MethodGet, "/v1/points/liability", nil),
-	"getPointsIntegrity":      plain(http.MethodGet, "/v1/points/integrity", nil),
-	"listPointsPostings":      plain(http.MethodGet, "/v1/points/postings", nil),
+	"listPointsRules":         plain(http.MethodGet, "/v1/points/rules", nil),
+	"createPointsRule": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/points/rules", map[string]any{"code": fmt.Sprint("r", c.numbers.Add(1)), "name": "投票", "kind": "event", "event": map[string]any{"type": "vote", "points": 1}}))
+	},
+	"getPointsRule": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/points/rules/"+c.pointsRule().String(), nil))
+	},
+	"updatePointsRule": func(c *cell) byte {
+		id := c.pointsRule()
+		return judge(c.do(http.MethodPatch, "/v1/points/rules/"+id.String(), map[string]any{"status": "paused"}, "If-Match", `"1"`))
+	},
+	"listPointsRuleVersions": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/points/rules/"+c.pointsRule().String()+"/versions", nil))
+	},
+	"previewPoints": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/points/preview", map[string]any{"store_id": c.a, "lines": []any{map[string]any{"sku": c.previewed(), "quantity": 1}}}))
+	},
+	"previewPoints/of": func(c *cell) byte {
+		p := c.purse()
+		return judge(c.do(http.MethodPost, "/v1/points/preview", map[string]any{"customer_id": p.customer, "store_id": c.a, "lines": []any{map[string]any{"sku": c.previewed(), "quantity": 1}}}))
+	},
+	"getOrderPoints": func(c *cell) byte {
+		return judge(c.do(http.MethodGet, "/v1/orders/"+c.buyer().order.String()+"/points", nil))
+	},
+	"reportPointsEvent": func(c *cell) byte {
+		c.pointsRule()
+		p := c.purse()
+		letter := judge(c.do(http.MethodPost, "/v1/customers/"+p.customer.String()+"/points/events", map[string]any{"type": "vote", "key": "1"}))
+		var n int
+		c.one(&n, "SELECT count(*) FROM points_events e JOIN points_accounts a ON a.id = e.account_id WHERE a.customer_id = $1", p.customer)
+		if (letter == allowed) != (n > 0) {
+			return strange
+		}
+		return letter
+	},
+	"getPointsLiability": plain(http.MethodGet, "/v1/points/liability", nil),
+	"getPointsIntegrity": plain(http.MethodGet, "/v1/points/integrity", nil),
+	"listPointsPostings": plain(http.MethodGet, "/v1/points/postings", nil),
 }

@@ -17,6 +17,7 @@ import (
 // over, and again after its restart. The file goes on where it was: every row is
 // there once, also those that no identifier would keep from being doubled.
 func TestCrashInTheMiddleOfAnImport(t *testing.T) {
+	t.Parallel() // much of it is waiting for processes to end and to begin
 	const rows = 12_000
 	s := newCrashing(t)
 	s.start()

@@ -28,6 +28,7 @@ import (
 // says the same.
 // SHUKE_CRASHES says how often; six times where nothing is said.
 func TestCrashOfOrders(t *testing.T) {
+	t.Parallel() // much of it is waiting for processes to end and to begin
 	kills := 6
 	if n, err := strconv.Atoi(os.Getenv("SHUKE_CRASHES")); err == nil {
 		kills = n

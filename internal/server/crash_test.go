@@ -36,6 +36,7 @@ import (
 // acknowledgement in a file. What was acknowledged must be there, once; what
 // was not may be sent again; and nothing may be half there.
 func TestCrashLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel() // much of it is waiting for processes to end and to begin
 	kills := 6
 	if testing.Short() {
 		kills = 2

@@ -209,10 +209,11 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Inventory = inventory.New(inventory.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Catalog: s.Catalog, Queue: s.Jobs})
 	s.Merchants = &merchants.Service{DB: d.DB, Clock: d.Clock, Pages: pages}
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers, Tell: s.Timeline.Tell})
-	s.Points = points.New(points.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Queue: s.Jobs})
+	s.Points = points.New(points.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Catalog: s.Catalog, Queue: s.Jobs})
+	s.Points.Subscribe(s.Events)
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
-		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Queue: s.Jobs,
+		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Points: s.Points, Queue: s.Jobs,
 		Outside: d.Outside, Log: d.Log, BaseURL: strings.TrimRight(cfg.BaseURL, "/"),
 	})
 	s.Orders.Subscribe(s.Events)

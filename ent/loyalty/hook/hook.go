@@ -33,6 +33,18 @@ func (f PointsAdjustmentFunc) Mutate(ctx context.Context, m loyalty.Mutation) (l
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsAdjustmentMutation", m)
 }
 
+// The PointsEarningFunc type is an adapter to allow the use of ordinary
+// function as PointsEarning mutator.
+type PointsEarningFunc func(context.Context, *loyalty.PointsEarningMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PointsEarningFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.PointsEarningMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsEarningMutation", m)
+}
+
 // The PointsEntryFunc type is an adapter to allow the use of ordinary
 // function as PointsEntry mutator.
 type PointsEntryFunc func(context.Context, *loyalty.PointsEntryMutation) (loyalty.Value, error)
@@ -43,6 +55,18 @@ func (f PointsEntryFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalt
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsEntryMutation", m)
+}
+
+// The PointsEventFunc type is an adapter to allow the use of ordinary
+// function as PointsEvent mutator.
+type PointsEventFunc func(context.Context, *loyalty.PointsEventMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PointsEventFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.PointsEventMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsEventMutation", m)
 }
 
 // The PointsHoldFunc type is an adapter to allow the use of ordinary
@@ -79,6 +103,30 @@ func (f PointsPostingFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loya
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsPostingMutation", m)
+}
+
+// The PointsRuleFunc type is an adapter to allow the use of ordinary
+// function as PointsRule mutator.
+type PointsRuleFunc func(context.Context, *loyalty.PointsRuleMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PointsRuleFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.PointsRuleMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsRuleMutation", m)
+}
+
+// The PointsRuleVersionFunc type is an adapter to allow the use of ordinary
+// function as PointsRuleVersion mutator.
+type PointsRuleVersionFunc func(context.Context, *loyalty.PointsRuleVersionMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PointsRuleVersionFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.PointsRuleVersionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsRuleVersionMutation", m)
 }
 
 // The PointsUnitFunc type is an adapter to allow the use of ordinary

@@ -105,6 +105,52 @@ var (
 			},
 		},
 	}
+	// PointsEarningsColumns holds the columns for the "points_earnings" table.
+	PointsEarningsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "order_id", Type: field.TypeUUID},
+		{Name: "points", Type: field.TypeInt64},
+		{Name: "withheld", Type: field.TypeInt64, Default: 0},
+		{Name: "tier", Type: field.TypeString, Size: 40, Default: ""},
+		{Name: "lines", Type: field.TypeJSON},
+		{Name: "earned_on", Type: field.TypeTime, SchemaType: map[string]string{"postgres": "date"}},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "unit_id", Type: field.TypeUUID},
+		{Name: "account_id", Type: field.TypeUUID},
+	}
+	// PointsEarningsTable holds the schema information for the "points_earnings" table.
+	PointsEarningsTable = &schema.Table{
+		Name:       "points_earnings",
+		Columns:    PointsEarningsColumns,
+		PrimaryKey: []*schema.Column{PointsEarningsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "points_earnings_points_units_unit",
+				Columns:    []*schema.Column{PointsEarningsColumns[9]},
+				RefColumns: []*schema.Column{PointsUnitsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "points_earnings_points_accounts_account",
+				Columns:    []*schema.Column{PointsEarningsColumns[10]},
+				RefColumns: []*schema.Column{PointsAccountsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "points_earnings_key",
+				Unique:  true,
+				Columns: []*schema.Column{PointsEarningsColumns[1], PointsEarningsColumns[9]},
+			},
+			{
+				Name:    "points_earnings_account_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PointsEarningsColumns[10], PointsEarningsColumns[6]},
+			},
+		},
+	}
 	// PointsEntriesColumns holds the columns for the "points_entries" table.
 	PointsEntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -120,6 +166,8 @@ var (
 		{Name: "order_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "hold_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "source_key", Type: field.TypeString, Nullable: true, Size: 200},
+		{Name: "rule_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "rule_version", Type: field.TypeInt64, Nullable: true},
 		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "actor_kind", Type: field.TypeString, Size: 20},
 		{Name: "actor_id", Type: field.TypeUUID, Nullable: true},
@@ -135,7 +183,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "points_entries_points_accounts_account",
-				Columns:    []*schema.Column{PointsEntriesColumns[18]},
+				Columns:    []*schema.Column{PointsEntriesColumns[20]},
 				RefColumns: []*schema.Column{PointsAccountsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -144,12 +192,12 @@ var (
 			{
 				Name:    "points_entries_account_key",
 				Unique:  true,
-				Columns: []*schema.Column{PointsEntriesColumns[18], PointsEntriesColumns[2]},
+				Columns: []*schema.Column{PointsEntriesColumns[20], PointsEntriesColumns[2]},
 			},
 			{
 				Name:    "points_entries_member_idx",
 				Unique:  false,
-				Columns: []*schema.Column{PointsEntriesColumns[18], PointsEntriesColumns[0]},
+				Columns: []*schema.Column{PointsEntriesColumns[20], PointsEntriesColumns[0]},
 			},
 			{
 				Name:    "points_entries_source_key",
@@ -174,6 +222,48 @@ var (
 				Annotation: &entsql.IndexAnnotation{
 					Where: "hold_id IS NOT NULL",
 				},
+			},
+		},
+	}
+	// PointsEventsColumns holds the columns for the "points_events" table.
+	PointsEventsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "key", Type: field.TypeString, Size: 120},
+		{Name: "day", Type: field.TypeTime, SchemaType: map[string]string{"postgres": "date"}},
+		{Name: "points", Type: field.TypeInt64},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "rule_id", Type: field.TypeUUID},
+		{Name: "account_id", Type: field.TypeUUID},
+	}
+	// PointsEventsTable holds the schema information for the "points_events" table.
+	PointsEventsTable = &schema.Table{
+		Name:       "points_events",
+		Columns:    PointsEventsColumns,
+		PrimaryKey: []*schema.Column{PointsEventsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "points_events_points_rules_rule",
+				Columns:    []*schema.Column{PointsEventsColumns[5]},
+				RefColumns: []*schema.Column{PointsRulesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "points_events_points_accounts_account",
+				Columns:    []*schema.Column{PointsEventsColumns[6]},
+				RefColumns: []*schema.Column{PointsAccountsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "points_events_key",
+				Unique:  true,
+				Columns: []*schema.Column{PointsEventsColumns[6], PointsEventsColumns[5], PointsEventsColumns[1]},
+			},
+			{
+				Name:    "points_events_day_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PointsEventsColumns[6], PointsEventsColumns[5], PointsEventsColumns[2]},
 			},
 		},
 	}
@@ -340,6 +430,72 @@ var (
 			},
 		},
 	}
+	// PointsRulesColumns holds the columns for the "points_rules" table.
+	PointsRulesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 40},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"spend", "multiplier", "event"}},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "paused", "archived"}, Default: "active"},
+		{Name: "terms", Type: field.TypeJSON},
+		{Name: "given_points", Type: field.TypeInt64, Default: 0},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "unit_id", Type: field.TypeUUID},
+	}
+	// PointsRulesTable holds the schema information for the "points_rules" table.
+	PointsRulesTable = &schema.Table{
+		Name:       "points_rules",
+		Columns:    PointsRulesColumns,
+		PrimaryKey: []*schema.Column{PointsRulesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "points_rules_points_units_unit",
+				Columns:    []*schema.Column{PointsRulesColumns[9]},
+				RefColumns: []*schema.Column{PointsUnitsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "points_rules_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{PointsRulesColumns[1]},
+			},
+		},
+	}
+	// PointsRuleVersionsColumns holds the columns for the "points_rule_versions" table.
+	PointsRuleVersionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "version", Type: field.TypeInt64},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "paused", "archived"}},
+		{Name: "terms", Type: field.TypeJSON},
+		{Name: "actor_kind", Type: field.TypeString, Size: 20},
+		{Name: "actor_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "effective_at", Type: field.TypeTime},
+		{Name: "rule_id", Type: field.TypeUUID},
+	}
+	// PointsRuleVersionsTable holds the schema information for the "points_rule_versions" table.
+	PointsRuleVersionsTable = &schema.Table{
+		Name:       "points_rule_versions",
+		Columns:    PointsRuleVersionsColumns,
+		PrimaryKey: []*schema.Column{PointsRuleVersionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "points_rule_versions_points_rules_rule",
+				Columns:    []*schema.Column{PointsRuleVersionsColumns[7]},
+				RefColumns: []*schema.Column{PointsRulesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "points_rule_versions_key",
+				Unique:  true,
+				Columns: []*schema.Column{PointsRuleVersionsColumns[7], PointsRuleVersionsColumns[1]},
+			},
+		},
+	}
 	// PointsUnitsColumns holds the columns for the "points_units" table.
 	PointsUnitsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -381,10 +537,14 @@ var (
 	Tables = []*schema.Table{
 		PointsAccountsTable,
 		PointsAdjustmentsTable,
+		PointsEarningsTable,
 		PointsEntriesTable,
+		PointsEventsTable,
 		PointsHoldsTable,
 		PointsLotsTable,
 		PointsPostingsTable,
+		PointsRulesTable,
+		PointsRuleVersionsTable,
 		PointsUnitsTable,
 	}
 )
@@ -400,7 +560,15 @@ func init() {
 	PointsAdjustmentsTable.Annotation.Checks = map[string]string{
 		"points_adjustments_points_check": "points <> 0",
 	}
+	PointsEarningsTable.ForeignKeys[0].RefTable = PointsUnitsTable
+	PointsEarningsTable.ForeignKeys[1].RefTable = PointsAccountsTable
+	PointsEarningsTable.Annotation = &entsql.Annotation{}
+	PointsEarningsTable.Annotation.Checks = map[string]string{
+		"points_earnings_points_check": "points >= 0",
+	}
 	PointsEntriesTable.ForeignKeys[0].RefTable = PointsAccountsTable
+	PointsEventsTable.ForeignKeys[0].RefTable = PointsRulesTable
+	PointsEventsTable.ForeignKeys[1].RefTable = PointsAccountsTable
 	PointsHoldsTable.ForeignKeys[0].RefTable = PointsUnitsTable
 	PointsHoldsTable.Annotation = &entsql.Annotation{}
 	PointsHoldsTable.Annotation.Checks = map[string]string{
@@ -418,6 +586,12 @@ func init() {
 	PointsPostingsTable.Annotation.Checks = map[string]string{
 		"points_postings_amount_check": "amount > 0 AND from_book <> to_book",
 	}
+	PointsRulesTable.ForeignKeys[0].RefTable = PointsUnitsTable
+	PointsRulesTable.Annotation = &entsql.Annotation{}
+	PointsRulesTable.Annotation.Checks = map[string]string{
+		"points_rules_given_check": "given_points >= 0",
+	}
+	PointsRuleVersionsTable.ForeignKeys[0].RefTable = PointsRulesTable
 	PointsUnitsTable.Annotation = &entsql.Annotation{}
 	PointsUnitsTable.Annotation.Checks = map[string]string{
 		"points_units_numbers_check": "pending_days >= 0 AND expiry_count >= 0 AND redeem_points >= 0 AND redeem_amount >= 0 AND give_back_days >= 0 AND redeem_share_percent >= 0 AND redeem_share_percent <= 100",

@@ -42,6 +42,10 @@ const (
 	FieldHoldID = "hold_id"
 	// FieldSourceKey holds the string denoting the source_key field in the database.
 	FieldSourceKey = "source_key"
+	// FieldRuleID holds the string denoting the rule_id field in the database.
+	FieldRuleID = "rule_id"
+	// FieldRuleVersion holds the string denoting the rule_version field in the database.
+	FieldRuleVersion = "rule_version"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
 	// FieldActorKind holds the string denoting the actor_kind field in the database.
@@ -90,6 +94,8 @@ var Columns = []string{
 	FieldOrderID,
 	FieldHoldID,
 	FieldSourceKey,
+	FieldRuleID,
+	FieldRuleVersion,
 	FieldReason,
 	FieldActorKind,
 	FieldActorID,
@@ -231,6 +237,16 @@ func ByHoldID(opts ...sql.OrderTermOption) OrderOption {
 // BySourceKey orders the results by the source_key field.
 func BySourceKey(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSourceKey, opts...).ToFunc()
+}
+
+// ByRuleID orders the results by the rule_id field.
+func ByRuleID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRuleID, opts...).ToFunc()
+}
+
+// ByRuleVersion orders the results by the rule_version field.
+func ByRuleVersion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRuleVersion, opts...).ToFunc()
 }
 
 // ByReason orders the results by the reason field.

@@ -116,6 +116,16 @@ func SourceKey(v string) predicate.PointsEntry {
 	return predicate.PointsEntry(sql.FieldEQ(FieldSourceKey, v))
 }
 
+// RuleID applies equality check predicate on the "rule_id" field. It's identical to RuleIDEQ.
+func RuleID(v uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldEQ(FieldRuleID, v))
+}
+
+// RuleVersion applies equality check predicate on the "rule_version" field. It's identical to RuleVersionEQ.
+func RuleVersion(v int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldEQ(FieldRuleVersion, v))
+}
+
 // Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
 func Reason(v string) predicate.PointsEntry {
 	return predicate.PointsEntry(sql.FieldEQ(FieldReason, v))
@@ -674,6 +684,106 @@ func SourceKeyEqualFold(v string) predicate.PointsEntry {
 // SourceKeyContainsFold applies the ContainsFold predicate on the "source_key" field.
 func SourceKeyContainsFold(v string) predicate.PointsEntry {
 	return predicate.PointsEntry(sql.FieldContainsFold(FieldSourceKey, v))
+}
+
+// RuleIDEQ applies the EQ predicate on the "rule_id" field.
+func RuleIDEQ(v uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldEQ(FieldRuleID, v))
+}
+
+// RuleIDNEQ applies the NEQ predicate on the "rule_id" field.
+func RuleIDNEQ(v uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldNEQ(FieldRuleID, v))
+}
+
+// RuleIDIn applies the In predicate on the "rule_id" field.
+func RuleIDIn(vs ...uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldIn(FieldRuleID, vs...))
+}
+
+// RuleIDNotIn applies the NotIn predicate on the "rule_id" field.
+func RuleIDNotIn(vs ...uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldNotIn(FieldRuleID, vs...))
+}
+
+// RuleIDGT applies the GT predicate on the "rule_id" field.
+func RuleIDGT(v uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldGT(FieldRuleID, v))
+}
+
+// RuleIDGTE applies the GTE predicate on the "rule_id" field.
+func RuleIDGTE(v uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldGTE(FieldRuleID, v))
+}
+
+// RuleIDLT applies the LT predicate on the "rule_id" field.
+func RuleIDLT(v uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldLT(FieldRuleID, v))
+}
+
+// RuleIDLTE applies the LTE predicate on the "rule_id" field.
+func RuleIDLTE(v uuid.UUID) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldLTE(FieldRuleID, v))
+}
+
+// RuleIDIsNil applies the IsNil predicate on the "rule_id" field.
+func RuleIDIsNil() predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldIsNull(FieldRuleID))
+}
+
+// RuleIDNotNil applies the NotNil predicate on the "rule_id" field.
+func RuleIDNotNil() predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldNotNull(FieldRuleID))
+}
+
+// RuleVersionEQ applies the EQ predicate on the "rule_version" field.
+func RuleVersionEQ(v int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldEQ(FieldRuleVersion, v))
+}
+
+// RuleVersionNEQ applies the NEQ predicate on the "rule_version" field.
+func RuleVersionNEQ(v int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldNEQ(FieldRuleVersion, v))
+}
+
+// RuleVersionIn applies the In predicate on the "rule_version" field.
+func RuleVersionIn(vs ...int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldIn(FieldRuleVersion, vs...))
+}
+
+// RuleVersionNotIn applies the NotIn predicate on the "rule_version" field.
+func RuleVersionNotIn(vs ...int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldNotIn(FieldRuleVersion, vs...))
+}
+
+// RuleVersionGT applies the GT predicate on the "rule_version" field.
+func RuleVersionGT(v int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldGT(FieldRuleVersion, v))
+}
+
+// RuleVersionGTE applies the GTE predicate on the "rule_version" field.
+func RuleVersionGTE(v int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldGTE(FieldRuleVersion, v))
+}
+
+// RuleVersionLT applies the LT predicate on the "rule_version" field.
+func RuleVersionLT(v int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldLT(FieldRuleVersion, v))
+}
+
+// RuleVersionLTE applies the LTE predicate on the "rule_version" field.
+func RuleVersionLTE(v int64) predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldLTE(FieldRuleVersion, v))
+}
+
+// RuleVersionIsNil applies the IsNil predicate on the "rule_version" field.
+func RuleVersionIsNil() predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldIsNull(FieldRuleVersion))
+}
+
+// RuleVersionNotNil applies the NotNil predicate on the "rule_version" field.
+func RuleVersionNotNil() predicate.PointsEntry {
+	return predicate.PointsEntry(sql.FieldNotNull(FieldRuleVersion))
 }
 
 // ReasonEQ applies the EQ predicate on the "reason" field.

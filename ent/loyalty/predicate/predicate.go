@@ -12,8 +12,14 @@ type PointsAccount func(*sql.Selector)
 // PointsAdjustment is the predicate function for pointsadjustment builders.
 type PointsAdjustment func(*sql.Selector)
 
+// PointsEarning is the predicate function for pointsearning builders.
+type PointsEarning func(*sql.Selector)
+
 // PointsEntry is the predicate function for pointsentry builders.
 type PointsEntry func(*sql.Selector)
+
+// PointsEvent is the predicate function for pointsevent builders.
+type PointsEvent func(*sql.Selector)
 
 // PointsHold is the predicate function for pointshold builders.
 type PointsHold func(*sql.Selector)
@@ -23,6 +29,12 @@ type PointsLot func(*sql.Selector)
 
 // PointsPosting is the predicate function for pointsposting builders.
 type PointsPosting func(*sql.Selector)
+
+// PointsRule is the predicate function for pointsrule builders.
+type PointsRule func(*sql.Selector)
+
+// PointsRuleVersion is the predicate function for pointsruleversion builders.
+type PointsRuleVersion func(*sql.Selector)
 
 // PointsUnit is the predicate function for pointsunit builders.
 type PointsUnit func(*sql.Selector)

@@ -158,6 +158,30 @@ func (f PointsAdjustmentMutationRuleFunc) EvalMutation(ctx context.Context, m lo
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsAdjustmentMutation", m)
 }
 
+// The PointsEarningQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PointsEarningQueryRuleFunc func(context.Context, *loyalty.PointsEarningQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PointsEarningQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.PointsEarningQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.PointsEarningQuery", q)
+}
+
+// The PointsEarningMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PointsEarningMutationRuleFunc func(context.Context, *loyalty.PointsEarningMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PointsEarningMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.PointsEarningMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsEarningMutation", m)
+}
+
 // The PointsEntryQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type PointsEntryQueryRuleFunc func(context.Context, *loyalty.PointsEntryQuery) error
@@ -180,6 +204,30 @@ func (f PointsEntryMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty
 		return f(ctx, m)
 	}
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsEntryMutation", m)
+}
+
+// The PointsEventQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PointsEventQueryRuleFunc func(context.Context, *loyalty.PointsEventQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PointsEventQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.PointsEventQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.PointsEventQuery", q)
+}
+
+// The PointsEventMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PointsEventMutationRuleFunc func(context.Context, *loyalty.PointsEventMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PointsEventMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.PointsEventMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsEventMutation", m)
 }
 
 // The PointsHoldQueryRuleFunc type is an adapter to allow the use of ordinary
@@ -252,6 +300,54 @@ func (f PointsPostingMutationRuleFunc) EvalMutation(ctx context.Context, m loyal
 		return f(ctx, m)
 	}
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsPostingMutation", m)
+}
+
+// The PointsRuleQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PointsRuleQueryRuleFunc func(context.Context, *loyalty.PointsRuleQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PointsRuleQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.PointsRuleQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.PointsRuleQuery", q)
+}
+
+// The PointsRuleMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PointsRuleMutationRuleFunc func(context.Context, *loyalty.PointsRuleMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PointsRuleMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.PointsRuleMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsRuleMutation", m)
+}
+
+// The PointsRuleVersionQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PointsRuleVersionQueryRuleFunc func(context.Context, *loyalty.PointsRuleVersionQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PointsRuleVersionQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.PointsRuleVersionQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.PointsRuleVersionQuery", q)
+}
+
+// The PointsRuleVersionMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PointsRuleVersionMutationRuleFunc func(context.Context, *loyalty.PointsRuleVersionMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PointsRuleVersionMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.PointsRuleVersionMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsRuleVersionMutation", m)
 }
 
 // The PointsUnitQueryRuleFunc type is an adapter to allow the use of ordinary

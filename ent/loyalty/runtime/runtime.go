@@ -8,10 +8,14 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
 
@@ -113,6 +117,35 @@ func init() {
 	pointsadjustmentDescUpdatedAt := pointsadjustmentFields[13].Descriptor()
 	// pointsadjustment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	pointsadjustment.DefaultUpdatedAt = pointsadjustmentDescUpdatedAt.Default.(func() time.Time)
+	pointsearning.Policy = privacy.NewPolicies(schema.PointsEarning{})
+	pointsearning.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := pointsearning.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	pointsearningFields := schema.PointsEarning{}.Fields()
+	_ = pointsearningFields
+	// pointsearningDescWithheld is the schema descriptor for withheld field.
+	pointsearningDescWithheld := pointsearningFields[5].Descriptor()
+	// pointsearning.DefaultWithheld holds the default value on creation for the withheld field.
+	pointsearning.DefaultWithheld = pointsearningDescWithheld.Default.(int64)
+	// pointsearningDescTier is the schema descriptor for tier field.
+	pointsearningDescTier := pointsearningFields[6].Descriptor()
+	// pointsearning.DefaultTier holds the default value on creation for the tier field.
+	pointsearning.DefaultTier = pointsearningDescTier.Default.(string)
+	// pointsearning.TierValidator is a validator for the "tier" field. It is called by the builders before save.
+	pointsearning.TierValidator = pointsearningDescTier.Validators[0].(func(string) error)
+	// pointsearningDescCreatedAt is the schema descriptor for created_at field.
+	pointsearningDescCreatedAt := pointsearningFields[9].Descriptor()
+	// pointsearning.DefaultCreatedAt holds the default value on creation for the created_at field.
+	pointsearning.DefaultCreatedAt = pointsearningDescCreatedAt.Default.(func() time.Time)
+	// pointsearningDescUpdatedAt is the schema descriptor for updated_at field.
+	pointsearningDescUpdatedAt := pointsearningFields[10].Descriptor()
+	// pointsearning.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	pointsearning.DefaultUpdatedAt = pointsearningDescUpdatedAt.Default.(func() time.Time)
 	pointsentry.Policy = privacy.NewPolicies(schema.PointsEntry{})
 	pointsentry.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -129,19 +162,52 @@ func init() {
 	// pointsentry.SourceKeyValidator is a validator for the "source_key" field. It is called by the builders before save.
 	pointsentry.SourceKeyValidator = pointsentryDescSourceKey.Validators[0].(func(string) error)
 	// pointsentryDescReason is the schema descriptor for reason field.
-	pointsentryDescReason := pointsentryFields[14].Descriptor()
+	pointsentryDescReason := pointsentryFields[16].Descriptor()
 	// pointsentry.DefaultReason holds the default value on creation for the reason field.
 	pointsentry.DefaultReason = pointsentryDescReason.Default.(string)
 	// pointsentry.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	pointsentry.ReasonValidator = pointsentryDescReason.Validators[0].(func(string) error)
 	// pointsentryDescActorKind is the schema descriptor for actor_kind field.
-	pointsentryDescActorKind := pointsentryFields[15].Descriptor()
+	pointsentryDescActorKind := pointsentryFields[17].Descriptor()
 	// pointsentry.ActorKindValidator is a validator for the "actor_kind" field. It is called by the builders before save.
 	pointsentry.ActorKindValidator = pointsentryDescActorKind.Validators[0].(func(string) error)
 	// pointsentryDescCreatedAt is the schema descriptor for created_at field.
-	pointsentryDescCreatedAt := pointsentryFields[18].Descriptor()
+	pointsentryDescCreatedAt := pointsentryFields[20].Descriptor()
 	// pointsentry.DefaultCreatedAt holds the default value on creation for the created_at field.
 	pointsentry.DefaultCreatedAt = pointsentryDescCreatedAt.Default.(func() time.Time)
+	pointsevent.Policy = privacy.NewPolicies(schema.PointsEvent{})
+	pointsevent.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := pointsevent.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	pointseventFields := schema.PointsEvent{}.Fields()
+	_ = pointseventFields
+	// pointseventDescKey is the schema descriptor for key field.
+	pointseventDescKey := pointseventFields[3].Descriptor()
+	// pointsevent.KeyValidator is a validator for the "key" field. It is called by the builders before save.
+	pointsevent.KeyValidator = func() func(string) error {
+		validators := pointseventDescKey.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(key string) error {
+			for _, fn := range fns {
+				if err := fn(key); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pointseventDescCreatedAt is the schema descriptor for created_at field.
+	pointseventDescCreatedAt := pointseventFields[6].Descriptor()
+	// pointsevent.DefaultCreatedAt holds the default value on creation for the created_at field.
+	pointsevent.DefaultCreatedAt = pointseventDescCreatedAt.Default.(func() time.Time)
 	pointshold.Policy = privacy.NewPolicies(schema.PointsHold{})
 	pointshold.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -227,6 +293,66 @@ func init() {
 	pointspostingDescCreatedAt := pointspostingFields[7].Descriptor()
 	// pointsposting.DefaultCreatedAt holds the default value on creation for the created_at field.
 	pointsposting.DefaultCreatedAt = pointspostingDescCreatedAt.Default.(func() time.Time)
+	pointsrule.Policy = privacy.NewPolicies(schema.PointsRule{})
+	pointsrule.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := pointsrule.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	pointsruleFields := schema.PointsRule{}.Fields()
+	_ = pointsruleFields
+	// pointsruleDescCode is the schema descriptor for code field.
+	pointsruleDescCode := pointsruleFields[1].Descriptor()
+	// pointsrule.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	pointsrule.CodeValidator = func() func(string) error {
+		validators := pointsruleDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pointsruleDescGivenPoints is the schema descriptor for given_points field.
+	pointsruleDescGivenPoints := pointsruleFields[6].Descriptor()
+	// pointsrule.DefaultGivenPoints holds the default value on creation for the given_points field.
+	pointsrule.DefaultGivenPoints = pointsruleDescGivenPoints.Default.(int64)
+	// pointsruleDescVersion is the schema descriptor for version field.
+	pointsruleDescVersion := pointsruleFields[7].Descriptor()
+	// pointsrule.DefaultVersion holds the default value on creation for the version field.
+	pointsrule.DefaultVersion = pointsruleDescVersion.Default.(int64)
+	// pointsruleDescCreatedAt is the schema descriptor for created_at field.
+	pointsruleDescCreatedAt := pointsruleFields[8].Descriptor()
+	// pointsrule.DefaultCreatedAt holds the default value on creation for the created_at field.
+	pointsrule.DefaultCreatedAt = pointsruleDescCreatedAt.Default.(func() time.Time)
+	// pointsruleDescUpdatedAt is the schema descriptor for updated_at field.
+	pointsruleDescUpdatedAt := pointsruleFields[9].Descriptor()
+	// pointsrule.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	pointsrule.DefaultUpdatedAt = pointsruleDescUpdatedAt.Default.(func() time.Time)
+	pointsruleversion.Policy = privacy.NewPolicies(schema.PointsRuleVersion{})
+	pointsruleversion.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := pointsruleversion.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	pointsruleversionFields := schema.PointsRuleVersion{}.Fields()
+	_ = pointsruleversionFields
+	// pointsruleversionDescActorKind is the schema descriptor for actor_kind field.
+	pointsruleversionDescActorKind := pointsruleversionFields[5].Descriptor()
+	// pointsruleversion.ActorKindValidator is a validator for the "actor_kind" field. It is called by the builders before save.
+	pointsruleversion.ActorKindValidator = pointsruleversionDescActorKind.Validators[0].(func(string) error)
 	pointsunit.Policy = privacy.NewPolicies(schema.PointsUnit{})
 	pointsunit.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

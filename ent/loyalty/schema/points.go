@@ -176,6 +176,8 @@ func (PointsEntry) Fields() []ent.Field {
 		field.UUID("order_id", uuid.UUID{}).Optional().Nillable().Immutable(),
 		field.UUID("hold_id", uuid.UUID{}).Optional().Nillable().Immutable(),
 		field.String("source_key").Optional().Nillable().MaxLen(200).Immutable().Comment("of what is earned once only"),
+		field.UUID("rule_id", uuid.UUID{}).Optional().Nillable().Immutable().Comment("the rule that gave it; of orders the earning says it by line"),
+		field.Int64("rule_version").Optional().Nillable().Immutable(),
 		field.String("reason").Default("").MaxLen(500).Immutable(),
 		field.String("actor_kind").MaxLen(20).Immutable(),
 		field.UUID("actor_id", uuid.UUID{}).Optional().Nillable().Immutable(),

@@ -52,6 +52,7 @@ const (
 	PointsAdjust        Permission = "points.adjust"
 	PointsApprove       Permission = "points.approve"
 	PointsConfigure     Permission = "points.configure"
+	PointsReport        Permission = "points.report"
 	PointsAudit         Permission = "points.audit"
 
 	SegmentsRead         Permission = "segments.read"
@@ -138,6 +139,7 @@ var Catalogue = []Explained{
 	{PointsAdjust, "Give and take points by hand, within the scope.", "手工调整权限范围内会员的积分。"},
 	{PointsApprove, "Approve adjustments of points that others asked for, within the scope.", "审批权限范围内由他人提交的积分调整。"},
 	{PointsConfigure, "Define units of points and by which rules they are earned.", "管理积分类型和积分规则。"},
+	{PointsReport, "Report what members within the scope did that rules give points for.", "上报权限范围内会员的互动行为，由规则发放积分。"},
 	{PointsAudit, "See what the whole programme owes and check that all points add up.", "查看积分负债并校验积分账目（须拥有全部范围）。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
