@@ -25,10 +25,18 @@
 // (points_entries_account_key). Verify compares them. points_entries and
 // points_postings only grow: privileges and triggers see to it.
 //
+// Rules say what earns points (rulebook.go). Every change of one is a version, in
+// force from then on, so that what happened earlier earns by what held then. Orders
+// call Earn with what is left of them after each step that changes it (earnings.go):
+// points_earnings keeps the rate of each line and what the order has earned so far,
+// and Earn books the difference. happen.go is what event rules give, pay.go what
+// points pay of orders.
+//
 // Locks: the accounts of a customer or two, in the order of their ids; the customer
 // before them where an account is opened. An account follows its customer through
 // merges and back; the ledger never changes.
 //
 // Writes: points_units, points_accounts, points_lots, points_entries,
-// points_postings, points_holds, points_adjustments. Emits points.changed.
+// points_postings, points_holds, points_adjustments, points_rules,
+// points_rule_versions, points_events, points_earnings. Emits points.changed.
 package points
