@@ -68,6 +68,8 @@ type PointsAccountMutation struct {
 	entry_count    *int64
 	addentry_count *int64
 	due_at         *time.Time
+	warn_at        *time.Time
+	warned_at      *time.Time
 	version        *int64
 	addversion     *int64
 	created_at     *time.Time
@@ -621,6 +623,104 @@ func (m *PointsAccountMutation) ResetDueAt() {
 	delete(m.clearedFields, pointsaccount.FieldDueAt)
 }
 
+// SetWarnAt sets the "warn_at" field.
+func (m *PointsAccountMutation) SetWarnAt(t time.Time) {
+	m.warn_at = &t
+}
+
+// WarnAt returns the value of the "warn_at" field in the mutation.
+func (m *PointsAccountMutation) WarnAt() (r time.Time, exists bool) {
+	v := m.warn_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarnAt returns the old "warn_at" field's value of the PointsAccount entity.
+// If the PointsAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsAccountMutation) OldWarnAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarnAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarnAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarnAt: %w", err)
+	}
+	return oldValue.WarnAt, nil
+}
+
+// ClearWarnAt clears the value of the "warn_at" field.
+func (m *PointsAccountMutation) ClearWarnAt() {
+	m.warn_at = nil
+	m.clearedFields[pointsaccount.FieldWarnAt] = struct{}{}
+}
+
+// WarnAtCleared returns if the "warn_at" field was cleared in this mutation.
+func (m *PointsAccountMutation) WarnAtCleared() bool {
+	_, ok := m.clearedFields[pointsaccount.FieldWarnAt]
+	return ok
+}
+
+// ResetWarnAt resets all changes to the "warn_at" field.
+func (m *PointsAccountMutation) ResetWarnAt() {
+	m.warn_at = nil
+	delete(m.clearedFields, pointsaccount.FieldWarnAt)
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (m *PointsAccountMutation) SetWarnedAt(t time.Time) {
+	m.warned_at = &t
+}
+
+// WarnedAt returns the value of the "warned_at" field in the mutation.
+func (m *PointsAccountMutation) WarnedAt() (r time.Time, exists bool) {
+	v := m.warned_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarnedAt returns the old "warned_at" field's value of the PointsAccount entity.
+// If the PointsAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsAccountMutation) OldWarnedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarnedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarnedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarnedAt: %w", err)
+	}
+	return oldValue.WarnedAt, nil
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (m *PointsAccountMutation) ClearWarnedAt() {
+	m.warned_at = nil
+	m.clearedFields[pointsaccount.FieldWarnedAt] = struct{}{}
+}
+
+// WarnedAtCleared returns if the "warned_at" field was cleared in this mutation.
+func (m *PointsAccountMutation) WarnedAtCleared() bool {
+	_, ok := m.clearedFields[pointsaccount.FieldWarnedAt]
+	return ok
+}
+
+// ResetWarnedAt resets all changes to the "warned_at" field.
+func (m *PointsAccountMutation) ResetWarnedAt() {
+	m.warned_at = nil
+	delete(m.clearedFields, pointsaccount.FieldWarnedAt)
+}
+
 // SetVersion sets the "version" field.
 func (m *PointsAccountMutation) SetVersion(i int64) {
 	m.version = &i
@@ -810,7 +910,7 @@ func (m *PointsAccountMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PointsAccountMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 14)
 	if m.unit != nil {
 		fields = append(fields, pointsaccount.FieldUnitID)
 	}
@@ -837,6 +937,12 @@ func (m *PointsAccountMutation) Fields() []string {
 	}
 	if m.due_at != nil {
 		fields = append(fields, pointsaccount.FieldDueAt)
+	}
+	if m.warn_at != nil {
+		fields = append(fields, pointsaccount.FieldWarnAt)
+	}
+	if m.warned_at != nil {
+		fields = append(fields, pointsaccount.FieldWarnedAt)
 	}
 	if m.version != nil {
 		fields = append(fields, pointsaccount.FieldVersion)
@@ -873,6 +979,10 @@ func (m *PointsAccountMutation) Field(name string) (ent.Value, bool) {
 		return m.EntryCount()
 	case pointsaccount.FieldDueAt:
 		return m.DueAt()
+	case pointsaccount.FieldWarnAt:
+		return m.WarnAt()
+	case pointsaccount.FieldWarnedAt:
+		return m.WarnedAt()
 	case pointsaccount.FieldVersion:
 		return m.Version()
 	case pointsaccount.FieldCreatedAt:
@@ -906,6 +1016,10 @@ func (m *PointsAccountMutation) OldField(ctx context.Context, name string) (ent.
 		return m.OldEntryCount(ctx)
 	case pointsaccount.FieldDueAt:
 		return m.OldDueAt(ctx)
+	case pointsaccount.FieldWarnAt:
+		return m.OldWarnAt(ctx)
+	case pointsaccount.FieldWarnedAt:
+		return m.OldWarnedAt(ctx)
 	case pointsaccount.FieldVersion:
 		return m.OldVersion(ctx)
 	case pointsaccount.FieldCreatedAt:
@@ -983,6 +1097,20 @@ func (m *PointsAccountMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetDueAt(v)
+		return nil
+	case pointsaccount.FieldWarnAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarnAt(v)
+		return nil
+	case pointsaccount.FieldWarnedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarnedAt(v)
 		return nil
 	case pointsaccount.FieldVersion:
 		v, ok := value.(int64)
@@ -1113,6 +1241,12 @@ func (m *PointsAccountMutation) ClearedFields() []string {
 	if m.FieldCleared(pointsaccount.FieldDueAt) {
 		fields = append(fields, pointsaccount.FieldDueAt)
 	}
+	if m.FieldCleared(pointsaccount.FieldWarnAt) {
+		fields = append(fields, pointsaccount.FieldWarnAt)
+	}
+	if m.FieldCleared(pointsaccount.FieldWarnedAt) {
+		fields = append(fields, pointsaccount.FieldWarnedAt)
+	}
 	return fields
 }
 
@@ -1129,6 +1263,12 @@ func (m *PointsAccountMutation) ClearField(name string) error {
 	switch name {
 	case pointsaccount.FieldDueAt:
 		m.ClearDueAt()
+		return nil
+	case pointsaccount.FieldWarnAt:
+		m.ClearWarnAt()
+		return nil
+	case pointsaccount.FieldWarnedAt:
+		m.ClearWarnedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown PointsAccount nullable field %s", name)
@@ -1164,6 +1304,12 @@ func (m *PointsAccountMutation) ResetField(name string) error {
 		return nil
 	case pointsaccount.FieldDueAt:
 		m.ResetDueAt()
+		return nil
+	case pointsaccount.FieldWarnAt:
+		m.ResetWarnAt()
+		return nil
+	case pointsaccount.FieldWarnedAt:
+		m.ResetWarnedAt()
 		return nil
 	case pointsaccount.FieldVersion:
 		m.ResetVersion()

@@ -37,6 +37,10 @@ type PointsAccount struct {
 	EntryCount int64 `json:"entry_count,omitempty"`
 	// no lot becomes active or expires before
 	DueAt *time.Time `json:"due_at,omitempty"`
+	// no warning that points expire is due before
+	WarnAt *time.Time `json:"warn_at,omitempty"`
+	// warnings due until then are given
+	WarnedAt *time.Time `json:"warned_at,omitempty"`
 	// Version holds the value of the "version" field.
 	Version int64 `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -76,7 +80,7 @@ func (*PointsAccount) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case pointsaccount.FieldPending, pointsaccount.FieldActive, pointsaccount.FieldBlocked, pointsaccount.FieldDebt, pointsaccount.FieldEntryCount, pointsaccount.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case pointsaccount.FieldDueAt, pointsaccount.FieldCreatedAt, pointsaccount.FieldUpdatedAt:
+		case pointsaccount.FieldDueAt, pointsaccount.FieldWarnAt, pointsaccount.FieldWarnedAt, pointsaccount.FieldCreatedAt, pointsaccount.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		case pointsaccount.FieldID, pointsaccount.FieldUnitID, pointsaccount.FieldOpenedFor, pointsaccount.FieldCustomerID:
 			values[i] = new(uuid.UUID)
@@ -155,6 +159,20 @@ func (_m *PointsAccount) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.DueAt = new(time.Time)
 				*_m.DueAt = value.Time
+			}
+		case pointsaccount.FieldWarnAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field warn_at", values[i])
+			} else if value.Valid {
+				_m.WarnAt = new(time.Time)
+				*_m.WarnAt = value.Time
+			}
+		case pointsaccount.FieldWarnedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field warned_at", values[i])
+			} else if value.Valid {
+				_m.WarnedAt = new(time.Time)
+				*_m.WarnedAt = value.Time
 			}
 		case pointsaccount.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -241,6 +259,16 @@ func (_m *PointsAccount) String() string {
 	builder.WriteString(", ")
 	if v := _m.DueAt; v != nil {
 		builder.WriteString("due_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.WarnAt; v != nil {
+		builder.WriteString("warn_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.WarnedAt; v != nil {
+		builder.WriteString("warned_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

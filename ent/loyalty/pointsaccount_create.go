@@ -124,6 +124,34 @@ func (_c *PointsAccountCreate) SetNillableDueAt(v *time.Time) *PointsAccountCrea
 	return _c
 }
 
+// SetWarnAt sets the "warn_at" field.
+func (_c *PointsAccountCreate) SetWarnAt(v time.Time) *PointsAccountCreate {
+	_c.mutation.SetWarnAt(v)
+	return _c
+}
+
+// SetNillableWarnAt sets the "warn_at" field if the given value is not nil.
+func (_c *PointsAccountCreate) SetNillableWarnAt(v *time.Time) *PointsAccountCreate {
+	if v != nil {
+		_c.SetWarnAt(*v)
+	}
+	return _c
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (_c *PointsAccountCreate) SetWarnedAt(v time.Time) *PointsAccountCreate {
+	_c.mutation.SetWarnedAt(v)
+	return _c
+}
+
+// SetNillableWarnedAt sets the "warned_at" field if the given value is not nil.
+func (_c *PointsAccountCreate) SetNillableWarnedAt(v *time.Time) *PointsAccountCreate {
+	if v != nil {
+		_c.SetWarnedAt(*v)
+	}
+	return _c
+}
+
 // SetVersion sets the "version" field.
 func (_c *PointsAccountCreate) SetVersion(v int64) *PointsAccountCreate {
 	_c.mutation.SetVersion(v)
@@ -359,6 +387,14 @@ func (_c *PointsAccountCreate) createSpec() (*PointsAccount, *sqlgraph.CreateSpe
 	if value, ok := _c.mutation.DueAt(); ok {
 		_spec.SetField(pointsaccount.FieldDueAt, field.TypeTime, value)
 		_node.DueAt = &value
+	}
+	if value, ok := _c.mutation.WarnAt(); ok {
+		_spec.SetField(pointsaccount.FieldWarnAt, field.TypeTime, value)
+		_node.WarnAt = &value
+	}
+	if value, ok := _c.mutation.WarnedAt(); ok {
+		_spec.SetField(pointsaccount.FieldWarnedAt, field.TypeTime, value)
+		_node.WarnedAt = &value
 	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(pointsaccount.FieldVersion, field.TypeInt64, value)

@@ -169,6 +169,46 @@ func (_u *PointsAccountUpdate) ClearDueAt() *PointsAccountUpdate {
 	return _u
 }
 
+// SetWarnAt sets the "warn_at" field.
+func (_u *PointsAccountUpdate) SetWarnAt(v time.Time) *PointsAccountUpdate {
+	_u.mutation.SetWarnAt(v)
+	return _u
+}
+
+// SetNillableWarnAt sets the "warn_at" field if the given value is not nil.
+func (_u *PointsAccountUpdate) SetNillableWarnAt(v *time.Time) *PointsAccountUpdate {
+	if v != nil {
+		_u.SetWarnAt(*v)
+	}
+	return _u
+}
+
+// ClearWarnAt clears the value of the "warn_at" field.
+func (_u *PointsAccountUpdate) ClearWarnAt() *PointsAccountUpdate {
+	_u.mutation.ClearWarnAt()
+	return _u
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (_u *PointsAccountUpdate) SetWarnedAt(v time.Time) *PointsAccountUpdate {
+	_u.mutation.SetWarnedAt(v)
+	return _u
+}
+
+// SetNillableWarnedAt sets the "warned_at" field if the given value is not nil.
+func (_u *PointsAccountUpdate) SetNillableWarnedAt(v *time.Time) *PointsAccountUpdate {
+	if v != nil {
+		_u.SetWarnedAt(*v)
+	}
+	return _u
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (_u *PointsAccountUpdate) ClearWarnedAt() *PointsAccountUpdate {
+	_u.mutation.ClearWarnedAt()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *PointsAccountUpdate) SetVersion(v int64) *PointsAccountUpdate {
 	_u.mutation.ResetVersion()
@@ -300,6 +340,18 @@ func (_u *PointsAccountUpdate) sqlSave(ctx context.Context) (_node int, err erro
 	}
 	if _u.mutation.DueAtCleared() {
 		_spec.ClearField(pointsaccount.FieldDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.WarnAt(); ok {
+		_spec.SetField(pointsaccount.FieldWarnAt, field.TypeTime, value)
+	}
+	if _u.mutation.WarnAtCleared() {
+		_spec.ClearField(pointsaccount.FieldWarnAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.WarnedAt(); ok {
+		_spec.SetField(pointsaccount.FieldWarnedAt, field.TypeTime, value)
+	}
+	if _u.mutation.WarnedAtCleared() {
+		_spec.ClearField(pointsaccount.FieldWarnedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(pointsaccount.FieldVersion, field.TypeInt64, value)
@@ -471,6 +523,46 @@ func (_u *PointsAccountUpdateOne) ClearDueAt() *PointsAccountUpdateOne {
 	return _u
 }
 
+// SetWarnAt sets the "warn_at" field.
+func (_u *PointsAccountUpdateOne) SetWarnAt(v time.Time) *PointsAccountUpdateOne {
+	_u.mutation.SetWarnAt(v)
+	return _u
+}
+
+// SetNillableWarnAt sets the "warn_at" field if the given value is not nil.
+func (_u *PointsAccountUpdateOne) SetNillableWarnAt(v *time.Time) *PointsAccountUpdateOne {
+	if v != nil {
+		_u.SetWarnAt(*v)
+	}
+	return _u
+}
+
+// ClearWarnAt clears the value of the "warn_at" field.
+func (_u *PointsAccountUpdateOne) ClearWarnAt() *PointsAccountUpdateOne {
+	_u.mutation.ClearWarnAt()
+	return _u
+}
+
+// SetWarnedAt sets the "warned_at" field.
+func (_u *PointsAccountUpdateOne) SetWarnedAt(v time.Time) *PointsAccountUpdateOne {
+	_u.mutation.SetWarnedAt(v)
+	return _u
+}
+
+// SetNillableWarnedAt sets the "warned_at" field if the given value is not nil.
+func (_u *PointsAccountUpdateOne) SetNillableWarnedAt(v *time.Time) *PointsAccountUpdateOne {
+	if v != nil {
+		_u.SetWarnedAt(*v)
+	}
+	return _u
+}
+
+// ClearWarnedAt clears the value of the "warned_at" field.
+func (_u *PointsAccountUpdateOne) ClearWarnedAt() *PointsAccountUpdateOne {
+	_u.mutation.ClearWarnedAt()
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *PointsAccountUpdateOne) SetVersion(v int64) *PointsAccountUpdateOne {
 	_u.mutation.ResetVersion()
@@ -632,6 +724,18 @@ func (_u *PointsAccountUpdateOne) sqlSave(ctx context.Context) (_node *PointsAcc
 	}
 	if _u.mutation.DueAtCleared() {
 		_spec.ClearField(pointsaccount.FieldDueAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.WarnAt(); ok {
+		_spec.SetField(pointsaccount.FieldWarnAt, field.TypeTime, value)
+	}
+	if _u.mutation.WarnAtCleared() {
+		_spec.ClearField(pointsaccount.FieldWarnAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.WarnedAt(); ok {
+		_spec.SetField(pointsaccount.FieldWarnedAt, field.TypeTime, value)
+	}
+	if _u.mutation.WarnedAtCleared() {
+		_spec.ClearField(pointsaccount.FieldWarnedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(pointsaccount.FieldVersion, field.TypeInt64, value)

@@ -248,6 +248,7 @@ var rawSQL = map[string]string{
 	"internal/points/rules_manage.go": "whether what a rule names is there",
 	"internal/points/happen.go":       "what has happened to a customer read through the policy, or as the system",
 	"internal/points/earnings.go":     "what orders earn whose steps were judged there, set-based",
+	"internal/points/expiring.go":     "accounts of which something expires soon, as the system",
 	"internal/points/verify.go":       "sums over all points, for who reads the whole business",
 	"internal/inventory/verify.go":    "sums over all stock, as the system",
 

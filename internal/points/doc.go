@@ -38,5 +38,6 @@
 //
 // Writes: points_units, points_accounts, points_lots, points_entries,
 // points_postings, points_holds, points_adjustments, points_rules,
-// points_rule_versions, points_events, points_earnings. Emits points.changed.
+// points_rule_versions, points_events, points_earnings. Emits points.changed
+// and points.expiring.
 package points

@@ -16,8 +16,7 @@ type ids = pgarray.UUIDs
 // the cost of its statements, few enough not to keep members waiting.
 const dueBatch = 500
 
-const lockDueSQL = `SELECT id, customer_id, unit_id, pending, active, blocked, debt, entry_count, due_at FROM points_accounts
-WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED`
+const lockDueSQL = accountColumns + `WHERE due_at <= $1 ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED`
 
 // SettleDue makes lots active and lets them expire whose time has come, and says
 // on how many accounts. Any number of workers share the accounts; a lot is settled
@@ -51,8 +50,7 @@ func (s *Service) SettleDue(ctx context.Context) (n int, err error) {
 
 // lockByID locks accounts that are known.
 func (s *Service) lockByID(ctx context.Context, tx *db.Tx, j *journal, unit uuid.UUID, accounts ids) error {
-	return j.lockWith(ctx, tx, `SELECT id, customer_id, unit_id, pending, active, blocked, debt, entry_count, due_at FROM points_accounts
-WHERE id = ANY($1::uuid[]) AND unit_id = $2 ORDER BY id FOR UPDATE`, accounts, unit)
+	return j.lockWith(ctx, tx, accountColumns+`WHERE id = ANY($1::uuid[]) AND unit_id = $2 ORDER BY id FOR UPDATE`, accounts, unit)
 }
 
 // lockWith makes the rows of a query the accounts of the journal.
@@ -65,7 +63,7 @@ func (j *journal) lockWith(ctx context.Context, tx *db.Tx, query string, args ..
 	j.accounts = nil
 	for rows.Next() {
 		a := &account{}
-		if err := rows.Scan(&a.id, &a.customer, &a.unit, &a.pending, &a.active, &a.blocked, &a.debt, &a.entries, &a.due); err != nil {
+		if err := rows.Scan(&a.id, &a.customer, &a.unit, &a.pending, &a.active, &a.blocked, &a.debt, &a.entries, &a.due, &a.warn, &a.warned); err != nil {
 			return err
 		}
 		j.accounts = append(j.accounts, a)

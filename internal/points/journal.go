@@ -36,8 +36,8 @@ const (
 type account struct {
 	id, unit, customer             uuid.UUID
 	pending, active, blocked, debt int64
-	entries                        int64 // the number of the last one
-	due                            *time.Time
+	entries                        int64      // the number of the last one
+	due, warn, warned              *time.Time // of points_accounts: due_at, warn_at, warned_at
 	changed                        bool
 }
 
@@ -211,6 +211,9 @@ func (j *journal) settle(lots ...*lot) {
 		if l.active > 0 && l.expires != nil && !l.expires.After(j.now) {
 			j.enter(a, about{kind: "expire", order: l.order, at: *l.expires}, func(e *entry) { j.move(e, l, Active, Expired, l.active) })
 		}
+		if next := l.warning(j.now); next != nil && (a.warn == nil || next.Before(*a.warn)) {
+			a.warn, a.changed = next, true
+		}
 		if next := l.due(); next != nil && (a.due == nil || next.Before(*a.due)) {
 			a.due, a.changed = next, true
 		}
@@ -266,12 +269,12 @@ func (j *journal) each(parts []part, of about, do func(e *entry, p part)) {
 	}
 }
 
-const lockAccountsSQL = `SELECT id, customer_id, unit_id, pending, active, blocked, debt, entry_count, due_at FROM points_accounts
-WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) AND unit_id = $2 ORDER BY id FOR UPDATE`
+const accountColumns = "SELECT id, customer_id, unit_id, pending, active, blocked, debt, entry_count, due_at, warn_at, warned_at FROM points_accounts "
+
+const lockAccountsSQL = accountColumns + `WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) AND unit_id = $2 ORDER BY id FOR UPDATE`
 
 // The same, and accounts of whomever.
-const lockAlsoSQL = `SELECT id, customer_id, unit_id, pending, active, blocked, debt, entry_count, due_at FROM points_accounts
-WHERE id IN (SELECT id FROM points_accounts WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) AND unit_id = $2 UNION SELECT unnest($3::uuid[])) ORDER BY id FOR UPDATE`
+const lockAlsoSQL = accountColumns + `WHERE id IN (SELECT id FROM points_accounts WHERE customer_id = ANY((SELECT $1::uuid[])::uuid[]) AND unit_id = $2 UNION SELECT unnest($3::uuid[])) ORDER BY id FOR UPDATE`
 
 // lock locks the accounts that customers have of a unit, opens those that are
 // missing, and settles what is due on them.

@@ -45,6 +45,7 @@ func New(d Deps) *Service {
 	s := &Service{db: d.DB, clock: d.Clock, pages: d.Pages, customers: d.Customers, catalog: d.Catalog}
 	if d.Queue != nil {
 		d.Queue.Every("points.settle", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.SettleDue(ctx); return err })
+		d.Queue.Every("points.warn_expiring", jobs.Interval(10*time.Minute), func(ctx context.Context) error { _, err := s.WarnExpiring(ctx); return err })
 		d.Queue.Every("points.release_holds", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.ReleaseHolds(ctx); return err })
 	}
 	return s

@@ -17,8 +17,9 @@ func column(name, kind string) db.BatchColumn { return db.BatchColumn{Name: name
 
 var (
 	updateAccounts = db.NewBatch(`UPDATE points_accounts a SET pending = t.pending, active = t.active, blocked = t.blocked, debt = t.debt, entry_count = t.entries, due_at = t.due,
-version = a.version + 1, updated_at = $8 FROM {rows} WHERE a.id = t.id`,
-		column("id", "uuid"), column("pending", "bigint"), column("active", "bigint"), column("blocked", "bigint"), column("debt", "bigint"), column("entries", "bigint"), column("due", "timestamptz"))
+warn_at = t.warn, warned_at = t.warned, version = a.version + 1, updated_at = $10 FROM {rows} WHERE a.id = t.id`,
+		column("id", "uuid"), column("pending", "bigint"), column("active", "bigint"), column("blocked", "bigint"), column("debt", "bigint"), column("entries", "bigint"), column("due", "timestamptz"),
+		column("warn", "timestamptz"), column("warned", "timestamptz"))
 
 	insertLots = db.NewBatch(`INSERT INTO points_lots (id, account_id, amount, pending, active, blocked, earned_at, active_at, expires_at, order_id, created_at)
 SELECT t.id, t.account, t.amount, t.pending, t.active, t.blocked, t.earned, t.active_at, t.expires, t.order_id, $11 FROM {rows}`,
@@ -116,14 +117,14 @@ func (s *Service) writeAccounts(ctx context.Context, tx *db.Tx, j *journal, acco
 		return nil
 	}
 	ids, pending, active, blocked, debt := make(pgarray.UUIDs, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
-	entries, due := make([]int64, n), make([]*time.Time, n)
+	entries, due, warn, warned := make([]int64, n), make([]*time.Time, n), make([]*time.Time, n), make([]*time.Time, n)
 	for i, a := range accounts {
 		if a.pending < 0 || a.active < 0 || a.blocked < 0 || a.debt < 0 {
 			return fmt.Errorf("points: account %s would be overdrawn", a.id)
 		}
-		ids[i], pending[i], active[i], blocked[i], debt[i], entries[i], due[i] = a.id, a.pending, a.active, a.blocked, a.debt, a.entries, a.due
+		ids[i], pending[i], active[i], blocked[i], debt[i], entries[i], due[i], warn[i], warned[i] = a.id, a.pending, a.active, a.blocked, a.debt, a.entries, a.due, a.warn, a.warned
 	}
-	_, err := tx.Exec(ctx, updateAccounts.SQL(n), ids, pq.Array(pending), pq.Array(active), pq.Array(blocked), pq.Array(debt), pq.Array(entries), pq.Array(due), j.now)
+	_, err := tx.Exec(ctx, updateAccounts.SQL(n), ids, pq.Array(pending), pq.Array(active), pq.Array(blocked), pq.Array(debt), pq.Array(entries), pq.Array(due), pq.Array(warn), pq.Array(warned), j.now)
 	return err
 }
 

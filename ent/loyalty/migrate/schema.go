@@ -20,6 +20,8 @@ var (
 		{Name: "debt", Type: field.TypeInt64, Default: 0},
 		{Name: "entry_count", Type: field.TypeInt64, Default: 0},
 		{Name: "due_at", Type: field.TypeTime, Nullable: true},
+		{Name: "warn_at", Type: field.TypeTime, Nullable: true},
+		{Name: "warned_at", Type: field.TypeTime, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "updated_at", Type: field.TypeTime},
@@ -33,7 +35,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "points_accounts_points_units_unit",
-				Columns:    []*schema.Column{PointsAccountsColumns[12]},
+				Columns:    []*schema.Column{PointsAccountsColumns[14]},
 				RefColumns: []*schema.Column{PointsUnitsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -42,12 +44,20 @@ var (
 			{
 				Name:    "points_accounts_opened_for_key",
 				Unique:  true,
-				Columns: []*schema.Column{PointsAccountsColumns[1], PointsAccountsColumns[12]},
+				Columns: []*schema.Column{PointsAccountsColumns[1], PointsAccountsColumns[14]},
 			},
 			{
 				Name:    "points_accounts_customer_idx",
 				Unique:  false,
-				Columns: []*schema.Column{PointsAccountsColumns[2], PointsAccountsColumns[12]},
+				Columns: []*schema.Column{PointsAccountsColumns[2], PointsAccountsColumns[14]},
+			},
+			{
+				Name:    "points_accounts_warn_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PointsAccountsColumns[9], PointsAccountsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "warn_at IS NOT NULL",
+				},
 			},
 			{
 				Name:    "points_accounts_due_idx",

@@ -33,6 +33,10 @@ const (
 	FieldEntryCount = "entry_count"
 	// FieldDueAt holds the string denoting the due_at field in the database.
 	FieldDueAt = "due_at"
+	// FieldWarnAt holds the string denoting the warn_at field in the database.
+	FieldWarnAt = "warn_at"
+	// FieldWarnedAt holds the string denoting the warned_at field in the database.
+	FieldWarnedAt = "warned_at"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -64,6 +68,8 @@ var Columns = []string{
 	FieldDebt,
 	FieldEntryCount,
 	FieldDueAt,
+	FieldWarnAt,
+	FieldWarnedAt,
 	FieldVersion,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -156,6 +162,16 @@ func ByEntryCount(opts ...sql.OrderTermOption) OrderOption {
 // ByDueAt orders the results by the due_at field.
 func ByDueAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDueAt, opts...).ToFunc()
+}
+
+// ByWarnAt orders the results by the warn_at field.
+func ByWarnAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWarnAt, opts...).ToFunc()
+}
+
+// ByWarnedAt orders the results by the warned_at field.
+func ByWarnedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldWarnedAt, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.

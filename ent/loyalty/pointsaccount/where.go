@@ -101,6 +101,16 @@ func DueAt(v time.Time) predicate.PointsAccount {
 	return predicate.PointsAccount(sql.FieldEQ(FieldDueAt, v))
 }
 
+// WarnAt applies equality check predicate on the "warn_at" field. It's identical to WarnAtEQ.
+func WarnAt(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldEQ(FieldWarnAt, v))
+}
+
+// WarnedAt applies equality check predicate on the "warned_at" field. It's identical to WarnedAtEQ.
+func WarnedAt(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldEQ(FieldWarnedAt, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int64) predicate.PointsAccount {
 	return predicate.PointsAccount(sql.FieldEQ(FieldVersion, v))
@@ -464,6 +474,106 @@ func DueAtIsNil() predicate.PointsAccount {
 // DueAtNotNil applies the NotNil predicate on the "due_at" field.
 func DueAtNotNil() predicate.PointsAccount {
 	return predicate.PointsAccount(sql.FieldNotNull(FieldDueAt))
+}
+
+// WarnAtEQ applies the EQ predicate on the "warn_at" field.
+func WarnAtEQ(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldEQ(FieldWarnAt, v))
+}
+
+// WarnAtNEQ applies the NEQ predicate on the "warn_at" field.
+func WarnAtNEQ(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldNEQ(FieldWarnAt, v))
+}
+
+// WarnAtIn applies the In predicate on the "warn_at" field.
+func WarnAtIn(vs ...time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldIn(FieldWarnAt, vs...))
+}
+
+// WarnAtNotIn applies the NotIn predicate on the "warn_at" field.
+func WarnAtNotIn(vs ...time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldNotIn(FieldWarnAt, vs...))
+}
+
+// WarnAtGT applies the GT predicate on the "warn_at" field.
+func WarnAtGT(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldGT(FieldWarnAt, v))
+}
+
+// WarnAtGTE applies the GTE predicate on the "warn_at" field.
+func WarnAtGTE(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldGTE(FieldWarnAt, v))
+}
+
+// WarnAtLT applies the LT predicate on the "warn_at" field.
+func WarnAtLT(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldLT(FieldWarnAt, v))
+}
+
+// WarnAtLTE applies the LTE predicate on the "warn_at" field.
+func WarnAtLTE(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldLTE(FieldWarnAt, v))
+}
+
+// WarnAtIsNil applies the IsNil predicate on the "warn_at" field.
+func WarnAtIsNil() predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldIsNull(FieldWarnAt))
+}
+
+// WarnAtNotNil applies the NotNil predicate on the "warn_at" field.
+func WarnAtNotNil() predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldNotNull(FieldWarnAt))
+}
+
+// WarnedAtEQ applies the EQ predicate on the "warned_at" field.
+func WarnedAtEQ(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldEQ(FieldWarnedAt, v))
+}
+
+// WarnedAtNEQ applies the NEQ predicate on the "warned_at" field.
+func WarnedAtNEQ(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldNEQ(FieldWarnedAt, v))
+}
+
+// WarnedAtIn applies the In predicate on the "warned_at" field.
+func WarnedAtIn(vs ...time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldIn(FieldWarnedAt, vs...))
+}
+
+// WarnedAtNotIn applies the NotIn predicate on the "warned_at" field.
+func WarnedAtNotIn(vs ...time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldNotIn(FieldWarnedAt, vs...))
+}
+
+// WarnedAtGT applies the GT predicate on the "warned_at" field.
+func WarnedAtGT(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldGT(FieldWarnedAt, v))
+}
+
+// WarnedAtGTE applies the GTE predicate on the "warned_at" field.
+func WarnedAtGTE(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldGTE(FieldWarnedAt, v))
+}
+
+// WarnedAtLT applies the LT predicate on the "warned_at" field.
+func WarnedAtLT(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldLT(FieldWarnedAt, v))
+}
+
+// WarnedAtLTE applies the LTE predicate on the "warned_at" field.
+func WarnedAtLTE(v time.Time) predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldLTE(FieldWarnedAt, v))
+}
+
+// WarnedAtIsNil applies the IsNil predicate on the "warned_at" field.
+func WarnedAtIsNil() predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldIsNull(FieldWarnedAt))
+}
+
+// WarnedAtNotNil applies the NotNil predicate on the "warned_at" field.
+func WarnedAtNotNil() predicate.PointsAccount {
+	return predicate.PointsAccount(sql.FieldNotNull(FieldWarnedAt))
 }
 
 // VersionEQ applies the EQ predicate on the "version" field.

@@ -59,15 +59,15 @@ func init() {
 	// pointsaccount.DefaultEntryCount holds the default value on creation for the entry_count field.
 	pointsaccount.DefaultEntryCount = pointsaccountDescEntryCount.Default.(int64)
 	// pointsaccountDescVersion is the schema descriptor for version field.
-	pointsaccountDescVersion := pointsaccountFields[10].Descriptor()
+	pointsaccountDescVersion := pointsaccountFields[12].Descriptor()
 	// pointsaccount.DefaultVersion holds the default value on creation for the version field.
 	pointsaccount.DefaultVersion = pointsaccountDescVersion.Default.(int64)
 	// pointsaccountDescCreatedAt is the schema descriptor for created_at field.
-	pointsaccountDescCreatedAt := pointsaccountFields[11].Descriptor()
+	pointsaccountDescCreatedAt := pointsaccountFields[13].Descriptor()
 	// pointsaccount.DefaultCreatedAt holds the default value on creation for the created_at field.
 	pointsaccount.DefaultCreatedAt = pointsaccountDescCreatedAt.Default.(func() time.Time)
 	// pointsaccountDescUpdatedAt is the schema descriptor for updated_at field.
-	pointsaccountDescUpdatedAt := pointsaccountFields[12].Descriptor()
+	pointsaccountDescUpdatedAt := pointsaccountFields[14].Descriptor()
 	// pointsaccount.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	pointsaccount.DefaultUpdatedAt = pointsaccountDescUpdatedAt.Default.(func() time.Time)
 	pointsadjustment.Policy = privacy.NewPolicies(schema.PointsAdjustment{})

@@ -79,6 +79,8 @@ func (PointsAccount) Fields() []ent.Field {
 		field.Int64("debt").Default(0).Comment("taken back beyond what there was; the next points settle it"),
 		field.Int64("entry_count").Default(0).Comment("the number of the last entry"),
 		field.Time("due_at").Optional().Nillable().Comment("no lot becomes active or expires before"),
+		field.Time("warn_at").Optional().Nillable().Comment("no warning that points expire is due before"),
+		field.Time("warned_at").Optional().Nillable().Comment("warnings due until then are given"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
 		field.Time("updated_at").Default(time.Now),
@@ -95,6 +97,7 @@ func (PointsAccount) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("opened_for", "unit_id").Unique().StorageKey("points_accounts_opened_for_key"),
 		index.Fields("customer_id", "unit_id").StorageKey("points_accounts_customer_idx"),
+		index.Fields("warn_at", "id").Annotations(entsql.IndexWhere("warn_at IS NOT NULL")).StorageKey("points_accounts_warn_idx"),
 		index.Fields("due_at", "id").Annotations(entsql.IndexWhere("due_at IS NOT NULL")).StorageKey("points_accounts_due_idx"),
 	}
 }
