@@ -20,6 +20,7 @@ import (
 	externalRef2 "github.com/shuke-crm/shuke/api/forms"
 	externalRef3 "github.com/shuke-crm/shuke/api/orders"
 	externalRef4 "github.com/shuke-crm/shuke/api/points"
+	externalRef5 "github.com/shuke-crm/shuke/api/wallets"
 )
 
 // Defines values for ConsentPurpose.
@@ -265,6 +266,21 @@ const (
 func (e ListMemberReturnReasonsParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberReturnReasonsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberWalletEntriesParamsInclude.
+const (
+	ListMemberWalletEntriesParamsIncludeIncludeTotalCount ListMemberWalletEntriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberWalletEntriesParamsInclude enum.
+func (e ListMemberWalletEntriesParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberWalletEntriesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1053,6 +1069,54 @@ type MemberTokens struct {
 // MemberTokensTokenType defines model for MemberTokens.TokenType.
 type MemberTokensTokenType string
 
+// MemberWalletEntry A line of the member's own statement of stored value.
+//
+// Example: {"blocked_after_amount":0,"blocked_change_amount":0,"bonus_after_amount":5000,"bonus_change_amount":5000,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"top_up","occurred_at":"2026-11-22T02:00:00Z","order_id":null,"principal_after_amount":50000,"principal_change_amount":50000,"reason":""}
+type MemberWalletEntry struct {
+	BlockedAfterAmount  int64 `json:"blocked_after_amount"`
+	BlockedChangeAmount int64 `json:"blocked_change_amount"`
+	BonusAfterAmount    int64 `json:"bonus_after_amount"`
+	BonusChangeAmount   int64 `json:"bonus_change_amount"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Kind What happened: paid in; given back to its source; paid; promised, spent of what was promised, free again; a payment come back; a bonus expired; by hand; to another member; from another member; a gift card sold, cancelled, put into a wallet; from a gift card.
+	//
+	// Example: top_up
+	Kind                  externalRef5.WalletEntryKind       `json:"kind"`
+	OccurredAt            time.Time                          `json:"occurred_at"`
+	OrderId               nullable.Nullable[externalRef0.Id] `json:"order_id"`
+	PrincipalAfterAmount  int64                              `json:"principal_after_amount"`
+	PrincipalChangeAmount int64                              `json:"principal_change_amount"`
+	Reason                string                             `json:"reason"`
+}
+
+// MemberWalletEntryList A page of them.
+//
+// Example: {"has_more":false,"items":[{"blocked_after_amount":0,"blocked_change_amount":0,"bonus_after_amount":5000,"bonus_change_amount":5000,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","kind":"top_up","occurred_at":"2026-11-22T02:00:00Z","order_id":null,"principal_after_amount":50000,"principal_change_amount":50000,"reason":""}],"next_cursor":null}
+type MemberWalletEntryList struct {
+	HasMore bool                `json:"has_more"`
+	Items   []MemberWalletEntry `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// MemberWalletPin A PIN of six digits.
+//
+// Example: {"pin":"271828"}
+type MemberWalletPin struct {
+	// CurrentPin The one until now.
+	CurrentPin *string `json:"current_pin,omitempty"`
+	Pin        string  `json:"pin"`
+}
+
 // ListMemberAddressesParams defines parameters for ListMemberAddresses.
 type ListMemberAddressesParams struct {
 	// Limit Items a page holds at most.
@@ -1344,6 +1408,21 @@ type ListMemberReturnReasonsParams struct {
 // ListMemberReturnReasonsParamsInclude defines parameters for ListMemberReturnReasons.
 type ListMemberReturnReasonsParamsInclude string
 
+// ListMemberWalletEntriesParams defines parameters for ListMemberWalletEntries.
+type ListMemberWalletEntriesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberWalletEntriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberWalletEntriesParamsInclude defines parameters for ListMemberWalletEntries.
+type ListMemberWalletEntriesParamsInclude string
+
 // CreateMemberAddressJSONRequestBody defines body for CreateMemberAddress for application/json ContentType.
 type CreateMemberAddressJSONRequestBody = externalRef1.CustomerAddressCreate
 
@@ -1409,6 +1488,9 @@ type UpdateMemberPreferencesJSONRequestBody = MemberPreferencesUpdate
 
 // UpdateMemberProfileJSONRequestBody defines body for UpdateMemberProfile for application/json ContentType.
 type UpdateMemberProfileJSONRequestBody = MemberProfileUpdate
+
+// SetMemberWalletPinJSONRequestBody defines body for SetMemberWalletPin for application/json ContentType.
+type SetMemberWalletPinJSONRequestBody = MemberWalletPin
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1556,6 +1638,15 @@ type ServerInterface interface {
 	// ListMemberReturnReasons List reasons of returns
 	// (GET /v1/member/return-reasons)
 	ListMemberReturnReasons(ctx echo.Context, params ListMemberReturnReasonsParams) error
+	// GetMemberWallet Read own stored value
+	// (GET /v1/member/wallet)
+	GetMemberWallet(ctx echo.Context) error
+	// ListMemberWalletEntries List own entries of stored value
+	// (GET /v1/member/wallet/entries)
+	ListMemberWalletEntries(ctx echo.Context, params ListMemberWalletEntriesParams) error
+	// SetMemberWalletPin Set the PIN of the own wallet
+	// (PUT /v1/member/wallet/pin)
+	SetMemberWalletPin(ctx echo.Context) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2752,6 +2843,56 @@ func (w *ServerInterfaceWrapper) ListMemberReturnReasons(ctx echo.Context) error
 	return err
 }
 
+// GetMemberWallet converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberWallet(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberWallet(ctx)
+	return err
+}
+
+// ListMemberWalletEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberWalletEntries(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberWalletEntriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberWalletEntries(ctx, params)
+	return err
+}
+
+// SetMemberWalletPin converts echo context to params.
+func (w *ServerInterfaceWrapper) SetMemberWalletPin(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetMemberWalletPin(ctx)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -2836,6 +2977,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/member/forms/:id/submissions", wrapper.SubmitMemberForm, options.OperationMiddlewares["submitMemberForm"]...)
 	router.GET(options.BaseURL+"/v1/member/points", wrapper.GetMemberPoints, options.OperationMiddlewares["getMemberPoints"]...)
 	router.GET(options.BaseURL+"/v1/member/points/entries", wrapper.ListMemberPointsEntries, options.OperationMiddlewares["listMemberPointsEntries"]...)
+	router.GET(options.BaseURL+"/v1/member/wallet", wrapper.GetMemberWallet, options.OperationMiddlewares["getMemberWallet"]...)
+	router.GET(options.BaseURL+"/v1/member/wallet/entries", wrapper.ListMemberWalletEntries, options.OperationMiddlewares["listMemberWalletEntries"]...)
+	router.PUT(options.BaseURL+"/v1/member/wallet/pin", wrapper.SetMemberWalletPin, options.OperationMiddlewares["setMemberWalletPin"]...)
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
 	router.POST(options.BaseURL+"/v1/member/orders", wrapper.PlaceMemberOrder, options.OperationMiddlewares["placeMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
@@ -5304,6 +5448,147 @@ func (response ListMemberReturnReasonsdefaultApplicationProblemPlusJSONResponse)
 	return err
 }
 
+type GetMemberWalletRequestObject struct {
+}
+
+type GetMemberWalletResponseObject interface {
+	VisitGetMemberWalletResponse(w http.ResponseWriter) error
+}
+
+type GetMemberWallet200JSONResponse externalRef5.Wallet
+
+func (response GetMemberWallet200JSONResponse) VisitGetMemberWalletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberWalletdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberWalletdefaultApplicationProblemPlusJSONResponse) VisitGetMemberWalletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberWalletEntriesRequestObject struct {
+	Params ListMemberWalletEntriesParams
+}
+
+type ListMemberWalletEntriesResponseObject interface {
+	VisitListMemberWalletEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListMemberWalletEntries200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMemberWalletEntries200JSONResponse struct {
+	Body    MemberWalletEntryList
+	Headers ListMemberWalletEntries200ResponseHeaders
+}
+
+func (response ListMemberWalletEntries200JSONResponse) VisitListMemberWalletEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberWalletEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberWalletEntriesdefaultApplicationProblemPlusJSONResponse) VisitListMemberWalletEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetMemberWalletPinRequestObject struct {
+	Body *SetMemberWalletPinJSONRequestBody
+}
+
+type SetMemberWalletPinResponseObject interface {
+	VisitSetMemberWalletPinResponse(w http.ResponseWriter) error
+}
+
+type SetMemberWalletPin204Response struct {
+}
+
+func (response SetMemberWalletPin204Response) VisitSetMemberWalletPinResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type SetMemberWalletPindefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response SetMemberWalletPindefaultApplicationProblemPlusJSONResponse) VisitSetMemberWalletPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListMemberAddresses List own addresses
@@ -5450,6 +5735,15 @@ type StrictServerInterface interface {
 	// ListMemberReturnReasons List reasons of returns
 	// (GET /v1/member/return-reasons)
 	ListMemberReturnReasons(ctx context.Context, request ListMemberReturnReasonsRequestObject) (ListMemberReturnReasonsResponseObject, error)
+	// GetMemberWallet Read own stored value
+	// (GET /v1/member/wallet)
+	GetMemberWallet(ctx context.Context, request GetMemberWalletRequestObject) (GetMemberWalletResponseObject, error)
+	// ListMemberWalletEntries List own entries of stored value
+	// (GET /v1/member/wallet/entries)
+	ListMemberWalletEntries(ctx context.Context, request ListMemberWalletEntriesRequestObject) (ListMemberWalletEntriesResponseObject, error)
+	// SetMemberWalletPin Set the PIN of the own wallet
+	// (PUT /v1/member/wallet/pin)
+	SetMemberWalletPin(ctx context.Context, request SetMemberWalletPinRequestObject) (SetMemberWalletPinResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -7152,6 +7446,100 @@ func (sh *strictHandler) ListMemberReturnReasons(ctx echo.Context, params ListMe
 		return err
 	} else if validResponse, ok := response.(ListMemberReturnReasonsResponseObject); ok {
 		return validResponse.VisitListMemberReturnReasonsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberWallet operation middleware
+func (sh *strictHandler) GetMemberWallet(ctx echo.Context) error {
+	var request GetMemberWalletRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberWallet(ctx.Request().Context(), request.(GetMemberWalletRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberWallet")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberWalletResponseObject); ok {
+		return validResponse.VisitGetMemberWalletResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberWalletEntries operation middleware
+func (sh *strictHandler) ListMemberWalletEntries(ctx echo.Context, params ListMemberWalletEntriesParams) error {
+	var request ListMemberWalletEntriesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberWalletEntries(ctx.Request().Context(), request.(ListMemberWalletEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberWalletEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberWalletEntriesResponseObject); ok {
+		return validResponse.VisitListMemberWalletEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetMemberWalletPin operation middleware
+func (sh *strictHandler) SetMemberWalletPin(ctx echo.Context) error {
+	var request SetMemberWalletPinRequestObject
+
+	var body SetMemberWalletPinJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetMemberWalletPin(ctx.Request().Context(), request.(SetMemberWalletPinRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetMemberWalletPin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetMemberWalletPinResponseObject); ok {
+		return validResponse.VisitSetMemberWalletPinResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

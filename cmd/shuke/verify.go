@@ -19,8 +19,8 @@ func verifyCommand() *cobra.Command {
 		Long: `Recomputes the audit log's chain of hashes and compares every customer's
 metrics with the sum of their orders and returns, every stock level with its
 ledger and what is reserved, what every order keeps of its money with its
-lines, payments, refunds and returns, and every account and lot of points with its
-ledger. Reads only; it may run beside a busy service. Ends with status 1 and a report when something does not hold.
+lines, payments, refunds and returns, and every account and lot of points and of
+stored value with its ledger. Reads only; it may run beside a busy service. Ends with status 1 and a report when something does not hold.
 
 With --tables it prints a checksum of each table instead, but for what merging
 customers and undoing that need not leave as it was.`,
@@ -88,6 +88,15 @@ customers and undoing that need not leave as it was.`,
 			for _, d := range earned.Differences {
 				sound = false
 				fmt.Fprintf(out, "points: NOT EQUAL: account %s, lot %s: %s %d, by the ledger %d\n", d.AccountID.UUID, d.LotID.UUID, d.Check, d.Found, d.Expected)
+			}
+			stored, err := app.Wallets.Verify(ctx, 100)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "stored value: %d accounts, %d lots, %d entries, %d postings\n", stored.Accounts, stored.Lots, stored.Entries, stored.Postings)
+			for _, d := range stored.Differences {
+				sound = false
+				fmt.Fprintf(out, "stored value: NOT EQUAL: account %s, lot %s: %s %d, by the ledger %d\n", d.AccountID.UUID, d.LotID.UUID, d.Check, d.Found, d.Expected)
 			}
 			if !sound {
 				return errReported

@@ -16,6 +16,8 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -27,6 +29,14 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletlot"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletpayment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletprogramme"
+	"github.com/shuke-crm/shuke/ent/loyalty/wallettopup"
 
 	stdsql "database/sql"
 )
@@ -36,6 +46,10 @@ type Client struct {
 	config
 	// Schema is the client for creating, migrating and dropping schema.
 	Schema *migrate.Schema
+	// GiftCard is the client for interacting with the GiftCard builders.
+	GiftCard *GiftCardClient
+	// GiftCardBatch is the client for interacting with the GiftCardBatch builders.
+	GiftCardBatch *GiftCardBatchClient
 	// PointsAccount is the client for interacting with the PointsAccount builders.
 	PointsAccount *PointsAccountClient
 	// PointsAdjustment is the client for interacting with the PointsAdjustment builders.
@@ -58,6 +72,22 @@ type Client struct {
 	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
+	// WalletAccount is the client for interacting with the WalletAccount builders.
+	WalletAccount *WalletAccountClient
+	// WalletAdjustment is the client for interacting with the WalletAdjustment builders.
+	WalletAdjustment *WalletAdjustmentClient
+	// WalletEntry is the client for interacting with the WalletEntry builders.
+	WalletEntry *WalletEntryClient
+	// WalletLot is the client for interacting with the WalletLot builders.
+	WalletLot *WalletLotClient
+	// WalletPayment is the client for interacting with the WalletPayment builders.
+	WalletPayment *WalletPaymentClient
+	// WalletPosting is the client for interacting with the WalletPosting builders.
+	WalletPosting *WalletPostingClient
+	// WalletProgramme is the client for interacting with the WalletProgramme builders.
+	WalletProgramme *WalletProgrammeClient
+	// WalletTopUp is the client for interacting with the WalletTopUp builders.
+	WalletTopUp *WalletTopUpClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -69,6 +99,8 @@ func NewClient(opts ...Option) *Client {
 
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
+	c.GiftCard = NewGiftCardClient(c.config)
+	c.GiftCardBatch = NewGiftCardBatchClient(c.config)
 	c.PointsAccount = NewPointsAccountClient(c.config)
 	c.PointsAdjustment = NewPointsAdjustmentClient(c.config)
 	c.PointsEarning = NewPointsEarningClient(c.config)
@@ -80,6 +112,14 @@ func (c *Client) init() {
 	c.PointsRule = NewPointsRuleClient(c.config)
 	c.PointsRuleVersion = NewPointsRuleVersionClient(c.config)
 	c.PointsUnit = NewPointsUnitClient(c.config)
+	c.WalletAccount = NewWalletAccountClient(c.config)
+	c.WalletAdjustment = NewWalletAdjustmentClient(c.config)
+	c.WalletEntry = NewWalletEntryClient(c.config)
+	c.WalletLot = NewWalletLotClient(c.config)
+	c.WalletPayment = NewWalletPaymentClient(c.config)
+	c.WalletPosting = NewWalletPostingClient(c.config)
+	c.WalletProgramme = NewWalletProgrammeClient(c.config)
+	c.WalletTopUp = NewWalletTopUpClient(c.config)
 }
 
 type (
@@ -172,6 +212,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	return &Tx{
 		ctx:               ctx,
 		config:            cfg,
+		GiftCard:          NewGiftCardClient(cfg),
+		GiftCardBatch:     NewGiftCardBatchClient(cfg),
 		PointsAccount:     NewPointsAccountClient(cfg),
 		PointsAdjustment:  NewPointsAdjustmentClient(cfg),
 		PointsEarning:     NewPointsEarningClient(cfg),
@@ -183,6 +225,14 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
 		PointsUnit:        NewPointsUnitClient(cfg),
+		WalletAccount:     NewWalletAccountClient(cfg),
+		WalletAdjustment:  NewWalletAdjustmentClient(cfg),
+		WalletEntry:       NewWalletEntryClient(cfg),
+		WalletLot:         NewWalletLotClient(cfg),
+		WalletPayment:     NewWalletPaymentClient(cfg),
+		WalletPosting:     NewWalletPostingClient(cfg),
+		WalletProgramme:   NewWalletProgrammeClient(cfg),
+		WalletTopUp:       NewWalletTopUpClient(cfg),
 	}, nil
 }
 
@@ -202,6 +252,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	return &Tx{
 		ctx:               ctx,
 		config:            cfg,
+		GiftCard:          NewGiftCardClient(cfg),
+		GiftCardBatch:     NewGiftCardBatchClient(cfg),
 		PointsAccount:     NewPointsAccountClient(cfg),
 		PointsAdjustment:  NewPointsAdjustmentClient(cfg),
 		PointsEarning:     NewPointsEarningClient(cfg),
@@ -213,13 +265,21 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
 		PointsUnit:        NewPointsUnitClient(cfg),
+		WalletAccount:     NewWalletAccountClient(cfg),
+		WalletAdjustment:  NewWalletAdjustmentClient(cfg),
+		WalletEntry:       NewWalletEntryClient(cfg),
+		WalletLot:         NewWalletLotClient(cfg),
+		WalletPayment:     NewWalletPaymentClient(cfg),
+		WalletPosting:     NewWalletPostingClient(cfg),
+		WalletProgramme:   NewWalletProgrammeClient(cfg),
+		WalletTopUp:       NewWalletTopUpClient(cfg),
 	}, nil
 }
 
 // Debug returns a new debug-client. It's used to get verbose logging on specific operations.
 //
 //	client.Debug().
-//		PointsAccount.
+//		GiftCard.
 //		Query().
 //		Count(ctx)
 func (c *Client) Debug() *Client {
@@ -242,9 +302,11 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.PointsAccount, c.PointsAdjustment, c.PointsEarning, c.PointsEntry,
-		c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting, c.PointsRule,
-		c.PointsRuleVersion, c.PointsUnit,
+		c.GiftCard, c.GiftCardBatch, c.PointsAccount, c.PointsAdjustment,
+		c.PointsEarning, c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot,
+		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit,
+		c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
+		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
 	} {
 		n.Use(hooks...)
 	}
@@ -254,9 +316,11 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.PointsAccount, c.PointsAdjustment, c.PointsEarning, c.PointsEntry,
-		c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting, c.PointsRule,
-		c.PointsRuleVersion, c.PointsUnit,
+		c.GiftCard, c.GiftCardBatch, c.PointsAccount, c.PointsAdjustment,
+		c.PointsEarning, c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot,
+		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit,
+		c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
+		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -265,6 +329,10 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 // Mutate implements the ent.Mutator interface.
 func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
+	case *GiftCardMutation:
+		return c.GiftCard.mutate(ctx, m)
+	case *GiftCardBatchMutation:
+		return c.GiftCardBatch.mutate(ctx, m)
 	case *PointsAccountMutation:
 		return c.PointsAccount.mutate(ctx, m)
 	case *PointsAdjustmentMutation:
@@ -287,8 +355,324 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.PointsRuleVersion.mutate(ctx, m)
 	case *PointsUnitMutation:
 		return c.PointsUnit.mutate(ctx, m)
+	case *WalletAccountMutation:
+		return c.WalletAccount.mutate(ctx, m)
+	case *WalletAdjustmentMutation:
+		return c.WalletAdjustment.mutate(ctx, m)
+	case *WalletEntryMutation:
+		return c.WalletEntry.mutate(ctx, m)
+	case *WalletLotMutation:
+		return c.WalletLot.mutate(ctx, m)
+	case *WalletPaymentMutation:
+		return c.WalletPayment.mutate(ctx, m)
+	case *WalletPostingMutation:
+		return c.WalletPosting.mutate(ctx, m)
+	case *WalletProgrammeMutation:
+		return c.WalletProgramme.mutate(ctx, m)
+	case *WalletTopUpMutation:
+		return c.WalletTopUp.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("loyalty: unknown mutation type %T", m)
+	}
+}
+
+// GiftCardClient is a client for the GiftCard schema.
+type GiftCardClient struct {
+	config
+}
+
+// NewGiftCardClient returns a client for the GiftCard from the given config.
+func NewGiftCardClient(c config) *GiftCardClient {
+	return &GiftCardClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `giftcard.Hooks(f(g(h())))`.
+func (c *GiftCardClient) Use(hooks ...Hook) {
+	c.hooks.GiftCard = append(c.hooks.GiftCard, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `giftcard.Intercept(f(g(h())))`.
+func (c *GiftCardClient) Intercept(interceptors ...Interceptor) {
+	c.inters.GiftCard = append(c.inters.GiftCard, interceptors...)
+}
+
+// Create returns a builder for creating a GiftCard entity.
+func (c *GiftCardClient) Create() *GiftCardCreate {
+	mutation := newGiftCardMutation(c.config, OpCreate)
+	return &GiftCardCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of GiftCard entities.
+func (c *GiftCardClient) CreateBulk(builders ...*GiftCardCreate) *GiftCardCreateBulk {
+	return &GiftCardCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *GiftCardClient) MapCreateBulk(slice any, setFunc func(*GiftCardCreate, int)) *GiftCardCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &GiftCardCreateBulk{err: fmt.Errorf("calling to GiftCardClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*GiftCardCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &GiftCardCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for GiftCard.
+func (c *GiftCardClient) Update() *GiftCardUpdate {
+	mutation := newGiftCardMutation(c.config, OpUpdate)
+	return &GiftCardUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *GiftCardClient) UpdateOne(_m *GiftCard) *GiftCardUpdateOne {
+	mutation := newGiftCardMutation(c.config, OpUpdateOne, withGiftCard(_m))
+	return &GiftCardUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *GiftCardClient) UpdateOneID(id uuid.UUID) *GiftCardUpdateOne {
+	mutation := newGiftCardMutation(c.config, OpUpdateOne, withGiftCardID(id))
+	return &GiftCardUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for GiftCard.
+func (c *GiftCardClient) Delete() *GiftCardDelete {
+	mutation := newGiftCardMutation(c.config, OpDelete)
+	return &GiftCardDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *GiftCardClient) DeleteOne(_m *GiftCard) *GiftCardDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *GiftCardClient) DeleteOneID(id uuid.UUID) *GiftCardDeleteOne {
+	builder := c.Delete().Where(giftcard.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &GiftCardDeleteOne{builder}
+}
+
+// Query returns a query builder for GiftCard.
+func (c *GiftCardClient) Query() *GiftCardQuery {
+	return &GiftCardQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeGiftCard},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a GiftCard entity by its id.
+func (c *GiftCardClient) Get(ctx context.Context, id uuid.UUID) (*GiftCard, error) {
+	return c.Query().Where(giftcard.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *GiftCardClient) GetX(ctx context.Context, id uuid.UUID) *GiftCard {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryBatch queries the batch edge of a GiftCard.
+func (c *GiftCardClient) QueryBatch(_m *GiftCard) *GiftCardBatchQuery {
+	query := (&GiftCardBatchClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(giftcard.Table, giftcard.FieldID, id),
+			sqlgraph.To(giftcardbatch.Table, giftcardbatch.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, giftcard.BatchTable, giftcard.BatchColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAccount queries the account edge of a GiftCard.
+func (c *GiftCardClient) QueryAccount(_m *GiftCard) *WalletAccountQuery {
+	query := (&WalletAccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(giftcard.Table, giftcard.FieldID, id),
+			sqlgraph.To(walletaccount.Table, walletaccount.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, giftcard.AccountTable, giftcard.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *GiftCardClient) Hooks() []Hook {
+	hooks := c.hooks.GiftCard
+	return append(hooks[:len(hooks):len(hooks)], giftcard.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *GiftCardClient) Interceptors() []Interceptor {
+	return c.inters.GiftCard
+}
+
+func (c *GiftCardClient) mutate(ctx context.Context, m *GiftCardMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&GiftCardCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&GiftCardUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&GiftCardUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&GiftCardDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown GiftCard mutation op: %q", m.Op())
+	}
+}
+
+// GiftCardBatchClient is a client for the GiftCardBatch schema.
+type GiftCardBatchClient struct {
+	config
+}
+
+// NewGiftCardBatchClient returns a client for the GiftCardBatch from the given config.
+func NewGiftCardBatchClient(c config) *GiftCardBatchClient {
+	return &GiftCardBatchClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `giftcardbatch.Hooks(f(g(h())))`.
+func (c *GiftCardBatchClient) Use(hooks ...Hook) {
+	c.hooks.GiftCardBatch = append(c.hooks.GiftCardBatch, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `giftcardbatch.Intercept(f(g(h())))`.
+func (c *GiftCardBatchClient) Intercept(interceptors ...Interceptor) {
+	c.inters.GiftCardBatch = append(c.inters.GiftCardBatch, interceptors...)
+}
+
+// Create returns a builder for creating a GiftCardBatch entity.
+func (c *GiftCardBatchClient) Create() *GiftCardBatchCreate {
+	mutation := newGiftCardBatchMutation(c.config, OpCreate)
+	return &GiftCardBatchCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of GiftCardBatch entities.
+func (c *GiftCardBatchClient) CreateBulk(builders ...*GiftCardBatchCreate) *GiftCardBatchCreateBulk {
+	return &GiftCardBatchCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *GiftCardBatchClient) MapCreateBulk(slice any, setFunc func(*GiftCardBatchCreate, int)) *GiftCardBatchCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &GiftCardBatchCreateBulk{err: fmt.Errorf("calling to GiftCardBatchClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*GiftCardBatchCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &GiftCardBatchCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for GiftCardBatch.
+func (c *GiftCardBatchClient) Update() *GiftCardBatchUpdate {
+	mutation := newGiftCardBatchMutation(c.config, OpUpdate)
+	return &GiftCardBatchUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *GiftCardBatchClient) UpdateOne(_m *GiftCardBatch) *GiftCardBatchUpdateOne {
+	mutation := newGiftCardBatchMutation(c.config, OpUpdateOne, withGiftCardBatch(_m))
+	return &GiftCardBatchUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *GiftCardBatchClient) UpdateOneID(id uuid.UUID) *GiftCardBatchUpdateOne {
+	mutation := newGiftCardBatchMutation(c.config, OpUpdateOne, withGiftCardBatchID(id))
+	return &GiftCardBatchUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for GiftCardBatch.
+func (c *GiftCardBatchClient) Delete() *GiftCardBatchDelete {
+	mutation := newGiftCardBatchMutation(c.config, OpDelete)
+	return &GiftCardBatchDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *GiftCardBatchClient) DeleteOne(_m *GiftCardBatch) *GiftCardBatchDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *GiftCardBatchClient) DeleteOneID(id uuid.UUID) *GiftCardBatchDeleteOne {
+	builder := c.Delete().Where(giftcardbatch.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &GiftCardBatchDeleteOne{builder}
+}
+
+// Query returns a query builder for GiftCardBatch.
+func (c *GiftCardBatchClient) Query() *GiftCardBatchQuery {
+	return &GiftCardBatchQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeGiftCardBatch},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a GiftCardBatch entity by its id.
+func (c *GiftCardBatchClient) Get(ctx context.Context, id uuid.UUID) (*GiftCardBatch, error) {
+	return c.Query().Where(giftcardbatch.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *GiftCardBatchClient) GetX(ctx context.Context, id uuid.UUID) *GiftCardBatch {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *GiftCardBatchClient) Hooks() []Hook {
+	hooks := c.hooks.GiftCardBatch
+	return append(hooks[:len(hooks):len(hooks)], giftcardbatch.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *GiftCardBatchClient) Interceptors() []Interceptor {
+	return c.inters.GiftCardBatch
+}
+
+func (c *GiftCardBatchClient) mutate(ctx context.Context, m *GiftCardBatchMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&GiftCardBatchCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&GiftCardBatchUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&GiftCardBatchUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&GiftCardBatchDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown GiftCardBatch mutation op: %q", m.Op())
 	}
 }
 
@@ -2022,17 +2406,1189 @@ func (c *PointsUnitClient) mutate(ctx context.Context, m *PointsUnitMutation) (V
 	}
 }
 
+// WalletAccountClient is a client for the WalletAccount schema.
+type WalletAccountClient struct {
+	config
+}
+
+// NewWalletAccountClient returns a client for the WalletAccount from the given config.
+func NewWalletAccountClient(c config) *WalletAccountClient {
+	return &WalletAccountClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `walletaccount.Hooks(f(g(h())))`.
+func (c *WalletAccountClient) Use(hooks ...Hook) {
+	c.hooks.WalletAccount = append(c.hooks.WalletAccount, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `walletaccount.Intercept(f(g(h())))`.
+func (c *WalletAccountClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletAccount = append(c.inters.WalletAccount, interceptors...)
+}
+
+// Create returns a builder for creating a WalletAccount entity.
+func (c *WalletAccountClient) Create() *WalletAccountCreate {
+	mutation := newWalletAccountMutation(c.config, OpCreate)
+	return &WalletAccountCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletAccount entities.
+func (c *WalletAccountClient) CreateBulk(builders ...*WalletAccountCreate) *WalletAccountCreateBulk {
+	return &WalletAccountCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletAccountClient) MapCreateBulk(slice any, setFunc func(*WalletAccountCreate, int)) *WalletAccountCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletAccountCreateBulk{err: fmt.Errorf("calling to WalletAccountClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletAccountCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletAccountCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletAccount.
+func (c *WalletAccountClient) Update() *WalletAccountUpdate {
+	mutation := newWalletAccountMutation(c.config, OpUpdate)
+	return &WalletAccountUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletAccountClient) UpdateOne(_m *WalletAccount) *WalletAccountUpdateOne {
+	mutation := newWalletAccountMutation(c.config, OpUpdateOne, withWalletAccount(_m))
+	return &WalletAccountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletAccountClient) UpdateOneID(id uuid.UUID) *WalletAccountUpdateOne {
+	mutation := newWalletAccountMutation(c.config, OpUpdateOne, withWalletAccountID(id))
+	return &WalletAccountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletAccount.
+func (c *WalletAccountClient) Delete() *WalletAccountDelete {
+	mutation := newWalletAccountMutation(c.config, OpDelete)
+	return &WalletAccountDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletAccountClient) DeleteOne(_m *WalletAccount) *WalletAccountDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletAccountClient) DeleteOneID(id uuid.UUID) *WalletAccountDeleteOne {
+	builder := c.Delete().Where(walletaccount.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletAccountDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletAccount.
+func (c *WalletAccountClient) Query() *WalletAccountQuery {
+	return &WalletAccountQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletAccount},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletAccount entity by its id.
+func (c *WalletAccountClient) Get(ctx context.Context, id uuid.UUID) (*WalletAccount, error) {
+	return c.Query().Where(walletaccount.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletAccountClient) GetX(ctx context.Context, id uuid.UUID) *WalletAccount {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *WalletAccountClient) Hooks() []Hook {
+	hooks := c.hooks.WalletAccount
+	return append(hooks[:len(hooks):len(hooks)], walletaccount.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletAccountClient) Interceptors() []Interceptor {
+	return c.inters.WalletAccount
+}
+
+func (c *WalletAccountClient) mutate(ctx context.Context, m *WalletAccountMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletAccountCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletAccountUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletAccountUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletAccountDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletAccount mutation op: %q", m.Op())
+	}
+}
+
+// WalletAdjustmentClient is a client for the WalletAdjustment schema.
+type WalletAdjustmentClient struct {
+	config
+}
+
+// NewWalletAdjustmentClient returns a client for the WalletAdjustment from the given config.
+func NewWalletAdjustmentClient(c config) *WalletAdjustmentClient {
+	return &WalletAdjustmentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `walletadjustment.Hooks(f(g(h())))`.
+func (c *WalletAdjustmentClient) Use(hooks ...Hook) {
+	c.hooks.WalletAdjustment = append(c.hooks.WalletAdjustment, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `walletadjustment.Intercept(f(g(h())))`.
+func (c *WalletAdjustmentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletAdjustment = append(c.inters.WalletAdjustment, interceptors...)
+}
+
+// Create returns a builder for creating a WalletAdjustment entity.
+func (c *WalletAdjustmentClient) Create() *WalletAdjustmentCreate {
+	mutation := newWalletAdjustmentMutation(c.config, OpCreate)
+	return &WalletAdjustmentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletAdjustment entities.
+func (c *WalletAdjustmentClient) CreateBulk(builders ...*WalletAdjustmentCreate) *WalletAdjustmentCreateBulk {
+	return &WalletAdjustmentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletAdjustmentClient) MapCreateBulk(slice any, setFunc func(*WalletAdjustmentCreate, int)) *WalletAdjustmentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletAdjustmentCreateBulk{err: fmt.Errorf("calling to WalletAdjustmentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletAdjustmentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletAdjustmentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletAdjustment.
+func (c *WalletAdjustmentClient) Update() *WalletAdjustmentUpdate {
+	mutation := newWalletAdjustmentMutation(c.config, OpUpdate)
+	return &WalletAdjustmentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletAdjustmentClient) UpdateOne(_m *WalletAdjustment) *WalletAdjustmentUpdateOne {
+	mutation := newWalletAdjustmentMutation(c.config, OpUpdateOne, withWalletAdjustment(_m))
+	return &WalletAdjustmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletAdjustmentClient) UpdateOneID(id uuid.UUID) *WalletAdjustmentUpdateOne {
+	mutation := newWalletAdjustmentMutation(c.config, OpUpdateOne, withWalletAdjustmentID(id))
+	return &WalletAdjustmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletAdjustment.
+func (c *WalletAdjustmentClient) Delete() *WalletAdjustmentDelete {
+	mutation := newWalletAdjustmentMutation(c.config, OpDelete)
+	return &WalletAdjustmentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletAdjustmentClient) DeleteOne(_m *WalletAdjustment) *WalletAdjustmentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletAdjustmentClient) DeleteOneID(id uuid.UUID) *WalletAdjustmentDeleteOne {
+	builder := c.Delete().Where(walletadjustment.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletAdjustmentDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletAdjustment.
+func (c *WalletAdjustmentClient) Query() *WalletAdjustmentQuery {
+	return &WalletAdjustmentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletAdjustment},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletAdjustment entity by its id.
+func (c *WalletAdjustmentClient) Get(ctx context.Context, id uuid.UUID) (*WalletAdjustment, error) {
+	return c.Query().Where(walletadjustment.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletAdjustmentClient) GetX(ctx context.Context, id uuid.UUID) *WalletAdjustment {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *WalletAdjustmentClient) Hooks() []Hook {
+	hooks := c.hooks.WalletAdjustment
+	return append(hooks[:len(hooks):len(hooks)], walletadjustment.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletAdjustmentClient) Interceptors() []Interceptor {
+	return c.inters.WalletAdjustment
+}
+
+func (c *WalletAdjustmentClient) mutate(ctx context.Context, m *WalletAdjustmentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletAdjustmentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletAdjustmentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletAdjustmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletAdjustmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletAdjustment mutation op: %q", m.Op())
+	}
+}
+
+// WalletEntryClient is a client for the WalletEntry schema.
+type WalletEntryClient struct {
+	config
+}
+
+// NewWalletEntryClient returns a client for the WalletEntry from the given config.
+func NewWalletEntryClient(c config) *WalletEntryClient {
+	return &WalletEntryClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `walletentry.Hooks(f(g(h())))`.
+func (c *WalletEntryClient) Use(hooks ...Hook) {
+	c.hooks.WalletEntry = append(c.hooks.WalletEntry, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `walletentry.Intercept(f(g(h())))`.
+func (c *WalletEntryClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletEntry = append(c.inters.WalletEntry, interceptors...)
+}
+
+// Create returns a builder for creating a WalletEntry entity.
+func (c *WalletEntryClient) Create() *WalletEntryCreate {
+	mutation := newWalletEntryMutation(c.config, OpCreate)
+	return &WalletEntryCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletEntry entities.
+func (c *WalletEntryClient) CreateBulk(builders ...*WalletEntryCreate) *WalletEntryCreateBulk {
+	return &WalletEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletEntryClient) MapCreateBulk(slice any, setFunc func(*WalletEntryCreate, int)) *WalletEntryCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletEntryCreateBulk{err: fmt.Errorf("calling to WalletEntryClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletEntryCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletEntryCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletEntry.
+func (c *WalletEntryClient) Update() *WalletEntryUpdate {
+	mutation := newWalletEntryMutation(c.config, OpUpdate)
+	return &WalletEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletEntryClient) UpdateOne(_m *WalletEntry) *WalletEntryUpdateOne {
+	mutation := newWalletEntryMutation(c.config, OpUpdateOne, withWalletEntry(_m))
+	return &WalletEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletEntryClient) UpdateOneID(id uuid.UUID) *WalletEntryUpdateOne {
+	mutation := newWalletEntryMutation(c.config, OpUpdateOne, withWalletEntryID(id))
+	return &WalletEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletEntry.
+func (c *WalletEntryClient) Delete() *WalletEntryDelete {
+	mutation := newWalletEntryMutation(c.config, OpDelete)
+	return &WalletEntryDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletEntryClient) DeleteOne(_m *WalletEntry) *WalletEntryDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletEntryClient) DeleteOneID(id uuid.UUID) *WalletEntryDeleteOne {
+	builder := c.Delete().Where(walletentry.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletEntryDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletEntry.
+func (c *WalletEntryClient) Query() *WalletEntryQuery {
+	return &WalletEntryQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletEntry},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletEntry entity by its id.
+func (c *WalletEntryClient) Get(ctx context.Context, id uuid.UUID) (*WalletEntry, error) {
+	return c.Query().Where(walletentry.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletEntryClient) GetX(ctx context.Context, id uuid.UUID) *WalletEntry {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a WalletEntry.
+func (c *WalletEntryClient) QueryAccount(_m *WalletEntry) *WalletAccountQuery {
+	query := (&WalletAccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(walletentry.Table, walletentry.FieldID, id),
+			sqlgraph.To(walletaccount.Table, walletaccount.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, walletentry.AccountTable, walletentry.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryPostings queries the postings edge of a WalletEntry.
+func (c *WalletEntryClient) QueryPostings(_m *WalletEntry) *WalletPostingQuery {
+	query := (&WalletPostingClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(walletentry.Table, walletentry.FieldID, id),
+			sqlgraph.To(walletposting.Table, walletposting.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, walletentry.PostingsTable, walletentry.PostingsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *WalletEntryClient) Hooks() []Hook {
+	hooks := c.hooks.WalletEntry
+	return append(hooks[:len(hooks):len(hooks)], walletentry.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletEntryClient) Interceptors() []Interceptor {
+	return c.inters.WalletEntry
+}
+
+func (c *WalletEntryClient) mutate(ctx context.Context, m *WalletEntryMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletEntryCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletEntryUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletEntryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletEntryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletEntry mutation op: %q", m.Op())
+	}
+}
+
+// WalletLotClient is a client for the WalletLot schema.
+type WalletLotClient struct {
+	config
+}
+
+// NewWalletLotClient returns a client for the WalletLot from the given config.
+func NewWalletLotClient(c config) *WalletLotClient {
+	return &WalletLotClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `walletlot.Hooks(f(g(h())))`.
+func (c *WalletLotClient) Use(hooks ...Hook) {
+	c.hooks.WalletLot = append(c.hooks.WalletLot, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `walletlot.Intercept(f(g(h())))`.
+func (c *WalletLotClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletLot = append(c.inters.WalletLot, interceptors...)
+}
+
+// Create returns a builder for creating a WalletLot entity.
+func (c *WalletLotClient) Create() *WalletLotCreate {
+	mutation := newWalletLotMutation(c.config, OpCreate)
+	return &WalletLotCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletLot entities.
+func (c *WalletLotClient) CreateBulk(builders ...*WalletLotCreate) *WalletLotCreateBulk {
+	return &WalletLotCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletLotClient) MapCreateBulk(slice any, setFunc func(*WalletLotCreate, int)) *WalletLotCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletLotCreateBulk{err: fmt.Errorf("calling to WalletLotClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletLotCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletLotCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletLot.
+func (c *WalletLotClient) Update() *WalletLotUpdate {
+	mutation := newWalletLotMutation(c.config, OpUpdate)
+	return &WalletLotUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletLotClient) UpdateOne(_m *WalletLot) *WalletLotUpdateOne {
+	mutation := newWalletLotMutation(c.config, OpUpdateOne, withWalletLot(_m))
+	return &WalletLotUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletLotClient) UpdateOneID(id uuid.UUID) *WalletLotUpdateOne {
+	mutation := newWalletLotMutation(c.config, OpUpdateOne, withWalletLotID(id))
+	return &WalletLotUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletLot.
+func (c *WalletLotClient) Delete() *WalletLotDelete {
+	mutation := newWalletLotMutation(c.config, OpDelete)
+	return &WalletLotDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletLotClient) DeleteOne(_m *WalletLot) *WalletLotDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletLotClient) DeleteOneID(id uuid.UUID) *WalletLotDeleteOne {
+	builder := c.Delete().Where(walletlot.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletLotDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletLot.
+func (c *WalletLotClient) Query() *WalletLotQuery {
+	return &WalletLotQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletLot},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletLot entity by its id.
+func (c *WalletLotClient) Get(ctx context.Context, id uuid.UUID) (*WalletLot, error) {
+	return c.Query().Where(walletlot.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletLotClient) GetX(ctx context.Context, id uuid.UUID) *WalletLot {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryAccount queries the account edge of a WalletLot.
+func (c *WalletLotClient) QueryAccount(_m *WalletLot) *WalletAccountQuery {
+	query := (&WalletAccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(walletlot.Table, walletlot.FieldID, id),
+			sqlgraph.To(walletaccount.Table, walletaccount.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, walletlot.AccountTable, walletlot.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *WalletLotClient) Hooks() []Hook {
+	hooks := c.hooks.WalletLot
+	return append(hooks[:len(hooks):len(hooks)], walletlot.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletLotClient) Interceptors() []Interceptor {
+	return c.inters.WalletLot
+}
+
+func (c *WalletLotClient) mutate(ctx context.Context, m *WalletLotMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletLotCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletLotUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletLotUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletLotDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletLot mutation op: %q", m.Op())
+	}
+}
+
+// WalletPaymentClient is a client for the WalletPayment schema.
+type WalletPaymentClient struct {
+	config
+}
+
+// NewWalletPaymentClient returns a client for the WalletPayment from the given config.
+func NewWalletPaymentClient(c config) *WalletPaymentClient {
+	return &WalletPaymentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `walletpayment.Hooks(f(g(h())))`.
+func (c *WalletPaymentClient) Use(hooks ...Hook) {
+	c.hooks.WalletPayment = append(c.hooks.WalletPayment, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `walletpayment.Intercept(f(g(h())))`.
+func (c *WalletPaymentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletPayment = append(c.inters.WalletPayment, interceptors...)
+}
+
+// Create returns a builder for creating a WalletPayment entity.
+func (c *WalletPaymentClient) Create() *WalletPaymentCreate {
+	mutation := newWalletPaymentMutation(c.config, OpCreate)
+	return &WalletPaymentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletPayment entities.
+func (c *WalletPaymentClient) CreateBulk(builders ...*WalletPaymentCreate) *WalletPaymentCreateBulk {
+	return &WalletPaymentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletPaymentClient) MapCreateBulk(slice any, setFunc func(*WalletPaymentCreate, int)) *WalletPaymentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletPaymentCreateBulk{err: fmt.Errorf("calling to WalletPaymentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletPaymentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletPaymentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletPayment.
+func (c *WalletPaymentClient) Update() *WalletPaymentUpdate {
+	mutation := newWalletPaymentMutation(c.config, OpUpdate)
+	return &WalletPaymentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletPaymentClient) UpdateOne(_m *WalletPayment) *WalletPaymentUpdateOne {
+	mutation := newWalletPaymentMutation(c.config, OpUpdateOne, withWalletPayment(_m))
+	return &WalletPaymentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletPaymentClient) UpdateOneID(id uuid.UUID) *WalletPaymentUpdateOne {
+	mutation := newWalletPaymentMutation(c.config, OpUpdateOne, withWalletPaymentID(id))
+	return &WalletPaymentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletPayment.
+func (c *WalletPaymentClient) Delete() *WalletPaymentDelete {
+	mutation := newWalletPaymentMutation(c.config, OpDelete)
+	return &WalletPaymentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletPaymentClient) DeleteOne(_m *WalletPayment) *WalletPaymentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletPaymentClient) DeleteOneID(id uuid.UUID) *WalletPaymentDeleteOne {
+	builder := c.Delete().Where(walletpayment.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletPaymentDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletPayment.
+func (c *WalletPaymentClient) Query() *WalletPaymentQuery {
+	return &WalletPaymentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletPayment},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletPayment entity by its id.
+func (c *WalletPaymentClient) Get(ctx context.Context, id uuid.UUID) (*WalletPayment, error) {
+	return c.Query().Where(walletpayment.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletPaymentClient) GetX(ctx context.Context, id uuid.UUID) *WalletPayment {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *WalletPaymentClient) Hooks() []Hook {
+	hooks := c.hooks.WalletPayment
+	return append(hooks[:len(hooks):len(hooks)], walletpayment.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletPaymentClient) Interceptors() []Interceptor {
+	return c.inters.WalletPayment
+}
+
+func (c *WalletPaymentClient) mutate(ctx context.Context, m *WalletPaymentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletPaymentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletPaymentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletPaymentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletPaymentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletPayment mutation op: %q", m.Op())
+	}
+}
+
+// WalletPostingClient is a client for the WalletPosting schema.
+type WalletPostingClient struct {
+	config
+}
+
+// NewWalletPostingClient returns a client for the WalletPosting from the given config.
+func NewWalletPostingClient(c config) *WalletPostingClient {
+	return &WalletPostingClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `walletposting.Hooks(f(g(h())))`.
+func (c *WalletPostingClient) Use(hooks ...Hook) {
+	c.hooks.WalletPosting = append(c.hooks.WalletPosting, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `walletposting.Intercept(f(g(h())))`.
+func (c *WalletPostingClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletPosting = append(c.inters.WalletPosting, interceptors...)
+}
+
+// Create returns a builder for creating a WalletPosting entity.
+func (c *WalletPostingClient) Create() *WalletPostingCreate {
+	mutation := newWalletPostingMutation(c.config, OpCreate)
+	return &WalletPostingCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletPosting entities.
+func (c *WalletPostingClient) CreateBulk(builders ...*WalletPostingCreate) *WalletPostingCreateBulk {
+	return &WalletPostingCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletPostingClient) MapCreateBulk(slice any, setFunc func(*WalletPostingCreate, int)) *WalletPostingCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletPostingCreateBulk{err: fmt.Errorf("calling to WalletPostingClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletPostingCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletPostingCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletPosting.
+func (c *WalletPostingClient) Update() *WalletPostingUpdate {
+	mutation := newWalletPostingMutation(c.config, OpUpdate)
+	return &WalletPostingUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletPostingClient) UpdateOne(_m *WalletPosting) *WalletPostingUpdateOne {
+	mutation := newWalletPostingMutation(c.config, OpUpdateOne, withWalletPosting(_m))
+	return &WalletPostingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletPostingClient) UpdateOneID(id uuid.UUID) *WalletPostingUpdateOne {
+	mutation := newWalletPostingMutation(c.config, OpUpdateOne, withWalletPostingID(id))
+	return &WalletPostingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletPosting.
+func (c *WalletPostingClient) Delete() *WalletPostingDelete {
+	mutation := newWalletPostingMutation(c.config, OpDelete)
+	return &WalletPostingDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletPostingClient) DeleteOne(_m *WalletPosting) *WalletPostingDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletPostingClient) DeleteOneID(id uuid.UUID) *WalletPostingDeleteOne {
+	builder := c.Delete().Where(walletposting.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletPostingDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletPosting.
+func (c *WalletPostingClient) Query() *WalletPostingQuery {
+	return &WalletPostingQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletPosting},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletPosting entity by its id.
+func (c *WalletPostingClient) Get(ctx context.Context, id uuid.UUID) (*WalletPosting, error) {
+	return c.Query().Where(walletposting.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletPostingClient) GetX(ctx context.Context, id uuid.UUID) *WalletPosting {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryEntry queries the entry edge of a WalletPosting.
+func (c *WalletPostingClient) QueryEntry(_m *WalletPosting) *WalletEntryQuery {
+	query := (&WalletEntryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(walletposting.Table, walletposting.FieldID, id),
+			sqlgraph.To(walletentry.Table, walletentry.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, walletposting.EntryTable, walletposting.EntryColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryAccount queries the account edge of a WalletPosting.
+func (c *WalletPostingClient) QueryAccount(_m *WalletPosting) *WalletAccountQuery {
+	query := (&WalletAccountClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(walletposting.Table, walletposting.FieldID, id),
+			sqlgraph.To(walletaccount.Table, walletaccount.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, walletposting.AccountTable, walletposting.AccountColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryLot queries the lot edge of a WalletPosting.
+func (c *WalletPostingClient) QueryLot(_m *WalletPosting) *WalletLotQuery {
+	query := (&WalletLotClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(walletposting.Table, walletposting.FieldID, id),
+			sqlgraph.To(walletlot.Table, walletlot.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, walletposting.LotTable, walletposting.LotColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *WalletPostingClient) Hooks() []Hook {
+	hooks := c.hooks.WalletPosting
+	return append(hooks[:len(hooks):len(hooks)], walletposting.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletPostingClient) Interceptors() []Interceptor {
+	return c.inters.WalletPosting
+}
+
+func (c *WalletPostingClient) mutate(ctx context.Context, m *WalletPostingMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletPostingCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletPostingUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletPostingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletPostingDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletPosting mutation op: %q", m.Op())
+	}
+}
+
+// WalletProgrammeClient is a client for the WalletProgramme schema.
+type WalletProgrammeClient struct {
+	config
+}
+
+// NewWalletProgrammeClient returns a client for the WalletProgramme from the given config.
+func NewWalletProgrammeClient(c config) *WalletProgrammeClient {
+	return &WalletProgrammeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `walletprogramme.Hooks(f(g(h())))`.
+func (c *WalletProgrammeClient) Use(hooks ...Hook) {
+	c.hooks.WalletProgramme = append(c.hooks.WalletProgramme, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `walletprogramme.Intercept(f(g(h())))`.
+func (c *WalletProgrammeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletProgramme = append(c.inters.WalletProgramme, interceptors...)
+}
+
+// Create returns a builder for creating a WalletProgramme entity.
+func (c *WalletProgrammeClient) Create() *WalletProgrammeCreate {
+	mutation := newWalletProgrammeMutation(c.config, OpCreate)
+	return &WalletProgrammeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletProgramme entities.
+func (c *WalletProgrammeClient) CreateBulk(builders ...*WalletProgrammeCreate) *WalletProgrammeCreateBulk {
+	return &WalletProgrammeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletProgrammeClient) MapCreateBulk(slice any, setFunc func(*WalletProgrammeCreate, int)) *WalletProgrammeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletProgrammeCreateBulk{err: fmt.Errorf("calling to WalletProgrammeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletProgrammeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletProgrammeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletProgramme.
+func (c *WalletProgrammeClient) Update() *WalletProgrammeUpdate {
+	mutation := newWalletProgrammeMutation(c.config, OpUpdate)
+	return &WalletProgrammeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletProgrammeClient) UpdateOne(_m *WalletProgramme) *WalletProgrammeUpdateOne {
+	mutation := newWalletProgrammeMutation(c.config, OpUpdateOne, withWalletProgramme(_m))
+	return &WalletProgrammeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletProgrammeClient) UpdateOneID(id int) *WalletProgrammeUpdateOne {
+	mutation := newWalletProgrammeMutation(c.config, OpUpdateOne, withWalletProgrammeID(id))
+	return &WalletProgrammeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletProgramme.
+func (c *WalletProgrammeClient) Delete() *WalletProgrammeDelete {
+	mutation := newWalletProgrammeMutation(c.config, OpDelete)
+	return &WalletProgrammeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletProgrammeClient) DeleteOne(_m *WalletProgramme) *WalletProgrammeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletProgrammeClient) DeleteOneID(id int) *WalletProgrammeDeleteOne {
+	builder := c.Delete().Where(walletprogramme.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletProgrammeDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletProgramme.
+func (c *WalletProgrammeClient) Query() *WalletProgrammeQuery {
+	return &WalletProgrammeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletProgramme},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletProgramme entity by its id.
+func (c *WalletProgrammeClient) Get(ctx context.Context, id int) (*WalletProgramme, error) {
+	return c.Query().Where(walletprogramme.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletProgrammeClient) GetX(ctx context.Context, id int) *WalletProgramme {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *WalletProgrammeClient) Hooks() []Hook {
+	hooks := c.hooks.WalletProgramme
+	return append(hooks[:len(hooks):len(hooks)], walletprogramme.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletProgrammeClient) Interceptors() []Interceptor {
+	return c.inters.WalletProgramme
+}
+
+func (c *WalletProgrammeClient) mutate(ctx context.Context, m *WalletProgrammeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletProgrammeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletProgrammeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletProgrammeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletProgrammeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletProgramme mutation op: %q", m.Op())
+	}
+}
+
+// WalletTopUpClient is a client for the WalletTopUp schema.
+type WalletTopUpClient struct {
+	config
+}
+
+// NewWalletTopUpClient returns a client for the WalletTopUp from the given config.
+func NewWalletTopUpClient(c config) *WalletTopUpClient {
+	return &WalletTopUpClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `wallettopup.Hooks(f(g(h())))`.
+func (c *WalletTopUpClient) Use(hooks ...Hook) {
+	c.hooks.WalletTopUp = append(c.hooks.WalletTopUp, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `wallettopup.Intercept(f(g(h())))`.
+func (c *WalletTopUpClient) Intercept(interceptors ...Interceptor) {
+	c.inters.WalletTopUp = append(c.inters.WalletTopUp, interceptors...)
+}
+
+// Create returns a builder for creating a WalletTopUp entity.
+func (c *WalletTopUpClient) Create() *WalletTopUpCreate {
+	mutation := newWalletTopUpMutation(c.config, OpCreate)
+	return &WalletTopUpCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of WalletTopUp entities.
+func (c *WalletTopUpClient) CreateBulk(builders ...*WalletTopUpCreate) *WalletTopUpCreateBulk {
+	return &WalletTopUpCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WalletTopUpClient) MapCreateBulk(slice any, setFunc func(*WalletTopUpCreate, int)) *WalletTopUpCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WalletTopUpCreateBulk{err: fmt.Errorf("calling to WalletTopUpClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WalletTopUpCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WalletTopUpCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for WalletTopUp.
+func (c *WalletTopUpClient) Update() *WalletTopUpUpdate {
+	mutation := newWalletTopUpMutation(c.config, OpUpdate)
+	return &WalletTopUpUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WalletTopUpClient) UpdateOne(_m *WalletTopUp) *WalletTopUpUpdateOne {
+	mutation := newWalletTopUpMutation(c.config, OpUpdateOne, withWalletTopUp(_m))
+	return &WalletTopUpUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WalletTopUpClient) UpdateOneID(id uuid.UUID) *WalletTopUpUpdateOne {
+	mutation := newWalletTopUpMutation(c.config, OpUpdateOne, withWalletTopUpID(id))
+	return &WalletTopUpUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for WalletTopUp.
+func (c *WalletTopUpClient) Delete() *WalletTopUpDelete {
+	mutation := newWalletTopUpMutation(c.config, OpDelete)
+	return &WalletTopUpDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WalletTopUpClient) DeleteOne(_m *WalletTopUp) *WalletTopUpDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WalletTopUpClient) DeleteOneID(id uuid.UUID) *WalletTopUpDeleteOne {
+	builder := c.Delete().Where(wallettopup.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WalletTopUpDeleteOne{builder}
+}
+
+// Query returns a query builder for WalletTopUp.
+func (c *WalletTopUpClient) Query() *WalletTopUpQuery {
+	return &WalletTopUpQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWalletTopUp},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a WalletTopUp entity by its id.
+func (c *WalletTopUpClient) Get(ctx context.Context, id uuid.UUID) (*WalletTopUp, error) {
+	return c.Query().Where(wallettopup.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WalletTopUpClient) GetX(ctx context.Context, id uuid.UUID) *WalletTopUp {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *WalletTopUpClient) Hooks() []Hook {
+	hooks := c.hooks.WalletTopUp
+	return append(hooks[:len(hooks):len(hooks)], wallettopup.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WalletTopUpClient) Interceptors() []Interceptor {
+	return c.inters.WalletTopUp
+}
+
+func (c *WalletTopUpClient) mutate(ctx context.Context, m *WalletTopUpMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WalletTopUpCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WalletTopUpUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WalletTopUpUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WalletTopUpDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown WalletTopUp mutation op: %q", m.Op())
+	}
+}
+
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
-		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
-		PointsUnit []ent.Hook
+		GiftCard, GiftCardBatch, PointsAccount, PointsAdjustment, PointsEarning,
+		PointsEntry, PointsEvent, PointsHold, PointsLot, PointsPosting, PointsRule,
+		PointsRuleVersion, PointsUnit, WalletAccount, WalletAdjustment, WalletEntry,
+		WalletLot, WalletPayment, WalletPosting, WalletProgramme,
+		WalletTopUp []ent.Hook
 	}
 	inters struct {
-		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
-		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
-		PointsUnit []ent.Interceptor
+		GiftCard, GiftCardBatch, PointsAccount, PointsAdjustment, PointsEarning,
+		PointsEntry, PointsEvent, PointsHold, PointsLot, PointsPosting, PointsRule,
+		PointsRuleVersion, PointsUnit, WalletAccount, WalletAdjustment, WalletEntry,
+		WalletLot, WalletPayment, WalletPosting, WalletProgramme,
+		WalletTopUp []ent.Interceptor
 	}
 )
 

@@ -12,6 +12,8 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -23,6 +25,14 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletlot"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletpayment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletprogramme"
+	"github.com/shuke-crm/shuke/ent/loyalty/wallettopup"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -83,6 +93,8 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
+			giftcard.Table:          giftcard.ValidColumn,
+			giftcardbatch.Table:     giftcardbatch.ValidColumn,
 			pointsaccount.Table:     pointsaccount.ValidColumn,
 			pointsadjustment.Table:  pointsadjustment.ValidColumn,
 			pointsearning.Table:     pointsearning.ValidColumn,
@@ -94,6 +106,14 @@ func checkColumn(t, c string) error {
 			pointsrule.Table:        pointsrule.ValidColumn,
 			pointsruleversion.Table: pointsruleversion.ValidColumn,
 			pointsunit.Table:        pointsunit.ValidColumn,
+			walletaccount.Table:     walletaccount.ValidColumn,
+			walletadjustment.Table:  walletadjustment.ValidColumn,
+			walletentry.Table:       walletentry.ValidColumn,
+			walletlot.Table:         walletlot.ValidColumn,
+			walletpayment.Table:     walletpayment.ValidColumn,
+			walletposting.Table:     walletposting.ValidColumn,
+			walletprogramme.Table:   walletprogramme.ValidColumn,
+			wallettopup.Table:       wallettopup.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

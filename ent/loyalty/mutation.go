@@ -12,6 +12,8 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -25,6 +27,14 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/predicate"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletlot"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletpayment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletprogramme"
+	"github.com/shuke-crm/shuke/ent/loyalty/wallettopup"
 )
 
 const (
@@ -36,6 +46,8 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
+	TypeGiftCard          = "GiftCard"
+	TypeGiftCardBatch     = "GiftCardBatch"
 	TypePointsAccount     = "PointsAccount"
 	TypePointsAdjustment  = "PointsAdjustment"
 	TypePointsEarning     = "PointsEarning"
@@ -47,7 +59,2632 @@ const (
 	TypePointsRule        = "PointsRule"
 	TypePointsRuleVersion = "PointsRuleVersion"
 	TypePointsUnit        = "PointsUnit"
+	TypeWalletAccount     = "WalletAccount"
+	TypeWalletAdjustment  = "WalletAdjustment"
+	TypeWalletEntry       = "WalletEntry"
+	TypeWalletLot         = "WalletLot"
+	TypeWalletPayment     = "WalletPayment"
+	TypeWalletPosting     = "WalletPosting"
+	TypeWalletProgramme   = "WalletProgramme"
+	TypeWalletTopUp       = "WalletTopUp"
 )
+
+// GiftCardMutation represents an operation that mutates the GiftCard nodes in the graph.
+type GiftCardMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *uuid.UUID
+	number          *int
+	addnumber       *int
+	code_hash       *[]byte
+	last4           *string
+	pin_hash        *[]byte
+	pin_failures    *int
+	addpin_failures *int
+	secret_sealed   *[]byte
+	status          *giftcard.Status
+	sale_method     *string
+	sale_reference  *string
+	store_id        *uuid.UUID
+	activated_at    *time.Time
+	valid_until     *time.Time
+	reason          *string
+	version         *int64
+	addversion      *int64
+	created_at      *time.Time
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	batch           *uuid.UUID
+	clearedbatch    bool
+	account         *uuid.UUID
+	clearedaccount  bool
+	done            bool
+	oldValue        func(context.Context) (*GiftCard, error)
+	predicates      []predicate.GiftCard
+}
+
+var _ ent.Mutation = (*GiftCardMutation)(nil)
+
+// giftcardOption allows management of the mutation configuration using functional options.
+type giftcardOption func(*GiftCardMutation)
+
+// newGiftCardMutation creates new mutation for the GiftCard entity.
+func newGiftCardMutation(c config, op Op, opts ...giftcardOption) *GiftCardMutation {
+	m := &GiftCardMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeGiftCard,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withGiftCardID sets the ID field of the mutation.
+func withGiftCardID(id uuid.UUID) giftcardOption {
+	return func(m *GiftCardMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *GiftCard
+		)
+		m.oldValue = func(ctx context.Context) (*GiftCard, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().GiftCard.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withGiftCard sets the old GiftCard of the mutation.
+func withGiftCard(node *GiftCard) giftcardOption {
+	return func(m *GiftCardMutation) {
+		m.oldValue = func(context.Context) (*GiftCard, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m GiftCardMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m GiftCardMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of GiftCard entities.
+func (m *GiftCardMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *GiftCardMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *GiftCardMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().GiftCard.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetBatchID sets the "batch_id" field.
+func (m *GiftCardMutation) SetBatchID(u uuid.UUID) {
+	m.batch = &u
+}
+
+// BatchID returns the value of the "batch_id" field in the mutation.
+func (m *GiftCardMutation) BatchID() (r uuid.UUID, exists bool) {
+	v := m.batch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBatchID returns the old "batch_id" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldBatchID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBatchID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBatchID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBatchID: %w", err)
+	}
+	return oldValue.BatchID, nil
+}
+
+// ResetBatchID resets all changes to the "batch_id" field.
+func (m *GiftCardMutation) ResetBatchID() {
+	m.batch = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *GiftCardMutation) SetNumber(i int) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *GiftCardMutation) Number() (r int, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldNumber(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *GiftCardMutation) AddNumber(i int) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *GiftCardMutation) AddedNumber() (r int, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *GiftCardMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// SetCodeHash sets the "code_hash" field.
+func (m *GiftCardMutation) SetCodeHash(b []byte) {
+	m.code_hash = &b
+}
+
+// CodeHash returns the value of the "code_hash" field in the mutation.
+func (m *GiftCardMutation) CodeHash() (r []byte, exists bool) {
+	v := m.code_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCodeHash returns the old "code_hash" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldCodeHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCodeHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCodeHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCodeHash: %w", err)
+	}
+	return oldValue.CodeHash, nil
+}
+
+// ResetCodeHash resets all changes to the "code_hash" field.
+func (m *GiftCardMutation) ResetCodeHash() {
+	m.code_hash = nil
+}
+
+// SetLast4 sets the "last4" field.
+func (m *GiftCardMutation) SetLast4(s string) {
+	m.last4 = &s
+}
+
+// Last4 returns the value of the "last4" field in the mutation.
+func (m *GiftCardMutation) Last4() (r string, exists bool) {
+	v := m.last4
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLast4 returns the old "last4" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldLast4(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLast4 is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLast4 requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLast4: %w", err)
+	}
+	return oldValue.Last4, nil
+}
+
+// ResetLast4 resets all changes to the "last4" field.
+func (m *GiftCardMutation) ResetLast4() {
+	m.last4 = nil
+}
+
+// SetPinHash sets the "pin_hash" field.
+func (m *GiftCardMutation) SetPinHash(b []byte) {
+	m.pin_hash = &b
+}
+
+// PinHash returns the value of the "pin_hash" field in the mutation.
+func (m *GiftCardMutation) PinHash() (r []byte, exists bool) {
+	v := m.pin_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPinHash returns the old "pin_hash" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldPinHash(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPinHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPinHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPinHash: %w", err)
+	}
+	return oldValue.PinHash, nil
+}
+
+// ClearPinHash clears the value of the "pin_hash" field.
+func (m *GiftCardMutation) ClearPinHash() {
+	m.pin_hash = nil
+	m.clearedFields[giftcard.FieldPinHash] = struct{}{}
+}
+
+// PinHashCleared returns if the "pin_hash" field was cleared in this mutation.
+func (m *GiftCardMutation) PinHashCleared() bool {
+	_, ok := m.clearedFields[giftcard.FieldPinHash]
+	return ok
+}
+
+// ResetPinHash resets all changes to the "pin_hash" field.
+func (m *GiftCardMutation) ResetPinHash() {
+	m.pin_hash = nil
+	delete(m.clearedFields, giftcard.FieldPinHash)
+}
+
+// SetPinFailures sets the "pin_failures" field.
+func (m *GiftCardMutation) SetPinFailures(i int) {
+	m.pin_failures = &i
+	m.addpin_failures = nil
+}
+
+// PinFailures returns the value of the "pin_failures" field in the mutation.
+func (m *GiftCardMutation) PinFailures() (r int, exists bool) {
+	v := m.pin_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPinFailures returns the old "pin_failures" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldPinFailures(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPinFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPinFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPinFailures: %w", err)
+	}
+	return oldValue.PinFailures, nil
+}
+
+// AddPinFailures adds i to the "pin_failures" field.
+func (m *GiftCardMutation) AddPinFailures(i int) {
+	if m.addpin_failures != nil {
+		*m.addpin_failures += i
+	} else {
+		m.addpin_failures = &i
+	}
+}
+
+// AddedPinFailures returns the value that was added to the "pin_failures" field in this mutation.
+func (m *GiftCardMutation) AddedPinFailures() (r int, exists bool) {
+	v := m.addpin_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPinFailures resets all changes to the "pin_failures" field.
+func (m *GiftCardMutation) ResetPinFailures() {
+	m.pin_failures = nil
+	m.addpin_failures = nil
+}
+
+// SetSecretSealed sets the "secret_sealed" field.
+func (m *GiftCardMutation) SetSecretSealed(b []byte) {
+	m.secret_sealed = &b
+}
+
+// SecretSealed returns the value of the "secret_sealed" field in the mutation.
+func (m *GiftCardMutation) SecretSealed() (r []byte, exists bool) {
+	v := m.secret_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSecretSealed returns the old "secret_sealed" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldSecretSealed(ctx context.Context) (v *[]byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSecretSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSecretSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSecretSealed: %w", err)
+	}
+	return oldValue.SecretSealed, nil
+}
+
+// ClearSecretSealed clears the value of the "secret_sealed" field.
+func (m *GiftCardMutation) ClearSecretSealed() {
+	m.secret_sealed = nil
+	m.clearedFields[giftcard.FieldSecretSealed] = struct{}{}
+}
+
+// SecretSealedCleared returns if the "secret_sealed" field was cleared in this mutation.
+func (m *GiftCardMutation) SecretSealedCleared() bool {
+	_, ok := m.clearedFields[giftcard.FieldSecretSealed]
+	return ok
+}
+
+// ResetSecretSealed resets all changes to the "secret_sealed" field.
+func (m *GiftCardMutation) ResetSecretSealed() {
+	m.secret_sealed = nil
+	delete(m.clearedFields, giftcard.FieldSecretSealed)
+}
+
+// SetStatus sets the "status" field.
+func (m *GiftCardMutation) SetStatus(gi giftcard.Status) {
+	m.status = &gi
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *GiftCardMutation) Status() (r giftcard.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldStatus(ctx context.Context) (v giftcard.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *GiftCardMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *GiftCardMutation) SetAccountID(u uuid.UUID) {
+	m.account = &u
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *GiftCardMutation) AccountID() (r uuid.UUID, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldAccountID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ClearAccountID clears the value of the "account_id" field.
+func (m *GiftCardMutation) ClearAccountID() {
+	m.account = nil
+	m.clearedFields[giftcard.FieldAccountID] = struct{}{}
+}
+
+// AccountIDCleared returns if the "account_id" field was cleared in this mutation.
+func (m *GiftCardMutation) AccountIDCleared() bool {
+	_, ok := m.clearedFields[giftcard.FieldAccountID]
+	return ok
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *GiftCardMutation) ResetAccountID() {
+	m.account = nil
+	delete(m.clearedFields, giftcard.FieldAccountID)
+}
+
+// SetSaleMethod sets the "sale_method" field.
+func (m *GiftCardMutation) SetSaleMethod(s string) {
+	m.sale_method = &s
+}
+
+// SaleMethod returns the value of the "sale_method" field in the mutation.
+func (m *GiftCardMutation) SaleMethod() (r string, exists bool) {
+	v := m.sale_method
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSaleMethod returns the old "sale_method" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldSaleMethod(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSaleMethod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSaleMethod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSaleMethod: %w", err)
+	}
+	return oldValue.SaleMethod, nil
+}
+
+// ResetSaleMethod resets all changes to the "sale_method" field.
+func (m *GiftCardMutation) ResetSaleMethod() {
+	m.sale_method = nil
+}
+
+// SetSaleReference sets the "sale_reference" field.
+func (m *GiftCardMutation) SetSaleReference(s string) {
+	m.sale_reference = &s
+}
+
+// SaleReference returns the value of the "sale_reference" field in the mutation.
+func (m *GiftCardMutation) SaleReference() (r string, exists bool) {
+	v := m.sale_reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSaleReference returns the old "sale_reference" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldSaleReference(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSaleReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSaleReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSaleReference: %w", err)
+	}
+	return oldValue.SaleReference, nil
+}
+
+// ResetSaleReference resets all changes to the "sale_reference" field.
+func (m *GiftCardMutation) ResetSaleReference() {
+	m.sale_reference = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *GiftCardMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *GiftCardMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *GiftCardMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[giftcard.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *GiftCardMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[giftcard.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *GiftCardMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, giftcard.FieldStoreID)
+}
+
+// SetActivatedAt sets the "activated_at" field.
+func (m *GiftCardMutation) SetActivatedAt(t time.Time) {
+	m.activated_at = &t
+}
+
+// ActivatedAt returns the value of the "activated_at" field in the mutation.
+func (m *GiftCardMutation) ActivatedAt() (r time.Time, exists bool) {
+	v := m.activated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActivatedAt returns the old "activated_at" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldActivatedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActivatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActivatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActivatedAt: %w", err)
+	}
+	return oldValue.ActivatedAt, nil
+}
+
+// ClearActivatedAt clears the value of the "activated_at" field.
+func (m *GiftCardMutation) ClearActivatedAt() {
+	m.activated_at = nil
+	m.clearedFields[giftcard.FieldActivatedAt] = struct{}{}
+}
+
+// ActivatedAtCleared returns if the "activated_at" field was cleared in this mutation.
+func (m *GiftCardMutation) ActivatedAtCleared() bool {
+	_, ok := m.clearedFields[giftcard.FieldActivatedAt]
+	return ok
+}
+
+// ResetActivatedAt resets all changes to the "activated_at" field.
+func (m *GiftCardMutation) ResetActivatedAt() {
+	m.activated_at = nil
+	delete(m.clearedFields, giftcard.FieldActivatedAt)
+}
+
+// SetValidUntil sets the "valid_until" field.
+func (m *GiftCardMutation) SetValidUntil(t time.Time) {
+	m.valid_until = &t
+}
+
+// ValidUntil returns the value of the "valid_until" field in the mutation.
+func (m *GiftCardMutation) ValidUntil() (r time.Time, exists bool) {
+	v := m.valid_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldValidUntil returns the old "valid_until" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldValidUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldValidUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldValidUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldValidUntil: %w", err)
+	}
+	return oldValue.ValidUntil, nil
+}
+
+// ClearValidUntil clears the value of the "valid_until" field.
+func (m *GiftCardMutation) ClearValidUntil() {
+	m.valid_until = nil
+	m.clearedFields[giftcard.FieldValidUntil] = struct{}{}
+}
+
+// ValidUntilCleared returns if the "valid_until" field was cleared in this mutation.
+func (m *GiftCardMutation) ValidUntilCleared() bool {
+	_, ok := m.clearedFields[giftcard.FieldValidUntil]
+	return ok
+}
+
+// ResetValidUntil resets all changes to the "valid_until" field.
+func (m *GiftCardMutation) ResetValidUntil() {
+	m.valid_until = nil
+	delete(m.clearedFields, giftcard.FieldValidUntil)
+}
+
+// SetReason sets the "reason" field.
+func (m *GiftCardMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *GiftCardMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *GiftCardMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *GiftCardMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *GiftCardMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *GiftCardMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *GiftCardMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *GiftCardMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *GiftCardMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *GiftCardMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *GiftCardMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *GiftCardMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *GiftCardMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the GiftCard entity.
+// If the GiftCard object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *GiftCardMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearBatch clears the "batch" edge to the GiftCardBatch entity.
+func (m *GiftCardMutation) ClearBatch() {
+	m.clearedbatch = true
+	m.clearedFields[giftcard.FieldBatchID] = struct{}{}
+}
+
+// BatchCleared reports if the "batch" edge to the GiftCardBatch entity was cleared.
+func (m *GiftCardMutation) BatchCleared() bool {
+	return m.clearedbatch
+}
+
+// BatchIDs returns the "batch" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// BatchID instead. It exists only for internal usage by the builders.
+func (m *GiftCardMutation) BatchIDs() (ids []uuid.UUID) {
+	if id := m.batch; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetBatch resets all changes to the "batch" edge.
+func (m *GiftCardMutation) ResetBatch() {
+	m.batch = nil
+	m.clearedbatch = false
+}
+
+// ClearAccount clears the "account" edge to the WalletAccount entity.
+func (m *GiftCardMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[giftcard.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the WalletAccount entity was cleared.
+func (m *GiftCardMutation) AccountCleared() bool {
+	return m.AccountIDCleared() || m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *GiftCardMutation) AccountIDs() (ids []uuid.UUID) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *GiftCardMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// Where appends a list predicates to the GiftCardMutation builder.
+func (m *GiftCardMutation) Where(ps ...predicate.GiftCard) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the GiftCardMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *GiftCardMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.GiftCard, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *GiftCardMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *GiftCardMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (GiftCard).
+func (m *GiftCardMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *GiftCardMutation) Fields() []string {
+	fields := make([]string, 0, 18)
+	if m.batch != nil {
+		fields = append(fields, giftcard.FieldBatchID)
+	}
+	if m.number != nil {
+		fields = append(fields, giftcard.FieldNumber)
+	}
+	if m.code_hash != nil {
+		fields = append(fields, giftcard.FieldCodeHash)
+	}
+	if m.last4 != nil {
+		fields = append(fields, giftcard.FieldLast4)
+	}
+	if m.pin_hash != nil {
+		fields = append(fields, giftcard.FieldPinHash)
+	}
+	if m.pin_failures != nil {
+		fields = append(fields, giftcard.FieldPinFailures)
+	}
+	if m.secret_sealed != nil {
+		fields = append(fields, giftcard.FieldSecretSealed)
+	}
+	if m.status != nil {
+		fields = append(fields, giftcard.FieldStatus)
+	}
+	if m.account != nil {
+		fields = append(fields, giftcard.FieldAccountID)
+	}
+	if m.sale_method != nil {
+		fields = append(fields, giftcard.FieldSaleMethod)
+	}
+	if m.sale_reference != nil {
+		fields = append(fields, giftcard.FieldSaleReference)
+	}
+	if m.store_id != nil {
+		fields = append(fields, giftcard.FieldStoreID)
+	}
+	if m.activated_at != nil {
+		fields = append(fields, giftcard.FieldActivatedAt)
+	}
+	if m.valid_until != nil {
+		fields = append(fields, giftcard.FieldValidUntil)
+	}
+	if m.reason != nil {
+		fields = append(fields, giftcard.FieldReason)
+	}
+	if m.version != nil {
+		fields = append(fields, giftcard.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, giftcard.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, giftcard.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *GiftCardMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case giftcard.FieldBatchID:
+		return m.BatchID()
+	case giftcard.FieldNumber:
+		return m.Number()
+	case giftcard.FieldCodeHash:
+		return m.CodeHash()
+	case giftcard.FieldLast4:
+		return m.Last4()
+	case giftcard.FieldPinHash:
+		return m.PinHash()
+	case giftcard.FieldPinFailures:
+		return m.PinFailures()
+	case giftcard.FieldSecretSealed:
+		return m.SecretSealed()
+	case giftcard.FieldStatus:
+		return m.Status()
+	case giftcard.FieldAccountID:
+		return m.AccountID()
+	case giftcard.FieldSaleMethod:
+		return m.SaleMethod()
+	case giftcard.FieldSaleReference:
+		return m.SaleReference()
+	case giftcard.FieldStoreID:
+		return m.StoreID()
+	case giftcard.FieldActivatedAt:
+		return m.ActivatedAt()
+	case giftcard.FieldValidUntil:
+		return m.ValidUntil()
+	case giftcard.FieldReason:
+		return m.Reason()
+	case giftcard.FieldVersion:
+		return m.Version()
+	case giftcard.FieldCreatedAt:
+		return m.CreatedAt()
+	case giftcard.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *GiftCardMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case giftcard.FieldBatchID:
+		return m.OldBatchID(ctx)
+	case giftcard.FieldNumber:
+		return m.OldNumber(ctx)
+	case giftcard.FieldCodeHash:
+		return m.OldCodeHash(ctx)
+	case giftcard.FieldLast4:
+		return m.OldLast4(ctx)
+	case giftcard.FieldPinHash:
+		return m.OldPinHash(ctx)
+	case giftcard.FieldPinFailures:
+		return m.OldPinFailures(ctx)
+	case giftcard.FieldSecretSealed:
+		return m.OldSecretSealed(ctx)
+	case giftcard.FieldStatus:
+		return m.OldStatus(ctx)
+	case giftcard.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case giftcard.FieldSaleMethod:
+		return m.OldSaleMethod(ctx)
+	case giftcard.FieldSaleReference:
+		return m.OldSaleReference(ctx)
+	case giftcard.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case giftcard.FieldActivatedAt:
+		return m.OldActivatedAt(ctx)
+	case giftcard.FieldValidUntil:
+		return m.OldValidUntil(ctx)
+	case giftcard.FieldReason:
+		return m.OldReason(ctx)
+	case giftcard.FieldVersion:
+		return m.OldVersion(ctx)
+	case giftcard.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case giftcard.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown GiftCard field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GiftCardMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case giftcard.FieldBatchID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBatchID(v)
+		return nil
+	case giftcard.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case giftcard.FieldCodeHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCodeHash(v)
+		return nil
+	case giftcard.FieldLast4:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLast4(v)
+		return nil
+	case giftcard.FieldPinHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPinHash(v)
+		return nil
+	case giftcard.FieldPinFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPinFailures(v)
+		return nil
+	case giftcard.FieldSecretSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSecretSealed(v)
+		return nil
+	case giftcard.FieldStatus:
+		v, ok := value.(giftcard.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case giftcard.FieldAccountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case giftcard.FieldSaleMethod:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSaleMethod(v)
+		return nil
+	case giftcard.FieldSaleReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSaleReference(v)
+		return nil
+	case giftcard.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case giftcard.FieldActivatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActivatedAt(v)
+		return nil
+	case giftcard.FieldValidUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetValidUntil(v)
+		return nil
+	case giftcard.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case giftcard.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case giftcard.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case giftcard.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCard field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *GiftCardMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, giftcard.FieldNumber)
+	}
+	if m.addpin_failures != nil {
+		fields = append(fields, giftcard.FieldPinFailures)
+	}
+	if m.addversion != nil {
+		fields = append(fields, giftcard.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *GiftCardMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case giftcard.FieldNumber:
+		return m.AddedNumber()
+	case giftcard.FieldPinFailures:
+		return m.AddedPinFailures()
+	case giftcard.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GiftCardMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case giftcard.FieldNumber:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	case giftcard.FieldPinFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPinFailures(v)
+		return nil
+	case giftcard.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCard numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *GiftCardMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(giftcard.FieldPinHash) {
+		fields = append(fields, giftcard.FieldPinHash)
+	}
+	if m.FieldCleared(giftcard.FieldSecretSealed) {
+		fields = append(fields, giftcard.FieldSecretSealed)
+	}
+	if m.FieldCleared(giftcard.FieldAccountID) {
+		fields = append(fields, giftcard.FieldAccountID)
+	}
+	if m.FieldCleared(giftcard.FieldStoreID) {
+		fields = append(fields, giftcard.FieldStoreID)
+	}
+	if m.FieldCleared(giftcard.FieldActivatedAt) {
+		fields = append(fields, giftcard.FieldActivatedAt)
+	}
+	if m.FieldCleared(giftcard.FieldValidUntil) {
+		fields = append(fields, giftcard.FieldValidUntil)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *GiftCardMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *GiftCardMutation) ClearField(name string) error {
+	switch name {
+	case giftcard.FieldPinHash:
+		m.ClearPinHash()
+		return nil
+	case giftcard.FieldSecretSealed:
+		m.ClearSecretSealed()
+		return nil
+	case giftcard.FieldAccountID:
+		m.ClearAccountID()
+		return nil
+	case giftcard.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	case giftcard.FieldActivatedAt:
+		m.ClearActivatedAt()
+		return nil
+	case giftcard.FieldValidUntil:
+		m.ClearValidUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCard nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *GiftCardMutation) ResetField(name string) error {
+	switch name {
+	case giftcard.FieldBatchID:
+		m.ResetBatchID()
+		return nil
+	case giftcard.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case giftcard.FieldCodeHash:
+		m.ResetCodeHash()
+		return nil
+	case giftcard.FieldLast4:
+		m.ResetLast4()
+		return nil
+	case giftcard.FieldPinHash:
+		m.ResetPinHash()
+		return nil
+	case giftcard.FieldPinFailures:
+		m.ResetPinFailures()
+		return nil
+	case giftcard.FieldSecretSealed:
+		m.ResetSecretSealed()
+		return nil
+	case giftcard.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case giftcard.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case giftcard.FieldSaleMethod:
+		m.ResetSaleMethod()
+		return nil
+	case giftcard.FieldSaleReference:
+		m.ResetSaleReference()
+		return nil
+	case giftcard.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case giftcard.FieldActivatedAt:
+		m.ResetActivatedAt()
+		return nil
+	case giftcard.FieldValidUntil:
+		m.ResetValidUntil()
+		return nil
+	case giftcard.FieldReason:
+		m.ResetReason()
+		return nil
+	case giftcard.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case giftcard.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case giftcard.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCard field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *GiftCardMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.batch != nil {
+		edges = append(edges, giftcard.EdgeBatch)
+	}
+	if m.account != nil {
+		edges = append(edges, giftcard.EdgeAccount)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *GiftCardMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case giftcard.EdgeBatch:
+		if id := m.batch; id != nil {
+			return []ent.Value{*id}
+		}
+	case giftcard.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *GiftCardMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *GiftCardMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *GiftCardMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedbatch {
+		edges = append(edges, giftcard.EdgeBatch)
+	}
+	if m.clearedaccount {
+		edges = append(edges, giftcard.EdgeAccount)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *GiftCardMutation) EdgeCleared(name string) bool {
+	switch name {
+	case giftcard.EdgeBatch:
+		return m.clearedbatch
+	case giftcard.EdgeAccount:
+		return m.clearedaccount
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *GiftCardMutation) ClearEdge(name string) error {
+	switch name {
+	case giftcard.EdgeBatch:
+		m.ClearBatch()
+		return nil
+	case giftcard.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCard unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *GiftCardMutation) ResetEdge(name string) error {
+	switch name {
+	case giftcard.EdgeBatch:
+		m.ResetBatch()
+		return nil
+	case giftcard.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCard edge %s", name)
+}
+
+// GiftCardBatchMutation represents an operation that mutates the GiftCardBatch nodes in the graph.
+type GiftCardBatchMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	name           *string
+	quantity       *int
+	addquantity    *int
+	issued         *int
+	addissued      *int
+	face_amount    *int64
+	addface_amount *int64
+	with_pin       *bool
+	status         *giftcardbatch.Status
+	job_id         *uuid.UUID
+	exported_at    *time.Time
+	version        *int64
+	addversion     *int64
+	created_at     *time.Time
+	updated_at     *time.Time
+	clearedFields  map[string]struct{}
+	done           bool
+	oldValue       func(context.Context) (*GiftCardBatch, error)
+	predicates     []predicate.GiftCardBatch
+}
+
+var _ ent.Mutation = (*GiftCardBatchMutation)(nil)
+
+// giftcardbatchOption allows management of the mutation configuration using functional options.
+type giftcardbatchOption func(*GiftCardBatchMutation)
+
+// newGiftCardBatchMutation creates new mutation for the GiftCardBatch entity.
+func newGiftCardBatchMutation(c config, op Op, opts ...giftcardbatchOption) *GiftCardBatchMutation {
+	m := &GiftCardBatchMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeGiftCardBatch,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withGiftCardBatchID sets the ID field of the mutation.
+func withGiftCardBatchID(id uuid.UUID) giftcardbatchOption {
+	return func(m *GiftCardBatchMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *GiftCardBatch
+		)
+		m.oldValue = func(ctx context.Context) (*GiftCardBatch, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().GiftCardBatch.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withGiftCardBatch sets the old GiftCardBatch of the mutation.
+func withGiftCardBatch(node *GiftCardBatch) giftcardbatchOption {
+	return func(m *GiftCardBatchMutation) {
+		m.oldValue = func(context.Context) (*GiftCardBatch, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m GiftCardBatchMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m GiftCardBatchMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of GiftCardBatch entities.
+func (m *GiftCardBatchMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *GiftCardBatchMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *GiftCardBatchMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().GiftCardBatch.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetName sets the "name" field.
+func (m *GiftCardBatchMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *GiftCardBatchMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *GiftCardBatchMutation) ResetName() {
+	m.name = nil
+}
+
+// SetQuantity sets the "quantity" field.
+func (m *GiftCardBatchMutation) SetQuantity(i int) {
+	m.quantity = &i
+	m.addquantity = nil
+}
+
+// Quantity returns the value of the "quantity" field in the mutation.
+func (m *GiftCardBatchMutation) Quantity() (r int, exists bool) {
+	v := m.quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuantity returns the old "quantity" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldQuantity(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuantity: %w", err)
+	}
+	return oldValue.Quantity, nil
+}
+
+// AddQuantity adds i to the "quantity" field.
+func (m *GiftCardBatchMutation) AddQuantity(i int) {
+	if m.addquantity != nil {
+		*m.addquantity += i
+	} else {
+		m.addquantity = &i
+	}
+}
+
+// AddedQuantity returns the value that was added to the "quantity" field in this mutation.
+func (m *GiftCardBatchMutation) AddedQuantity() (r int, exists bool) {
+	v := m.addquantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQuantity resets all changes to the "quantity" field.
+func (m *GiftCardBatchMutation) ResetQuantity() {
+	m.quantity = nil
+	m.addquantity = nil
+}
+
+// SetIssued sets the "issued" field.
+func (m *GiftCardBatchMutation) SetIssued(i int) {
+	m.issued = &i
+	m.addissued = nil
+}
+
+// Issued returns the value of the "issued" field in the mutation.
+func (m *GiftCardBatchMutation) Issued() (r int, exists bool) {
+	v := m.issued
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldIssued returns the old "issued" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldIssued(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldIssued is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldIssued requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldIssued: %w", err)
+	}
+	return oldValue.Issued, nil
+}
+
+// AddIssued adds i to the "issued" field.
+func (m *GiftCardBatchMutation) AddIssued(i int) {
+	if m.addissued != nil {
+		*m.addissued += i
+	} else {
+		m.addissued = &i
+	}
+}
+
+// AddedIssued returns the value that was added to the "issued" field in this mutation.
+func (m *GiftCardBatchMutation) AddedIssued() (r int, exists bool) {
+	v := m.addissued
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetIssued resets all changes to the "issued" field.
+func (m *GiftCardBatchMutation) ResetIssued() {
+	m.issued = nil
+	m.addissued = nil
+}
+
+// SetFaceAmount sets the "face_amount" field.
+func (m *GiftCardBatchMutation) SetFaceAmount(i int64) {
+	m.face_amount = &i
+	m.addface_amount = nil
+}
+
+// FaceAmount returns the value of the "face_amount" field in the mutation.
+func (m *GiftCardBatchMutation) FaceAmount() (r int64, exists bool) {
+	v := m.face_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFaceAmount returns the old "face_amount" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldFaceAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFaceAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFaceAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFaceAmount: %w", err)
+	}
+	return oldValue.FaceAmount, nil
+}
+
+// AddFaceAmount adds i to the "face_amount" field.
+func (m *GiftCardBatchMutation) AddFaceAmount(i int64) {
+	if m.addface_amount != nil {
+		*m.addface_amount += i
+	} else {
+		m.addface_amount = &i
+	}
+}
+
+// AddedFaceAmount returns the value that was added to the "face_amount" field in this mutation.
+func (m *GiftCardBatchMutation) AddedFaceAmount() (r int64, exists bool) {
+	v := m.addface_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFaceAmount resets all changes to the "face_amount" field.
+func (m *GiftCardBatchMutation) ResetFaceAmount() {
+	m.face_amount = nil
+	m.addface_amount = nil
+}
+
+// SetWithPin sets the "with_pin" field.
+func (m *GiftCardBatchMutation) SetWithPin(b bool) {
+	m.with_pin = &b
+}
+
+// WithPin returns the value of the "with_pin" field in the mutation.
+func (m *GiftCardBatchMutation) WithPin() (r bool, exists bool) {
+	v := m.with_pin
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWithPin returns the old "with_pin" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldWithPin(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWithPin is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWithPin requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWithPin: %w", err)
+	}
+	return oldValue.WithPin, nil
+}
+
+// ResetWithPin resets all changes to the "with_pin" field.
+func (m *GiftCardBatchMutation) ResetWithPin() {
+	m.with_pin = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *GiftCardBatchMutation) SetStatus(gi giftcardbatch.Status) {
+	m.status = &gi
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *GiftCardBatchMutation) Status() (r giftcardbatch.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldStatus(ctx context.Context) (v giftcardbatch.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *GiftCardBatchMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetJobID sets the "job_id" field.
+func (m *GiftCardBatchMutation) SetJobID(u uuid.UUID) {
+	m.job_id = &u
+}
+
+// JobID returns the value of the "job_id" field in the mutation.
+func (m *GiftCardBatchMutation) JobID() (r uuid.UUID, exists bool) {
+	v := m.job_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJobID returns the old "job_id" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldJobID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJobID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJobID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJobID: %w", err)
+	}
+	return oldValue.JobID, nil
+}
+
+// ClearJobID clears the value of the "job_id" field.
+func (m *GiftCardBatchMutation) ClearJobID() {
+	m.job_id = nil
+	m.clearedFields[giftcardbatch.FieldJobID] = struct{}{}
+}
+
+// JobIDCleared returns if the "job_id" field was cleared in this mutation.
+func (m *GiftCardBatchMutation) JobIDCleared() bool {
+	_, ok := m.clearedFields[giftcardbatch.FieldJobID]
+	return ok
+}
+
+// ResetJobID resets all changes to the "job_id" field.
+func (m *GiftCardBatchMutation) ResetJobID() {
+	m.job_id = nil
+	delete(m.clearedFields, giftcardbatch.FieldJobID)
+}
+
+// SetExportedAt sets the "exported_at" field.
+func (m *GiftCardBatchMutation) SetExportedAt(t time.Time) {
+	m.exported_at = &t
+}
+
+// ExportedAt returns the value of the "exported_at" field in the mutation.
+func (m *GiftCardBatchMutation) ExportedAt() (r time.Time, exists bool) {
+	v := m.exported_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExportedAt returns the old "exported_at" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldExportedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExportedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExportedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExportedAt: %w", err)
+	}
+	return oldValue.ExportedAt, nil
+}
+
+// ClearExportedAt clears the value of the "exported_at" field.
+func (m *GiftCardBatchMutation) ClearExportedAt() {
+	m.exported_at = nil
+	m.clearedFields[giftcardbatch.FieldExportedAt] = struct{}{}
+}
+
+// ExportedAtCleared returns if the "exported_at" field was cleared in this mutation.
+func (m *GiftCardBatchMutation) ExportedAtCleared() bool {
+	_, ok := m.clearedFields[giftcardbatch.FieldExportedAt]
+	return ok
+}
+
+// ResetExportedAt resets all changes to the "exported_at" field.
+func (m *GiftCardBatchMutation) ResetExportedAt() {
+	m.exported_at = nil
+	delete(m.clearedFields, giftcardbatch.FieldExportedAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *GiftCardBatchMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *GiftCardBatchMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *GiftCardBatchMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *GiftCardBatchMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *GiftCardBatchMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *GiftCardBatchMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *GiftCardBatchMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *GiftCardBatchMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *GiftCardBatchMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *GiftCardBatchMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the GiftCardBatch entity.
+// If the GiftCardBatch object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *GiftCardBatchMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *GiftCardBatchMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the GiftCardBatchMutation builder.
+func (m *GiftCardBatchMutation) Where(ps ...predicate.GiftCardBatch) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the GiftCardBatchMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *GiftCardBatchMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.GiftCardBatch, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *GiftCardBatchMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *GiftCardBatchMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (GiftCardBatch).
+func (m *GiftCardBatchMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *GiftCardBatchMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.name != nil {
+		fields = append(fields, giftcardbatch.FieldName)
+	}
+	if m.quantity != nil {
+		fields = append(fields, giftcardbatch.FieldQuantity)
+	}
+	if m.issued != nil {
+		fields = append(fields, giftcardbatch.FieldIssued)
+	}
+	if m.face_amount != nil {
+		fields = append(fields, giftcardbatch.FieldFaceAmount)
+	}
+	if m.with_pin != nil {
+		fields = append(fields, giftcardbatch.FieldWithPin)
+	}
+	if m.status != nil {
+		fields = append(fields, giftcardbatch.FieldStatus)
+	}
+	if m.job_id != nil {
+		fields = append(fields, giftcardbatch.FieldJobID)
+	}
+	if m.exported_at != nil {
+		fields = append(fields, giftcardbatch.FieldExportedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, giftcardbatch.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, giftcardbatch.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, giftcardbatch.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *GiftCardBatchMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case giftcardbatch.FieldName:
+		return m.Name()
+	case giftcardbatch.FieldQuantity:
+		return m.Quantity()
+	case giftcardbatch.FieldIssued:
+		return m.Issued()
+	case giftcardbatch.FieldFaceAmount:
+		return m.FaceAmount()
+	case giftcardbatch.FieldWithPin:
+		return m.WithPin()
+	case giftcardbatch.FieldStatus:
+		return m.Status()
+	case giftcardbatch.FieldJobID:
+		return m.JobID()
+	case giftcardbatch.FieldExportedAt:
+		return m.ExportedAt()
+	case giftcardbatch.FieldVersion:
+		return m.Version()
+	case giftcardbatch.FieldCreatedAt:
+		return m.CreatedAt()
+	case giftcardbatch.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *GiftCardBatchMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case giftcardbatch.FieldName:
+		return m.OldName(ctx)
+	case giftcardbatch.FieldQuantity:
+		return m.OldQuantity(ctx)
+	case giftcardbatch.FieldIssued:
+		return m.OldIssued(ctx)
+	case giftcardbatch.FieldFaceAmount:
+		return m.OldFaceAmount(ctx)
+	case giftcardbatch.FieldWithPin:
+		return m.OldWithPin(ctx)
+	case giftcardbatch.FieldStatus:
+		return m.OldStatus(ctx)
+	case giftcardbatch.FieldJobID:
+		return m.OldJobID(ctx)
+	case giftcardbatch.FieldExportedAt:
+		return m.OldExportedAt(ctx)
+	case giftcardbatch.FieldVersion:
+		return m.OldVersion(ctx)
+	case giftcardbatch.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case giftcardbatch.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown GiftCardBatch field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GiftCardBatchMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case giftcardbatch.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case giftcardbatch.FieldQuantity:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuantity(v)
+		return nil
+	case giftcardbatch.FieldIssued:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetIssued(v)
+		return nil
+	case giftcardbatch.FieldFaceAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFaceAmount(v)
+		return nil
+	case giftcardbatch.FieldWithPin:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWithPin(v)
+		return nil
+	case giftcardbatch.FieldStatus:
+		v, ok := value.(giftcardbatch.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case giftcardbatch.FieldJobID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJobID(v)
+		return nil
+	case giftcardbatch.FieldExportedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExportedAt(v)
+		return nil
+	case giftcardbatch.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case giftcardbatch.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case giftcardbatch.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCardBatch field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *GiftCardBatchMutation) AddedFields() []string {
+	var fields []string
+	if m.addquantity != nil {
+		fields = append(fields, giftcardbatch.FieldQuantity)
+	}
+	if m.addissued != nil {
+		fields = append(fields, giftcardbatch.FieldIssued)
+	}
+	if m.addface_amount != nil {
+		fields = append(fields, giftcardbatch.FieldFaceAmount)
+	}
+	if m.addversion != nil {
+		fields = append(fields, giftcardbatch.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *GiftCardBatchMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case giftcardbatch.FieldQuantity:
+		return m.AddedQuantity()
+	case giftcardbatch.FieldIssued:
+		return m.AddedIssued()
+	case giftcardbatch.FieldFaceAmount:
+		return m.AddedFaceAmount()
+	case giftcardbatch.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *GiftCardBatchMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case giftcardbatch.FieldQuantity:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQuantity(v)
+		return nil
+	case giftcardbatch.FieldIssued:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddIssued(v)
+		return nil
+	case giftcardbatch.FieldFaceAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFaceAmount(v)
+		return nil
+	case giftcardbatch.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCardBatch numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *GiftCardBatchMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(giftcardbatch.FieldJobID) {
+		fields = append(fields, giftcardbatch.FieldJobID)
+	}
+	if m.FieldCleared(giftcardbatch.FieldExportedAt) {
+		fields = append(fields, giftcardbatch.FieldExportedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *GiftCardBatchMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *GiftCardBatchMutation) ClearField(name string) error {
+	switch name {
+	case giftcardbatch.FieldJobID:
+		m.ClearJobID()
+		return nil
+	case giftcardbatch.FieldExportedAt:
+		m.ClearExportedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCardBatch nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *GiftCardBatchMutation) ResetField(name string) error {
+	switch name {
+	case giftcardbatch.FieldName:
+		m.ResetName()
+		return nil
+	case giftcardbatch.FieldQuantity:
+		m.ResetQuantity()
+		return nil
+	case giftcardbatch.FieldIssued:
+		m.ResetIssued()
+		return nil
+	case giftcardbatch.FieldFaceAmount:
+		m.ResetFaceAmount()
+		return nil
+	case giftcardbatch.FieldWithPin:
+		m.ResetWithPin()
+		return nil
+	case giftcardbatch.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case giftcardbatch.FieldJobID:
+		m.ResetJobID()
+		return nil
+	case giftcardbatch.FieldExportedAt:
+		m.ResetExportedAt()
+		return nil
+	case giftcardbatch.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case giftcardbatch.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case giftcardbatch.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown GiftCardBatch field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *GiftCardBatchMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *GiftCardBatchMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *GiftCardBatchMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *GiftCardBatchMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *GiftCardBatchMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *GiftCardBatchMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *GiftCardBatchMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown GiftCardBatch unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *GiftCardBatchMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown GiftCardBatch edge %s", name)
+}
 
 // PointsAccountMutation represents an operation that mutates the PointsAccount nodes in the graph.
 type PointsAccountMutation struct {
@@ -12883,4 +15520,10100 @@ func (m *PointsUnitMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *PointsUnitMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown PointsUnit edge %s", name)
+}
+
+// WalletAccountMutation represents an operation that mutates the WalletAccount nodes in the graph.
+type WalletAccountMutation struct {
+	config
+	op                   Op
+	typ                  string
+	id                   *uuid.UUID
+	kind                 *walletaccount.Kind
+	opened_for           *uuid.UUID
+	customer_id          *uuid.UUID
+	principal            *int64
+	addprincipal         *int64
+	bonus                *int64
+	addbonus             *int64
+	principal_blocked    *int64
+	addprincipal_blocked *int64
+	bonus_blocked        *int64
+	addbonus_blocked     *int64
+	entry_count          *int64
+	addentry_count       *int64
+	due_at               *time.Time
+	frozen_at            *time.Time
+	frozen_reason        *string
+	pin_hash             *string
+	pin_failures         *int
+	addpin_failures      *int
+	version              *int64
+	addversion           *int64
+	created_at           *time.Time
+	updated_at           *time.Time
+	clearedFields        map[string]struct{}
+	done                 bool
+	oldValue             func(context.Context) (*WalletAccount, error)
+	predicates           []predicate.WalletAccount
+}
+
+var _ ent.Mutation = (*WalletAccountMutation)(nil)
+
+// walletaccountOption allows management of the mutation configuration using functional options.
+type walletaccountOption func(*WalletAccountMutation)
+
+// newWalletAccountMutation creates new mutation for the WalletAccount entity.
+func newWalletAccountMutation(c config, op Op, opts ...walletaccountOption) *WalletAccountMutation {
+	m := &WalletAccountMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletAccount,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletAccountID sets the ID field of the mutation.
+func withWalletAccountID(id uuid.UUID) walletaccountOption {
+	return func(m *WalletAccountMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletAccount
+		)
+		m.oldValue = func(ctx context.Context) (*WalletAccount, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletAccount.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletAccount sets the old WalletAccount of the mutation.
+func withWalletAccount(node *WalletAccount) walletaccountOption {
+	return func(m *WalletAccountMutation) {
+		m.oldValue = func(context.Context) (*WalletAccount, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletAccountMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletAccountMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletAccount entities.
+func (m *WalletAccountMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletAccountMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletAccountMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletAccount.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetKind sets the "kind" field.
+func (m *WalletAccountMutation) SetKind(w walletaccount.Kind) {
+	m.kind = &w
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *WalletAccountMutation) Kind() (r walletaccount.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldKind(ctx context.Context) (v walletaccount.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *WalletAccountMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetOpenedFor sets the "opened_for" field.
+func (m *WalletAccountMutation) SetOpenedFor(u uuid.UUID) {
+	m.opened_for = &u
+}
+
+// OpenedFor returns the value of the "opened_for" field in the mutation.
+func (m *WalletAccountMutation) OpenedFor() (r uuid.UUID, exists bool) {
+	v := m.opened_for
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOpenedFor returns the old "opened_for" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldOpenedFor(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOpenedFor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOpenedFor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOpenedFor: %w", err)
+	}
+	return oldValue.OpenedFor, nil
+}
+
+// ClearOpenedFor clears the value of the "opened_for" field.
+func (m *WalletAccountMutation) ClearOpenedFor() {
+	m.opened_for = nil
+	m.clearedFields[walletaccount.FieldOpenedFor] = struct{}{}
+}
+
+// OpenedForCleared returns if the "opened_for" field was cleared in this mutation.
+func (m *WalletAccountMutation) OpenedForCleared() bool {
+	_, ok := m.clearedFields[walletaccount.FieldOpenedFor]
+	return ok
+}
+
+// ResetOpenedFor resets all changes to the "opened_for" field.
+func (m *WalletAccountMutation) ResetOpenedFor() {
+	m.opened_for = nil
+	delete(m.clearedFields, walletaccount.FieldOpenedFor)
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *WalletAccountMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *WalletAccountMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldCustomerID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ClearCustomerID clears the value of the "customer_id" field.
+func (m *WalletAccountMutation) ClearCustomerID() {
+	m.customer_id = nil
+	m.clearedFields[walletaccount.FieldCustomerID] = struct{}{}
+}
+
+// CustomerIDCleared returns if the "customer_id" field was cleared in this mutation.
+func (m *WalletAccountMutation) CustomerIDCleared() bool {
+	_, ok := m.clearedFields[walletaccount.FieldCustomerID]
+	return ok
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *WalletAccountMutation) ResetCustomerID() {
+	m.customer_id = nil
+	delete(m.clearedFields, walletaccount.FieldCustomerID)
+}
+
+// SetPrincipal sets the "principal" field.
+func (m *WalletAccountMutation) SetPrincipal(i int64) {
+	m.principal = &i
+	m.addprincipal = nil
+}
+
+// Principal returns the value of the "principal" field in the mutation.
+func (m *WalletAccountMutation) Principal() (r int64, exists bool) {
+	v := m.principal
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrincipal returns the old "principal" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldPrincipal(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrincipal is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrincipal requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrincipal: %w", err)
+	}
+	return oldValue.Principal, nil
+}
+
+// AddPrincipal adds i to the "principal" field.
+func (m *WalletAccountMutation) AddPrincipal(i int64) {
+	if m.addprincipal != nil {
+		*m.addprincipal += i
+	} else {
+		m.addprincipal = &i
+	}
+}
+
+// AddedPrincipal returns the value that was added to the "principal" field in this mutation.
+func (m *WalletAccountMutation) AddedPrincipal() (r int64, exists bool) {
+	v := m.addprincipal
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPrincipal resets all changes to the "principal" field.
+func (m *WalletAccountMutation) ResetPrincipal() {
+	m.principal = nil
+	m.addprincipal = nil
+}
+
+// SetBonus sets the "bonus" field.
+func (m *WalletAccountMutation) SetBonus(i int64) {
+	m.bonus = &i
+	m.addbonus = nil
+}
+
+// Bonus returns the value of the "bonus" field in the mutation.
+func (m *WalletAccountMutation) Bonus() (r int64, exists bool) {
+	v := m.bonus
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBonus returns the old "bonus" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldBonus(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBonus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBonus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBonus: %w", err)
+	}
+	return oldValue.Bonus, nil
+}
+
+// AddBonus adds i to the "bonus" field.
+func (m *WalletAccountMutation) AddBonus(i int64) {
+	if m.addbonus != nil {
+		*m.addbonus += i
+	} else {
+		m.addbonus = &i
+	}
+}
+
+// AddedBonus returns the value that was added to the "bonus" field in this mutation.
+func (m *WalletAccountMutation) AddedBonus() (r int64, exists bool) {
+	v := m.addbonus
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBonus resets all changes to the "bonus" field.
+func (m *WalletAccountMutation) ResetBonus() {
+	m.bonus = nil
+	m.addbonus = nil
+}
+
+// SetPrincipalBlocked sets the "principal_blocked" field.
+func (m *WalletAccountMutation) SetPrincipalBlocked(i int64) {
+	m.principal_blocked = &i
+	m.addprincipal_blocked = nil
+}
+
+// PrincipalBlocked returns the value of the "principal_blocked" field in the mutation.
+func (m *WalletAccountMutation) PrincipalBlocked() (r int64, exists bool) {
+	v := m.principal_blocked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrincipalBlocked returns the old "principal_blocked" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldPrincipalBlocked(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrincipalBlocked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrincipalBlocked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrincipalBlocked: %w", err)
+	}
+	return oldValue.PrincipalBlocked, nil
+}
+
+// AddPrincipalBlocked adds i to the "principal_blocked" field.
+func (m *WalletAccountMutation) AddPrincipalBlocked(i int64) {
+	if m.addprincipal_blocked != nil {
+		*m.addprincipal_blocked += i
+	} else {
+		m.addprincipal_blocked = &i
+	}
+}
+
+// AddedPrincipalBlocked returns the value that was added to the "principal_blocked" field in this mutation.
+func (m *WalletAccountMutation) AddedPrincipalBlocked() (r int64, exists bool) {
+	v := m.addprincipal_blocked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPrincipalBlocked resets all changes to the "principal_blocked" field.
+func (m *WalletAccountMutation) ResetPrincipalBlocked() {
+	m.principal_blocked = nil
+	m.addprincipal_blocked = nil
+}
+
+// SetBonusBlocked sets the "bonus_blocked" field.
+func (m *WalletAccountMutation) SetBonusBlocked(i int64) {
+	m.bonus_blocked = &i
+	m.addbonus_blocked = nil
+}
+
+// BonusBlocked returns the value of the "bonus_blocked" field in the mutation.
+func (m *WalletAccountMutation) BonusBlocked() (r int64, exists bool) {
+	v := m.bonus_blocked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBonusBlocked returns the old "bonus_blocked" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldBonusBlocked(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBonusBlocked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBonusBlocked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBonusBlocked: %w", err)
+	}
+	return oldValue.BonusBlocked, nil
+}
+
+// AddBonusBlocked adds i to the "bonus_blocked" field.
+func (m *WalletAccountMutation) AddBonusBlocked(i int64) {
+	if m.addbonus_blocked != nil {
+		*m.addbonus_blocked += i
+	} else {
+		m.addbonus_blocked = &i
+	}
+}
+
+// AddedBonusBlocked returns the value that was added to the "bonus_blocked" field in this mutation.
+func (m *WalletAccountMutation) AddedBonusBlocked() (r int64, exists bool) {
+	v := m.addbonus_blocked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBonusBlocked resets all changes to the "bonus_blocked" field.
+func (m *WalletAccountMutation) ResetBonusBlocked() {
+	m.bonus_blocked = nil
+	m.addbonus_blocked = nil
+}
+
+// SetEntryCount sets the "entry_count" field.
+func (m *WalletAccountMutation) SetEntryCount(i int64) {
+	m.entry_count = &i
+	m.addentry_count = nil
+}
+
+// EntryCount returns the value of the "entry_count" field in the mutation.
+func (m *WalletAccountMutation) EntryCount() (r int64, exists bool) {
+	v := m.entry_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEntryCount returns the old "entry_count" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldEntryCount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEntryCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEntryCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEntryCount: %w", err)
+	}
+	return oldValue.EntryCount, nil
+}
+
+// AddEntryCount adds i to the "entry_count" field.
+func (m *WalletAccountMutation) AddEntryCount(i int64) {
+	if m.addentry_count != nil {
+		*m.addentry_count += i
+	} else {
+		m.addentry_count = &i
+	}
+}
+
+// AddedEntryCount returns the value that was added to the "entry_count" field in this mutation.
+func (m *WalletAccountMutation) AddedEntryCount() (r int64, exists bool) {
+	v := m.addentry_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetEntryCount resets all changes to the "entry_count" field.
+func (m *WalletAccountMutation) ResetEntryCount() {
+	m.entry_count = nil
+	m.addentry_count = nil
+}
+
+// SetDueAt sets the "due_at" field.
+func (m *WalletAccountMutation) SetDueAt(t time.Time) {
+	m.due_at = &t
+}
+
+// DueAt returns the value of the "due_at" field in the mutation.
+func (m *WalletAccountMutation) DueAt() (r time.Time, exists bool) {
+	v := m.due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDueAt returns the old "due_at" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldDueAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDueAt: %w", err)
+	}
+	return oldValue.DueAt, nil
+}
+
+// ClearDueAt clears the value of the "due_at" field.
+func (m *WalletAccountMutation) ClearDueAt() {
+	m.due_at = nil
+	m.clearedFields[walletaccount.FieldDueAt] = struct{}{}
+}
+
+// DueAtCleared returns if the "due_at" field was cleared in this mutation.
+func (m *WalletAccountMutation) DueAtCleared() bool {
+	_, ok := m.clearedFields[walletaccount.FieldDueAt]
+	return ok
+}
+
+// ResetDueAt resets all changes to the "due_at" field.
+func (m *WalletAccountMutation) ResetDueAt() {
+	m.due_at = nil
+	delete(m.clearedFields, walletaccount.FieldDueAt)
+}
+
+// SetFrozenAt sets the "frozen_at" field.
+func (m *WalletAccountMutation) SetFrozenAt(t time.Time) {
+	m.frozen_at = &t
+}
+
+// FrozenAt returns the value of the "frozen_at" field in the mutation.
+func (m *WalletAccountMutation) FrozenAt() (r time.Time, exists bool) {
+	v := m.frozen_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFrozenAt returns the old "frozen_at" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldFrozenAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFrozenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFrozenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFrozenAt: %w", err)
+	}
+	return oldValue.FrozenAt, nil
+}
+
+// ClearFrozenAt clears the value of the "frozen_at" field.
+func (m *WalletAccountMutation) ClearFrozenAt() {
+	m.frozen_at = nil
+	m.clearedFields[walletaccount.FieldFrozenAt] = struct{}{}
+}
+
+// FrozenAtCleared returns if the "frozen_at" field was cleared in this mutation.
+func (m *WalletAccountMutation) FrozenAtCleared() bool {
+	_, ok := m.clearedFields[walletaccount.FieldFrozenAt]
+	return ok
+}
+
+// ResetFrozenAt resets all changes to the "frozen_at" field.
+func (m *WalletAccountMutation) ResetFrozenAt() {
+	m.frozen_at = nil
+	delete(m.clearedFields, walletaccount.FieldFrozenAt)
+}
+
+// SetFrozenReason sets the "frozen_reason" field.
+func (m *WalletAccountMutation) SetFrozenReason(s string) {
+	m.frozen_reason = &s
+}
+
+// FrozenReason returns the value of the "frozen_reason" field in the mutation.
+func (m *WalletAccountMutation) FrozenReason() (r string, exists bool) {
+	v := m.frozen_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFrozenReason returns the old "frozen_reason" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldFrozenReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFrozenReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFrozenReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFrozenReason: %w", err)
+	}
+	return oldValue.FrozenReason, nil
+}
+
+// ResetFrozenReason resets all changes to the "frozen_reason" field.
+func (m *WalletAccountMutation) ResetFrozenReason() {
+	m.frozen_reason = nil
+}
+
+// SetPinHash sets the "pin_hash" field.
+func (m *WalletAccountMutation) SetPinHash(s string) {
+	m.pin_hash = &s
+}
+
+// PinHash returns the value of the "pin_hash" field in the mutation.
+func (m *WalletAccountMutation) PinHash() (r string, exists bool) {
+	v := m.pin_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPinHash returns the old "pin_hash" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldPinHash(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPinHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPinHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPinHash: %w", err)
+	}
+	return oldValue.PinHash, nil
+}
+
+// ResetPinHash resets all changes to the "pin_hash" field.
+func (m *WalletAccountMutation) ResetPinHash() {
+	m.pin_hash = nil
+}
+
+// SetPinFailures sets the "pin_failures" field.
+func (m *WalletAccountMutation) SetPinFailures(i int) {
+	m.pin_failures = &i
+	m.addpin_failures = nil
+}
+
+// PinFailures returns the value of the "pin_failures" field in the mutation.
+func (m *WalletAccountMutation) PinFailures() (r int, exists bool) {
+	v := m.pin_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPinFailures returns the old "pin_failures" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldPinFailures(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPinFailures is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPinFailures requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPinFailures: %w", err)
+	}
+	return oldValue.PinFailures, nil
+}
+
+// AddPinFailures adds i to the "pin_failures" field.
+func (m *WalletAccountMutation) AddPinFailures(i int) {
+	if m.addpin_failures != nil {
+		*m.addpin_failures += i
+	} else {
+		m.addpin_failures = &i
+	}
+}
+
+// AddedPinFailures returns the value that was added to the "pin_failures" field in this mutation.
+func (m *WalletAccountMutation) AddedPinFailures() (r int, exists bool) {
+	v := m.addpin_failures
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPinFailures resets all changes to the "pin_failures" field.
+func (m *WalletAccountMutation) ResetPinFailures() {
+	m.pin_failures = nil
+	m.addpin_failures = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *WalletAccountMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *WalletAccountMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *WalletAccountMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *WalletAccountMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *WalletAccountMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WalletAccountMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WalletAccountMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WalletAccountMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WalletAccountMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WalletAccountMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the WalletAccount entity.
+// If the WalletAccount object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAccountMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WalletAccountMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the WalletAccountMutation builder.
+func (m *WalletAccountMutation) Where(ps ...predicate.WalletAccount) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletAccountMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletAccountMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletAccount, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletAccountMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletAccountMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletAccount).
+func (m *WalletAccountMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletAccountMutation) Fields() []string {
+	fields := make([]string, 0, 16)
+	if m.kind != nil {
+		fields = append(fields, walletaccount.FieldKind)
+	}
+	if m.opened_for != nil {
+		fields = append(fields, walletaccount.FieldOpenedFor)
+	}
+	if m.customer_id != nil {
+		fields = append(fields, walletaccount.FieldCustomerID)
+	}
+	if m.principal != nil {
+		fields = append(fields, walletaccount.FieldPrincipal)
+	}
+	if m.bonus != nil {
+		fields = append(fields, walletaccount.FieldBonus)
+	}
+	if m.principal_blocked != nil {
+		fields = append(fields, walletaccount.FieldPrincipalBlocked)
+	}
+	if m.bonus_blocked != nil {
+		fields = append(fields, walletaccount.FieldBonusBlocked)
+	}
+	if m.entry_count != nil {
+		fields = append(fields, walletaccount.FieldEntryCount)
+	}
+	if m.due_at != nil {
+		fields = append(fields, walletaccount.FieldDueAt)
+	}
+	if m.frozen_at != nil {
+		fields = append(fields, walletaccount.FieldFrozenAt)
+	}
+	if m.frozen_reason != nil {
+		fields = append(fields, walletaccount.FieldFrozenReason)
+	}
+	if m.pin_hash != nil {
+		fields = append(fields, walletaccount.FieldPinHash)
+	}
+	if m.pin_failures != nil {
+		fields = append(fields, walletaccount.FieldPinFailures)
+	}
+	if m.version != nil {
+		fields = append(fields, walletaccount.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, walletaccount.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, walletaccount.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletAccountMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case walletaccount.FieldKind:
+		return m.Kind()
+	case walletaccount.FieldOpenedFor:
+		return m.OpenedFor()
+	case walletaccount.FieldCustomerID:
+		return m.CustomerID()
+	case walletaccount.FieldPrincipal:
+		return m.Principal()
+	case walletaccount.FieldBonus:
+		return m.Bonus()
+	case walletaccount.FieldPrincipalBlocked:
+		return m.PrincipalBlocked()
+	case walletaccount.FieldBonusBlocked:
+		return m.BonusBlocked()
+	case walletaccount.FieldEntryCount:
+		return m.EntryCount()
+	case walletaccount.FieldDueAt:
+		return m.DueAt()
+	case walletaccount.FieldFrozenAt:
+		return m.FrozenAt()
+	case walletaccount.FieldFrozenReason:
+		return m.FrozenReason()
+	case walletaccount.FieldPinHash:
+		return m.PinHash()
+	case walletaccount.FieldPinFailures:
+		return m.PinFailures()
+	case walletaccount.FieldVersion:
+		return m.Version()
+	case walletaccount.FieldCreatedAt:
+		return m.CreatedAt()
+	case walletaccount.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletAccountMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case walletaccount.FieldKind:
+		return m.OldKind(ctx)
+	case walletaccount.FieldOpenedFor:
+		return m.OldOpenedFor(ctx)
+	case walletaccount.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case walletaccount.FieldPrincipal:
+		return m.OldPrincipal(ctx)
+	case walletaccount.FieldBonus:
+		return m.OldBonus(ctx)
+	case walletaccount.FieldPrincipalBlocked:
+		return m.OldPrincipalBlocked(ctx)
+	case walletaccount.FieldBonusBlocked:
+		return m.OldBonusBlocked(ctx)
+	case walletaccount.FieldEntryCount:
+		return m.OldEntryCount(ctx)
+	case walletaccount.FieldDueAt:
+		return m.OldDueAt(ctx)
+	case walletaccount.FieldFrozenAt:
+		return m.OldFrozenAt(ctx)
+	case walletaccount.FieldFrozenReason:
+		return m.OldFrozenReason(ctx)
+	case walletaccount.FieldPinHash:
+		return m.OldPinHash(ctx)
+	case walletaccount.FieldPinFailures:
+		return m.OldPinFailures(ctx)
+	case walletaccount.FieldVersion:
+		return m.OldVersion(ctx)
+	case walletaccount.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case walletaccount.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletAccount field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletAccountMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case walletaccount.FieldKind:
+		v, ok := value.(walletaccount.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case walletaccount.FieldOpenedFor:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOpenedFor(v)
+		return nil
+	case walletaccount.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case walletaccount.FieldPrincipal:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrincipal(v)
+		return nil
+	case walletaccount.FieldBonus:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBonus(v)
+		return nil
+	case walletaccount.FieldPrincipalBlocked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrincipalBlocked(v)
+		return nil
+	case walletaccount.FieldBonusBlocked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBonusBlocked(v)
+		return nil
+	case walletaccount.FieldEntryCount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEntryCount(v)
+		return nil
+	case walletaccount.FieldDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDueAt(v)
+		return nil
+	case walletaccount.FieldFrozenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFrozenAt(v)
+		return nil
+	case walletaccount.FieldFrozenReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFrozenReason(v)
+		return nil
+	case walletaccount.FieldPinHash:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPinHash(v)
+		return nil
+	case walletaccount.FieldPinFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPinFailures(v)
+		return nil
+	case walletaccount.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case walletaccount.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case walletaccount.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAccount field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletAccountMutation) AddedFields() []string {
+	var fields []string
+	if m.addprincipal != nil {
+		fields = append(fields, walletaccount.FieldPrincipal)
+	}
+	if m.addbonus != nil {
+		fields = append(fields, walletaccount.FieldBonus)
+	}
+	if m.addprincipal_blocked != nil {
+		fields = append(fields, walletaccount.FieldPrincipalBlocked)
+	}
+	if m.addbonus_blocked != nil {
+		fields = append(fields, walletaccount.FieldBonusBlocked)
+	}
+	if m.addentry_count != nil {
+		fields = append(fields, walletaccount.FieldEntryCount)
+	}
+	if m.addpin_failures != nil {
+		fields = append(fields, walletaccount.FieldPinFailures)
+	}
+	if m.addversion != nil {
+		fields = append(fields, walletaccount.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletAccountMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case walletaccount.FieldPrincipal:
+		return m.AddedPrincipal()
+	case walletaccount.FieldBonus:
+		return m.AddedBonus()
+	case walletaccount.FieldPrincipalBlocked:
+		return m.AddedPrincipalBlocked()
+	case walletaccount.FieldBonusBlocked:
+		return m.AddedBonusBlocked()
+	case walletaccount.FieldEntryCount:
+		return m.AddedEntryCount()
+	case walletaccount.FieldPinFailures:
+		return m.AddedPinFailures()
+	case walletaccount.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletAccountMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case walletaccount.FieldPrincipal:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPrincipal(v)
+		return nil
+	case walletaccount.FieldBonus:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBonus(v)
+		return nil
+	case walletaccount.FieldPrincipalBlocked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPrincipalBlocked(v)
+		return nil
+	case walletaccount.FieldBonusBlocked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBonusBlocked(v)
+		return nil
+	case walletaccount.FieldEntryCount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddEntryCount(v)
+		return nil
+	case walletaccount.FieldPinFailures:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPinFailures(v)
+		return nil
+	case walletaccount.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAccount numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletAccountMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(walletaccount.FieldOpenedFor) {
+		fields = append(fields, walletaccount.FieldOpenedFor)
+	}
+	if m.FieldCleared(walletaccount.FieldCustomerID) {
+		fields = append(fields, walletaccount.FieldCustomerID)
+	}
+	if m.FieldCleared(walletaccount.FieldDueAt) {
+		fields = append(fields, walletaccount.FieldDueAt)
+	}
+	if m.FieldCleared(walletaccount.FieldFrozenAt) {
+		fields = append(fields, walletaccount.FieldFrozenAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletAccountMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletAccountMutation) ClearField(name string) error {
+	switch name {
+	case walletaccount.FieldOpenedFor:
+		m.ClearOpenedFor()
+		return nil
+	case walletaccount.FieldCustomerID:
+		m.ClearCustomerID()
+		return nil
+	case walletaccount.FieldDueAt:
+		m.ClearDueAt()
+		return nil
+	case walletaccount.FieldFrozenAt:
+		m.ClearFrozenAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAccount nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletAccountMutation) ResetField(name string) error {
+	switch name {
+	case walletaccount.FieldKind:
+		m.ResetKind()
+		return nil
+	case walletaccount.FieldOpenedFor:
+		m.ResetOpenedFor()
+		return nil
+	case walletaccount.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case walletaccount.FieldPrincipal:
+		m.ResetPrincipal()
+		return nil
+	case walletaccount.FieldBonus:
+		m.ResetBonus()
+		return nil
+	case walletaccount.FieldPrincipalBlocked:
+		m.ResetPrincipalBlocked()
+		return nil
+	case walletaccount.FieldBonusBlocked:
+		m.ResetBonusBlocked()
+		return nil
+	case walletaccount.FieldEntryCount:
+		m.ResetEntryCount()
+		return nil
+	case walletaccount.FieldDueAt:
+		m.ResetDueAt()
+		return nil
+	case walletaccount.FieldFrozenAt:
+		m.ResetFrozenAt()
+		return nil
+	case walletaccount.FieldFrozenReason:
+		m.ResetFrozenReason()
+		return nil
+	case walletaccount.FieldPinHash:
+		m.ResetPinHash()
+		return nil
+	case walletaccount.FieldPinFailures:
+		m.ResetPinFailures()
+		return nil
+	case walletaccount.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case walletaccount.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case walletaccount.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAccount field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletAccountMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletAccountMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletAccountMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletAccountMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletAccountMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletAccountMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletAccountMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown WalletAccount unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletAccountMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown WalletAccount edge %s", name)
+}
+
+// WalletAdjustmentMutation represents an operation that mutates the WalletAdjustment nodes in the graph.
+type WalletAdjustmentMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	customer_id   *uuid.UUID
+	part          *walletadjustment.Part
+	amount        *int64
+	addamount     *int64
+	reason        *string
+	status        *walletadjustment.Status
+	requested_by  *uuid.UUID
+	decided_by    *uuid.UUID
+	decided_at    *time.Time
+	decision_note *string
+	operation_id  *uuid.UUID
+	version       *int64
+	addversion    *int64
+	created_at    *time.Time
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*WalletAdjustment, error)
+	predicates    []predicate.WalletAdjustment
+}
+
+var _ ent.Mutation = (*WalletAdjustmentMutation)(nil)
+
+// walletadjustmentOption allows management of the mutation configuration using functional options.
+type walletadjustmentOption func(*WalletAdjustmentMutation)
+
+// newWalletAdjustmentMutation creates new mutation for the WalletAdjustment entity.
+func newWalletAdjustmentMutation(c config, op Op, opts ...walletadjustmentOption) *WalletAdjustmentMutation {
+	m := &WalletAdjustmentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletAdjustment,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletAdjustmentID sets the ID field of the mutation.
+func withWalletAdjustmentID(id uuid.UUID) walletadjustmentOption {
+	return func(m *WalletAdjustmentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletAdjustment
+		)
+		m.oldValue = func(ctx context.Context) (*WalletAdjustment, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletAdjustment.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletAdjustment sets the old WalletAdjustment of the mutation.
+func withWalletAdjustment(node *WalletAdjustment) walletadjustmentOption {
+	return func(m *WalletAdjustmentMutation) {
+		m.oldValue = func(context.Context) (*WalletAdjustment, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletAdjustmentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletAdjustmentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletAdjustment entities.
+func (m *WalletAdjustmentMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletAdjustmentMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletAdjustmentMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletAdjustment.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *WalletAdjustmentMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *WalletAdjustmentMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *WalletAdjustmentMutation) ResetCustomerID() {
+	m.customer_id = nil
+}
+
+// SetPart sets the "part" field.
+func (m *WalletAdjustmentMutation) SetPart(w walletadjustment.Part) {
+	m.part = &w
+}
+
+// Part returns the value of the "part" field in the mutation.
+func (m *WalletAdjustmentMutation) Part() (r walletadjustment.Part, exists bool) {
+	v := m.part
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPart returns the old "part" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldPart(ctx context.Context) (v walletadjustment.Part, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPart is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPart requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPart: %w", err)
+	}
+	return oldValue.Part, nil
+}
+
+// ResetPart resets all changes to the "part" field.
+func (m *WalletAdjustmentMutation) ResetPart() {
+	m.part = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *WalletAdjustmentMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *WalletAdjustmentMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *WalletAdjustmentMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *WalletAdjustmentMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *WalletAdjustmentMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *WalletAdjustmentMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *WalletAdjustmentMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *WalletAdjustmentMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *WalletAdjustmentMutation) SetStatus(w walletadjustment.Status) {
+	m.status = &w
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *WalletAdjustmentMutation) Status() (r walletadjustment.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldStatus(ctx context.Context) (v walletadjustment.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *WalletAdjustmentMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetRequestedBy sets the "requested_by" field.
+func (m *WalletAdjustmentMutation) SetRequestedBy(u uuid.UUID) {
+	m.requested_by = &u
+}
+
+// RequestedBy returns the value of the "requested_by" field in the mutation.
+func (m *WalletAdjustmentMutation) RequestedBy() (r uuid.UUID, exists bool) {
+	v := m.requested_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRequestedBy returns the old "requested_by" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldRequestedBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRequestedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRequestedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRequestedBy: %w", err)
+	}
+	return oldValue.RequestedBy, nil
+}
+
+// ClearRequestedBy clears the value of the "requested_by" field.
+func (m *WalletAdjustmentMutation) ClearRequestedBy() {
+	m.requested_by = nil
+	m.clearedFields[walletadjustment.FieldRequestedBy] = struct{}{}
+}
+
+// RequestedByCleared returns if the "requested_by" field was cleared in this mutation.
+func (m *WalletAdjustmentMutation) RequestedByCleared() bool {
+	_, ok := m.clearedFields[walletadjustment.FieldRequestedBy]
+	return ok
+}
+
+// ResetRequestedBy resets all changes to the "requested_by" field.
+func (m *WalletAdjustmentMutation) ResetRequestedBy() {
+	m.requested_by = nil
+	delete(m.clearedFields, walletadjustment.FieldRequestedBy)
+}
+
+// SetDecidedBy sets the "decided_by" field.
+func (m *WalletAdjustmentMutation) SetDecidedBy(u uuid.UUID) {
+	m.decided_by = &u
+}
+
+// DecidedBy returns the value of the "decided_by" field in the mutation.
+func (m *WalletAdjustmentMutation) DecidedBy() (r uuid.UUID, exists bool) {
+	v := m.decided_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedBy returns the old "decided_by" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldDecidedBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedBy: %w", err)
+	}
+	return oldValue.DecidedBy, nil
+}
+
+// ClearDecidedBy clears the value of the "decided_by" field.
+func (m *WalletAdjustmentMutation) ClearDecidedBy() {
+	m.decided_by = nil
+	m.clearedFields[walletadjustment.FieldDecidedBy] = struct{}{}
+}
+
+// DecidedByCleared returns if the "decided_by" field was cleared in this mutation.
+func (m *WalletAdjustmentMutation) DecidedByCleared() bool {
+	_, ok := m.clearedFields[walletadjustment.FieldDecidedBy]
+	return ok
+}
+
+// ResetDecidedBy resets all changes to the "decided_by" field.
+func (m *WalletAdjustmentMutation) ResetDecidedBy() {
+	m.decided_by = nil
+	delete(m.clearedFields, walletadjustment.FieldDecidedBy)
+}
+
+// SetDecidedAt sets the "decided_at" field.
+func (m *WalletAdjustmentMutation) SetDecidedAt(t time.Time) {
+	m.decided_at = &t
+}
+
+// DecidedAt returns the value of the "decided_at" field in the mutation.
+func (m *WalletAdjustmentMutation) DecidedAt() (r time.Time, exists bool) {
+	v := m.decided_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedAt returns the old "decided_at" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldDecidedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedAt: %w", err)
+	}
+	return oldValue.DecidedAt, nil
+}
+
+// ClearDecidedAt clears the value of the "decided_at" field.
+func (m *WalletAdjustmentMutation) ClearDecidedAt() {
+	m.decided_at = nil
+	m.clearedFields[walletadjustment.FieldDecidedAt] = struct{}{}
+}
+
+// DecidedAtCleared returns if the "decided_at" field was cleared in this mutation.
+func (m *WalletAdjustmentMutation) DecidedAtCleared() bool {
+	_, ok := m.clearedFields[walletadjustment.FieldDecidedAt]
+	return ok
+}
+
+// ResetDecidedAt resets all changes to the "decided_at" field.
+func (m *WalletAdjustmentMutation) ResetDecidedAt() {
+	m.decided_at = nil
+	delete(m.clearedFields, walletadjustment.FieldDecidedAt)
+}
+
+// SetDecisionNote sets the "decision_note" field.
+func (m *WalletAdjustmentMutation) SetDecisionNote(s string) {
+	m.decision_note = &s
+}
+
+// DecisionNote returns the value of the "decision_note" field in the mutation.
+func (m *WalletAdjustmentMutation) DecisionNote() (r string, exists bool) {
+	v := m.decision_note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecisionNote returns the old "decision_note" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldDecisionNote(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecisionNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecisionNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecisionNote: %w", err)
+	}
+	return oldValue.DecisionNote, nil
+}
+
+// ResetDecisionNote resets all changes to the "decision_note" field.
+func (m *WalletAdjustmentMutation) ResetDecisionNote() {
+	m.decision_note = nil
+}
+
+// SetOperationID sets the "operation_id" field.
+func (m *WalletAdjustmentMutation) SetOperationID(u uuid.UUID) {
+	m.operation_id = &u
+}
+
+// OperationID returns the value of the "operation_id" field in the mutation.
+func (m *WalletAdjustmentMutation) OperationID() (r uuid.UUID, exists bool) {
+	v := m.operation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOperationID returns the old "operation_id" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldOperationID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOperationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOperationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOperationID: %w", err)
+	}
+	return oldValue.OperationID, nil
+}
+
+// ClearOperationID clears the value of the "operation_id" field.
+func (m *WalletAdjustmentMutation) ClearOperationID() {
+	m.operation_id = nil
+	m.clearedFields[walletadjustment.FieldOperationID] = struct{}{}
+}
+
+// OperationIDCleared returns if the "operation_id" field was cleared in this mutation.
+func (m *WalletAdjustmentMutation) OperationIDCleared() bool {
+	_, ok := m.clearedFields[walletadjustment.FieldOperationID]
+	return ok
+}
+
+// ResetOperationID resets all changes to the "operation_id" field.
+func (m *WalletAdjustmentMutation) ResetOperationID() {
+	m.operation_id = nil
+	delete(m.clearedFields, walletadjustment.FieldOperationID)
+}
+
+// SetVersion sets the "version" field.
+func (m *WalletAdjustmentMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *WalletAdjustmentMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *WalletAdjustmentMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *WalletAdjustmentMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *WalletAdjustmentMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WalletAdjustmentMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WalletAdjustmentMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WalletAdjustmentMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WalletAdjustmentMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WalletAdjustmentMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the WalletAdjustment entity.
+// If the WalletAdjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletAdjustmentMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WalletAdjustmentMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the WalletAdjustmentMutation builder.
+func (m *WalletAdjustmentMutation) Where(ps ...predicate.WalletAdjustment) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletAdjustmentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletAdjustmentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletAdjustment, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletAdjustmentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletAdjustmentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletAdjustment).
+func (m *WalletAdjustmentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletAdjustmentMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.customer_id != nil {
+		fields = append(fields, walletadjustment.FieldCustomerID)
+	}
+	if m.part != nil {
+		fields = append(fields, walletadjustment.FieldPart)
+	}
+	if m.amount != nil {
+		fields = append(fields, walletadjustment.FieldAmount)
+	}
+	if m.reason != nil {
+		fields = append(fields, walletadjustment.FieldReason)
+	}
+	if m.status != nil {
+		fields = append(fields, walletadjustment.FieldStatus)
+	}
+	if m.requested_by != nil {
+		fields = append(fields, walletadjustment.FieldRequestedBy)
+	}
+	if m.decided_by != nil {
+		fields = append(fields, walletadjustment.FieldDecidedBy)
+	}
+	if m.decided_at != nil {
+		fields = append(fields, walletadjustment.FieldDecidedAt)
+	}
+	if m.decision_note != nil {
+		fields = append(fields, walletadjustment.FieldDecisionNote)
+	}
+	if m.operation_id != nil {
+		fields = append(fields, walletadjustment.FieldOperationID)
+	}
+	if m.version != nil {
+		fields = append(fields, walletadjustment.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, walletadjustment.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, walletadjustment.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletAdjustmentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case walletadjustment.FieldCustomerID:
+		return m.CustomerID()
+	case walletadjustment.FieldPart:
+		return m.Part()
+	case walletadjustment.FieldAmount:
+		return m.Amount()
+	case walletadjustment.FieldReason:
+		return m.Reason()
+	case walletadjustment.FieldStatus:
+		return m.Status()
+	case walletadjustment.FieldRequestedBy:
+		return m.RequestedBy()
+	case walletadjustment.FieldDecidedBy:
+		return m.DecidedBy()
+	case walletadjustment.FieldDecidedAt:
+		return m.DecidedAt()
+	case walletadjustment.FieldDecisionNote:
+		return m.DecisionNote()
+	case walletadjustment.FieldOperationID:
+		return m.OperationID()
+	case walletadjustment.FieldVersion:
+		return m.Version()
+	case walletadjustment.FieldCreatedAt:
+		return m.CreatedAt()
+	case walletadjustment.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletAdjustmentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case walletadjustment.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case walletadjustment.FieldPart:
+		return m.OldPart(ctx)
+	case walletadjustment.FieldAmount:
+		return m.OldAmount(ctx)
+	case walletadjustment.FieldReason:
+		return m.OldReason(ctx)
+	case walletadjustment.FieldStatus:
+		return m.OldStatus(ctx)
+	case walletadjustment.FieldRequestedBy:
+		return m.OldRequestedBy(ctx)
+	case walletadjustment.FieldDecidedBy:
+		return m.OldDecidedBy(ctx)
+	case walletadjustment.FieldDecidedAt:
+		return m.OldDecidedAt(ctx)
+	case walletadjustment.FieldDecisionNote:
+		return m.OldDecisionNote(ctx)
+	case walletadjustment.FieldOperationID:
+		return m.OldOperationID(ctx)
+	case walletadjustment.FieldVersion:
+		return m.OldVersion(ctx)
+	case walletadjustment.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case walletadjustment.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletAdjustment field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletAdjustmentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case walletadjustment.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case walletadjustment.FieldPart:
+		v, ok := value.(walletadjustment.Part)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPart(v)
+		return nil
+	case walletadjustment.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case walletadjustment.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case walletadjustment.FieldStatus:
+		v, ok := value.(walletadjustment.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case walletadjustment.FieldRequestedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRequestedBy(v)
+		return nil
+	case walletadjustment.FieldDecidedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedBy(v)
+		return nil
+	case walletadjustment.FieldDecidedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedAt(v)
+		return nil
+	case walletadjustment.FieldDecisionNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecisionNote(v)
+		return nil
+	case walletadjustment.FieldOperationID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOperationID(v)
+		return nil
+	case walletadjustment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case walletadjustment.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case walletadjustment.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAdjustment field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletAdjustmentMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, walletadjustment.FieldAmount)
+	}
+	if m.addversion != nil {
+		fields = append(fields, walletadjustment.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletAdjustmentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case walletadjustment.FieldAmount:
+		return m.AddedAmount()
+	case walletadjustment.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletAdjustmentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case walletadjustment.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	case walletadjustment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAdjustment numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletAdjustmentMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(walletadjustment.FieldRequestedBy) {
+		fields = append(fields, walletadjustment.FieldRequestedBy)
+	}
+	if m.FieldCleared(walletadjustment.FieldDecidedBy) {
+		fields = append(fields, walletadjustment.FieldDecidedBy)
+	}
+	if m.FieldCleared(walletadjustment.FieldDecidedAt) {
+		fields = append(fields, walletadjustment.FieldDecidedAt)
+	}
+	if m.FieldCleared(walletadjustment.FieldOperationID) {
+		fields = append(fields, walletadjustment.FieldOperationID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletAdjustmentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletAdjustmentMutation) ClearField(name string) error {
+	switch name {
+	case walletadjustment.FieldRequestedBy:
+		m.ClearRequestedBy()
+		return nil
+	case walletadjustment.FieldDecidedBy:
+		m.ClearDecidedBy()
+		return nil
+	case walletadjustment.FieldDecidedAt:
+		m.ClearDecidedAt()
+		return nil
+	case walletadjustment.FieldOperationID:
+		m.ClearOperationID()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAdjustment nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletAdjustmentMutation) ResetField(name string) error {
+	switch name {
+	case walletadjustment.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case walletadjustment.FieldPart:
+		m.ResetPart()
+		return nil
+	case walletadjustment.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case walletadjustment.FieldReason:
+		m.ResetReason()
+		return nil
+	case walletadjustment.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case walletadjustment.FieldRequestedBy:
+		m.ResetRequestedBy()
+		return nil
+	case walletadjustment.FieldDecidedBy:
+		m.ResetDecidedBy()
+		return nil
+	case walletadjustment.FieldDecidedAt:
+		m.ResetDecidedAt()
+		return nil
+	case walletadjustment.FieldDecisionNote:
+		m.ResetDecisionNote()
+		return nil
+	case walletadjustment.FieldOperationID:
+		m.ResetOperationID()
+		return nil
+	case walletadjustment.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case walletadjustment.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case walletadjustment.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletAdjustment field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletAdjustmentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletAdjustmentMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletAdjustmentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletAdjustmentMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletAdjustmentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletAdjustmentMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletAdjustmentMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown WalletAdjustment unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletAdjustmentMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown WalletAdjustment edge %s", name)
+}
+
+// WalletEntryMutation represents an operation that mutates the WalletEntry nodes in the graph.
+type WalletEntryMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *uuid.UUID
+	operation_id        *uuid.UUID
+	number              *int64
+	addnumber           *int64
+	kind                *walletentry.Kind
+	principal_change    *int64
+	addprincipal_change *int64
+	bonus_change        *int64
+	addbonus_change     *int64
+	blocked_change      *int64
+	addblocked_change   *int64
+	principal_after     *int64
+	addprincipal_after  *int64
+	bonus_after         *int64
+	addbonus_after      *int64
+	blocked_after       *int64
+	addblocked_after    *int64
+	payment_id          *uuid.UUID
+	top_up_id           *uuid.UUID
+	order_id            *uuid.UUID
+	reason              *string
+	actor_kind          *string
+	actor_id            *uuid.UUID
+	occurred_at         *time.Time
+	created_at          *time.Time
+	clearedFields       map[string]struct{}
+	account             *uuid.UUID
+	clearedaccount      bool
+	postings            map[uuid.UUID]struct{}
+	removedpostings     map[uuid.UUID]struct{}
+	clearedpostings     bool
+	done                bool
+	oldValue            func(context.Context) (*WalletEntry, error)
+	predicates          []predicate.WalletEntry
+}
+
+var _ ent.Mutation = (*WalletEntryMutation)(nil)
+
+// walletentryOption allows management of the mutation configuration using functional options.
+type walletentryOption func(*WalletEntryMutation)
+
+// newWalletEntryMutation creates new mutation for the WalletEntry entity.
+func newWalletEntryMutation(c config, op Op, opts ...walletentryOption) *WalletEntryMutation {
+	m := &WalletEntryMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletEntry,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletEntryID sets the ID field of the mutation.
+func withWalletEntryID(id uuid.UUID) walletentryOption {
+	return func(m *WalletEntryMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletEntry
+		)
+		m.oldValue = func(ctx context.Context) (*WalletEntry, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletEntry.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletEntry sets the old WalletEntry of the mutation.
+func withWalletEntry(node *WalletEntry) walletentryOption {
+	return func(m *WalletEntryMutation) {
+		m.oldValue = func(context.Context) (*WalletEntry, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletEntryMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletEntryMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletEntry entities.
+func (m *WalletEntryMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletEntryMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletEntryMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletEntry.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOperationID sets the "operation_id" field.
+func (m *WalletEntryMutation) SetOperationID(u uuid.UUID) {
+	m.operation_id = &u
+}
+
+// OperationID returns the value of the "operation_id" field in the mutation.
+func (m *WalletEntryMutation) OperationID() (r uuid.UUID, exists bool) {
+	v := m.operation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOperationID returns the old "operation_id" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldOperationID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOperationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOperationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOperationID: %w", err)
+	}
+	return oldValue.OperationID, nil
+}
+
+// ResetOperationID resets all changes to the "operation_id" field.
+func (m *WalletEntryMutation) ResetOperationID() {
+	m.operation_id = nil
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *WalletEntryMutation) SetAccountID(u uuid.UUID) {
+	m.account = &u
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *WalletEntryMutation) AccountID() (r uuid.UUID, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldAccountID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *WalletEntryMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetNumber sets the "number" field.
+func (m *WalletEntryMutation) SetNumber(i int64) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *WalletEntryMutation) Number() (r int64, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldNumber(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *WalletEntryMutation) AddNumber(i int64) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *WalletEntryMutation) AddedNumber() (r int64, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *WalletEntryMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *WalletEntryMutation) SetKind(w walletentry.Kind) {
+	m.kind = &w
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *WalletEntryMutation) Kind() (r walletentry.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldKind(ctx context.Context) (v walletentry.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *WalletEntryMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetPrincipalChange sets the "principal_change" field.
+func (m *WalletEntryMutation) SetPrincipalChange(i int64) {
+	m.principal_change = &i
+	m.addprincipal_change = nil
+}
+
+// PrincipalChange returns the value of the "principal_change" field in the mutation.
+func (m *WalletEntryMutation) PrincipalChange() (r int64, exists bool) {
+	v := m.principal_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrincipalChange returns the old "principal_change" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldPrincipalChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrincipalChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrincipalChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrincipalChange: %w", err)
+	}
+	return oldValue.PrincipalChange, nil
+}
+
+// AddPrincipalChange adds i to the "principal_change" field.
+func (m *WalletEntryMutation) AddPrincipalChange(i int64) {
+	if m.addprincipal_change != nil {
+		*m.addprincipal_change += i
+	} else {
+		m.addprincipal_change = &i
+	}
+}
+
+// AddedPrincipalChange returns the value that was added to the "principal_change" field in this mutation.
+func (m *WalletEntryMutation) AddedPrincipalChange() (r int64, exists bool) {
+	v := m.addprincipal_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPrincipalChange resets all changes to the "principal_change" field.
+func (m *WalletEntryMutation) ResetPrincipalChange() {
+	m.principal_change = nil
+	m.addprincipal_change = nil
+}
+
+// SetBonusChange sets the "bonus_change" field.
+func (m *WalletEntryMutation) SetBonusChange(i int64) {
+	m.bonus_change = &i
+	m.addbonus_change = nil
+}
+
+// BonusChange returns the value of the "bonus_change" field in the mutation.
+func (m *WalletEntryMutation) BonusChange() (r int64, exists bool) {
+	v := m.bonus_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBonusChange returns the old "bonus_change" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldBonusChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBonusChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBonusChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBonusChange: %w", err)
+	}
+	return oldValue.BonusChange, nil
+}
+
+// AddBonusChange adds i to the "bonus_change" field.
+func (m *WalletEntryMutation) AddBonusChange(i int64) {
+	if m.addbonus_change != nil {
+		*m.addbonus_change += i
+	} else {
+		m.addbonus_change = &i
+	}
+}
+
+// AddedBonusChange returns the value that was added to the "bonus_change" field in this mutation.
+func (m *WalletEntryMutation) AddedBonusChange() (r int64, exists bool) {
+	v := m.addbonus_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBonusChange resets all changes to the "bonus_change" field.
+func (m *WalletEntryMutation) ResetBonusChange() {
+	m.bonus_change = nil
+	m.addbonus_change = nil
+}
+
+// SetBlockedChange sets the "blocked_change" field.
+func (m *WalletEntryMutation) SetBlockedChange(i int64) {
+	m.blocked_change = &i
+	m.addblocked_change = nil
+}
+
+// BlockedChange returns the value of the "blocked_change" field in the mutation.
+func (m *WalletEntryMutation) BlockedChange() (r int64, exists bool) {
+	v := m.blocked_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlockedChange returns the old "blocked_change" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldBlockedChange(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlockedChange is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlockedChange requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlockedChange: %w", err)
+	}
+	return oldValue.BlockedChange, nil
+}
+
+// AddBlockedChange adds i to the "blocked_change" field.
+func (m *WalletEntryMutation) AddBlockedChange(i int64) {
+	if m.addblocked_change != nil {
+		*m.addblocked_change += i
+	} else {
+		m.addblocked_change = &i
+	}
+}
+
+// AddedBlockedChange returns the value that was added to the "blocked_change" field in this mutation.
+func (m *WalletEntryMutation) AddedBlockedChange() (r int64, exists bool) {
+	v := m.addblocked_change
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBlockedChange resets all changes to the "blocked_change" field.
+func (m *WalletEntryMutation) ResetBlockedChange() {
+	m.blocked_change = nil
+	m.addblocked_change = nil
+}
+
+// SetPrincipalAfter sets the "principal_after" field.
+func (m *WalletEntryMutation) SetPrincipalAfter(i int64) {
+	m.principal_after = &i
+	m.addprincipal_after = nil
+}
+
+// PrincipalAfter returns the value of the "principal_after" field in the mutation.
+func (m *WalletEntryMutation) PrincipalAfter() (r int64, exists bool) {
+	v := m.principal_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPrincipalAfter returns the old "principal_after" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldPrincipalAfter(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPrincipalAfter is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPrincipalAfter requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPrincipalAfter: %w", err)
+	}
+	return oldValue.PrincipalAfter, nil
+}
+
+// AddPrincipalAfter adds i to the "principal_after" field.
+func (m *WalletEntryMutation) AddPrincipalAfter(i int64) {
+	if m.addprincipal_after != nil {
+		*m.addprincipal_after += i
+	} else {
+		m.addprincipal_after = &i
+	}
+}
+
+// AddedPrincipalAfter returns the value that was added to the "principal_after" field in this mutation.
+func (m *WalletEntryMutation) AddedPrincipalAfter() (r int64, exists bool) {
+	v := m.addprincipal_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPrincipalAfter resets all changes to the "principal_after" field.
+func (m *WalletEntryMutation) ResetPrincipalAfter() {
+	m.principal_after = nil
+	m.addprincipal_after = nil
+}
+
+// SetBonusAfter sets the "bonus_after" field.
+func (m *WalletEntryMutation) SetBonusAfter(i int64) {
+	m.bonus_after = &i
+	m.addbonus_after = nil
+}
+
+// BonusAfter returns the value of the "bonus_after" field in the mutation.
+func (m *WalletEntryMutation) BonusAfter() (r int64, exists bool) {
+	v := m.bonus_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBonusAfter returns the old "bonus_after" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldBonusAfter(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBonusAfter is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBonusAfter requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBonusAfter: %w", err)
+	}
+	return oldValue.BonusAfter, nil
+}
+
+// AddBonusAfter adds i to the "bonus_after" field.
+func (m *WalletEntryMutation) AddBonusAfter(i int64) {
+	if m.addbonus_after != nil {
+		*m.addbonus_after += i
+	} else {
+		m.addbonus_after = &i
+	}
+}
+
+// AddedBonusAfter returns the value that was added to the "bonus_after" field in this mutation.
+func (m *WalletEntryMutation) AddedBonusAfter() (r int64, exists bool) {
+	v := m.addbonus_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBonusAfter resets all changes to the "bonus_after" field.
+func (m *WalletEntryMutation) ResetBonusAfter() {
+	m.bonus_after = nil
+	m.addbonus_after = nil
+}
+
+// SetBlockedAfter sets the "blocked_after" field.
+func (m *WalletEntryMutation) SetBlockedAfter(i int64) {
+	m.blocked_after = &i
+	m.addblocked_after = nil
+}
+
+// BlockedAfter returns the value of the "blocked_after" field in the mutation.
+func (m *WalletEntryMutation) BlockedAfter() (r int64, exists bool) {
+	v := m.blocked_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlockedAfter returns the old "blocked_after" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldBlockedAfter(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlockedAfter is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlockedAfter requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlockedAfter: %w", err)
+	}
+	return oldValue.BlockedAfter, nil
+}
+
+// AddBlockedAfter adds i to the "blocked_after" field.
+func (m *WalletEntryMutation) AddBlockedAfter(i int64) {
+	if m.addblocked_after != nil {
+		*m.addblocked_after += i
+	} else {
+		m.addblocked_after = &i
+	}
+}
+
+// AddedBlockedAfter returns the value that was added to the "blocked_after" field in this mutation.
+func (m *WalletEntryMutation) AddedBlockedAfter() (r int64, exists bool) {
+	v := m.addblocked_after
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBlockedAfter resets all changes to the "blocked_after" field.
+func (m *WalletEntryMutation) ResetBlockedAfter() {
+	m.blocked_after = nil
+	m.addblocked_after = nil
+}
+
+// SetPaymentID sets the "payment_id" field.
+func (m *WalletEntryMutation) SetPaymentID(u uuid.UUID) {
+	m.payment_id = &u
+}
+
+// PaymentID returns the value of the "payment_id" field in the mutation.
+func (m *WalletEntryMutation) PaymentID() (r uuid.UUID, exists bool) {
+	v := m.payment_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPaymentID returns the old "payment_id" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldPaymentID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPaymentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPaymentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPaymentID: %w", err)
+	}
+	return oldValue.PaymentID, nil
+}
+
+// ClearPaymentID clears the value of the "payment_id" field.
+func (m *WalletEntryMutation) ClearPaymentID() {
+	m.payment_id = nil
+	m.clearedFields[walletentry.FieldPaymentID] = struct{}{}
+}
+
+// PaymentIDCleared returns if the "payment_id" field was cleared in this mutation.
+func (m *WalletEntryMutation) PaymentIDCleared() bool {
+	_, ok := m.clearedFields[walletentry.FieldPaymentID]
+	return ok
+}
+
+// ResetPaymentID resets all changes to the "payment_id" field.
+func (m *WalletEntryMutation) ResetPaymentID() {
+	m.payment_id = nil
+	delete(m.clearedFields, walletentry.FieldPaymentID)
+}
+
+// SetTopUpID sets the "top_up_id" field.
+func (m *WalletEntryMutation) SetTopUpID(u uuid.UUID) {
+	m.top_up_id = &u
+}
+
+// TopUpID returns the value of the "top_up_id" field in the mutation.
+func (m *WalletEntryMutation) TopUpID() (r uuid.UUID, exists bool) {
+	v := m.top_up_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTopUpID returns the old "top_up_id" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldTopUpID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTopUpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTopUpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTopUpID: %w", err)
+	}
+	return oldValue.TopUpID, nil
+}
+
+// ClearTopUpID clears the value of the "top_up_id" field.
+func (m *WalletEntryMutation) ClearTopUpID() {
+	m.top_up_id = nil
+	m.clearedFields[walletentry.FieldTopUpID] = struct{}{}
+}
+
+// TopUpIDCleared returns if the "top_up_id" field was cleared in this mutation.
+func (m *WalletEntryMutation) TopUpIDCleared() bool {
+	_, ok := m.clearedFields[walletentry.FieldTopUpID]
+	return ok
+}
+
+// ResetTopUpID resets all changes to the "top_up_id" field.
+func (m *WalletEntryMutation) ResetTopUpID() {
+	m.top_up_id = nil
+	delete(m.clearedFields, walletentry.FieldTopUpID)
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *WalletEntryMutation) SetOrderID(u uuid.UUID) {
+	m.order_id = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *WalletEntryMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m.order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldOrderID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ClearOrderID clears the value of the "order_id" field.
+func (m *WalletEntryMutation) ClearOrderID() {
+	m.order_id = nil
+	m.clearedFields[walletentry.FieldOrderID] = struct{}{}
+}
+
+// OrderIDCleared returns if the "order_id" field was cleared in this mutation.
+func (m *WalletEntryMutation) OrderIDCleared() bool {
+	_, ok := m.clearedFields[walletentry.FieldOrderID]
+	return ok
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *WalletEntryMutation) ResetOrderID() {
+	m.order_id = nil
+	delete(m.clearedFields, walletentry.FieldOrderID)
+}
+
+// SetReason sets the "reason" field.
+func (m *WalletEntryMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *WalletEntryMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *WalletEntryMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetActorKind sets the "actor_kind" field.
+func (m *WalletEntryMutation) SetActorKind(s string) {
+	m.actor_kind = &s
+}
+
+// ActorKind returns the value of the "actor_kind" field in the mutation.
+func (m *WalletEntryMutation) ActorKind() (r string, exists bool) {
+	v := m.actor_kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorKind returns the old "actor_kind" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldActorKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorKind: %w", err)
+	}
+	return oldValue.ActorKind, nil
+}
+
+// ResetActorKind resets all changes to the "actor_kind" field.
+func (m *WalletEntryMutation) ResetActorKind() {
+	m.actor_kind = nil
+}
+
+// SetActorID sets the "actor_id" field.
+func (m *WalletEntryMutation) SetActorID(u uuid.UUID) {
+	m.actor_id = &u
+}
+
+// ActorID returns the value of the "actor_id" field in the mutation.
+func (m *WalletEntryMutation) ActorID() (r uuid.UUID, exists bool) {
+	v := m.actor_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorID returns the old "actor_id" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldActorID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorID: %w", err)
+	}
+	return oldValue.ActorID, nil
+}
+
+// ClearActorID clears the value of the "actor_id" field.
+func (m *WalletEntryMutation) ClearActorID() {
+	m.actor_id = nil
+	m.clearedFields[walletentry.FieldActorID] = struct{}{}
+}
+
+// ActorIDCleared returns if the "actor_id" field was cleared in this mutation.
+func (m *WalletEntryMutation) ActorIDCleared() bool {
+	_, ok := m.clearedFields[walletentry.FieldActorID]
+	return ok
+}
+
+// ResetActorID resets all changes to the "actor_id" field.
+func (m *WalletEntryMutation) ResetActorID() {
+	m.actor_id = nil
+	delete(m.clearedFields, walletentry.FieldActorID)
+}
+
+// SetOccurredAt sets the "occurred_at" field.
+func (m *WalletEntryMutation) SetOccurredAt(t time.Time) {
+	m.occurred_at = &t
+}
+
+// OccurredAt returns the value of the "occurred_at" field in the mutation.
+func (m *WalletEntryMutation) OccurredAt() (r time.Time, exists bool) {
+	v := m.occurred_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOccurredAt returns the old "occurred_at" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldOccurredAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOccurredAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOccurredAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOccurredAt: %w", err)
+	}
+	return oldValue.OccurredAt, nil
+}
+
+// ResetOccurredAt resets all changes to the "occurred_at" field.
+func (m *WalletEntryMutation) ResetOccurredAt() {
+	m.occurred_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WalletEntryMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WalletEntryMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the WalletEntry entity.
+// If the WalletEntry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletEntryMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WalletEntryMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearAccount clears the "account" edge to the WalletAccount entity.
+func (m *WalletEntryMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[walletentry.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the WalletAccount entity was cleared.
+func (m *WalletEntryMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *WalletEntryMutation) AccountIDs() (ids []uuid.UUID) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *WalletEntryMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// AddPostingIDs adds the "postings" edge to the WalletPosting entity by ids.
+func (m *WalletEntryMutation) AddPostingIDs(ids ...uuid.UUID) {
+	if m.postings == nil {
+		m.postings = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		m.postings[ids[i]] = struct{}{}
+	}
+}
+
+// ClearPostings clears the "postings" edge to the WalletPosting entity.
+func (m *WalletEntryMutation) ClearPostings() {
+	m.clearedpostings = true
+}
+
+// PostingsCleared reports if the "postings" edge to the WalletPosting entity was cleared.
+func (m *WalletEntryMutation) PostingsCleared() bool {
+	return m.clearedpostings
+}
+
+// RemovePostingIDs removes the "postings" edge to the WalletPosting entity by IDs.
+func (m *WalletEntryMutation) RemovePostingIDs(ids ...uuid.UUID) {
+	if m.removedpostings == nil {
+		m.removedpostings = make(map[uuid.UUID]struct{})
+	}
+	for i := range ids {
+		delete(m.postings, ids[i])
+		m.removedpostings[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedPostings returns the removed IDs of the "postings" edge to the WalletPosting entity.
+func (m *WalletEntryMutation) RemovedPostingsIDs() (ids []uuid.UUID) {
+	for id := range m.removedpostings {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// PostingsIDs returns the "postings" edge IDs in the mutation.
+func (m *WalletEntryMutation) PostingsIDs() (ids []uuid.UUID) {
+	for id := range m.postings {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetPostings resets all changes to the "postings" edge.
+func (m *WalletEntryMutation) ResetPostings() {
+	m.postings = nil
+	m.clearedpostings = false
+	m.removedpostings = nil
+}
+
+// Where appends a list predicates to the WalletEntryMutation builder.
+func (m *WalletEntryMutation) Where(ps ...predicate.WalletEntry) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletEntryMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletEntryMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletEntry, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletEntryMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletEntryMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletEntry).
+func (m *WalletEntryMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletEntryMutation) Fields() []string {
+	fields := make([]string, 0, 18)
+	if m.operation_id != nil {
+		fields = append(fields, walletentry.FieldOperationID)
+	}
+	if m.account != nil {
+		fields = append(fields, walletentry.FieldAccountID)
+	}
+	if m.number != nil {
+		fields = append(fields, walletentry.FieldNumber)
+	}
+	if m.kind != nil {
+		fields = append(fields, walletentry.FieldKind)
+	}
+	if m.principal_change != nil {
+		fields = append(fields, walletentry.FieldPrincipalChange)
+	}
+	if m.bonus_change != nil {
+		fields = append(fields, walletentry.FieldBonusChange)
+	}
+	if m.blocked_change != nil {
+		fields = append(fields, walletentry.FieldBlockedChange)
+	}
+	if m.principal_after != nil {
+		fields = append(fields, walletentry.FieldPrincipalAfter)
+	}
+	if m.bonus_after != nil {
+		fields = append(fields, walletentry.FieldBonusAfter)
+	}
+	if m.blocked_after != nil {
+		fields = append(fields, walletentry.FieldBlockedAfter)
+	}
+	if m.payment_id != nil {
+		fields = append(fields, walletentry.FieldPaymentID)
+	}
+	if m.top_up_id != nil {
+		fields = append(fields, walletentry.FieldTopUpID)
+	}
+	if m.order_id != nil {
+		fields = append(fields, walletentry.FieldOrderID)
+	}
+	if m.reason != nil {
+		fields = append(fields, walletentry.FieldReason)
+	}
+	if m.actor_kind != nil {
+		fields = append(fields, walletentry.FieldActorKind)
+	}
+	if m.actor_id != nil {
+		fields = append(fields, walletentry.FieldActorID)
+	}
+	if m.occurred_at != nil {
+		fields = append(fields, walletentry.FieldOccurredAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, walletentry.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletEntryMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case walletentry.FieldOperationID:
+		return m.OperationID()
+	case walletentry.FieldAccountID:
+		return m.AccountID()
+	case walletentry.FieldNumber:
+		return m.Number()
+	case walletentry.FieldKind:
+		return m.Kind()
+	case walletentry.FieldPrincipalChange:
+		return m.PrincipalChange()
+	case walletentry.FieldBonusChange:
+		return m.BonusChange()
+	case walletentry.FieldBlockedChange:
+		return m.BlockedChange()
+	case walletentry.FieldPrincipalAfter:
+		return m.PrincipalAfter()
+	case walletentry.FieldBonusAfter:
+		return m.BonusAfter()
+	case walletentry.FieldBlockedAfter:
+		return m.BlockedAfter()
+	case walletentry.FieldPaymentID:
+		return m.PaymentID()
+	case walletentry.FieldTopUpID:
+		return m.TopUpID()
+	case walletentry.FieldOrderID:
+		return m.OrderID()
+	case walletentry.FieldReason:
+		return m.Reason()
+	case walletentry.FieldActorKind:
+		return m.ActorKind()
+	case walletentry.FieldActorID:
+		return m.ActorID()
+	case walletentry.FieldOccurredAt:
+		return m.OccurredAt()
+	case walletentry.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletEntryMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case walletentry.FieldOperationID:
+		return m.OldOperationID(ctx)
+	case walletentry.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case walletentry.FieldNumber:
+		return m.OldNumber(ctx)
+	case walletentry.FieldKind:
+		return m.OldKind(ctx)
+	case walletentry.FieldPrincipalChange:
+		return m.OldPrincipalChange(ctx)
+	case walletentry.FieldBonusChange:
+		return m.OldBonusChange(ctx)
+	case walletentry.FieldBlockedChange:
+		return m.OldBlockedChange(ctx)
+	case walletentry.FieldPrincipalAfter:
+		return m.OldPrincipalAfter(ctx)
+	case walletentry.FieldBonusAfter:
+		return m.OldBonusAfter(ctx)
+	case walletentry.FieldBlockedAfter:
+		return m.OldBlockedAfter(ctx)
+	case walletentry.FieldPaymentID:
+		return m.OldPaymentID(ctx)
+	case walletentry.FieldTopUpID:
+		return m.OldTopUpID(ctx)
+	case walletentry.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case walletentry.FieldReason:
+		return m.OldReason(ctx)
+	case walletentry.FieldActorKind:
+		return m.OldActorKind(ctx)
+	case walletentry.FieldActorID:
+		return m.OldActorID(ctx)
+	case walletentry.FieldOccurredAt:
+		return m.OldOccurredAt(ctx)
+	case walletentry.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletEntry field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletEntryMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case walletentry.FieldOperationID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOperationID(v)
+		return nil
+	case walletentry.FieldAccountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case walletentry.FieldNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case walletentry.FieldKind:
+		v, ok := value.(walletentry.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case walletentry.FieldPrincipalChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrincipalChange(v)
+		return nil
+	case walletentry.FieldBonusChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBonusChange(v)
+		return nil
+	case walletentry.FieldBlockedChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlockedChange(v)
+		return nil
+	case walletentry.FieldPrincipalAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPrincipalAfter(v)
+		return nil
+	case walletentry.FieldBonusAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBonusAfter(v)
+		return nil
+	case walletentry.FieldBlockedAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlockedAfter(v)
+		return nil
+	case walletentry.FieldPaymentID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPaymentID(v)
+		return nil
+	case walletentry.FieldTopUpID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTopUpID(v)
+		return nil
+	case walletentry.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case walletentry.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case walletentry.FieldActorKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorKind(v)
+		return nil
+	case walletentry.FieldActorID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorID(v)
+		return nil
+	case walletentry.FieldOccurredAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOccurredAt(v)
+		return nil
+	case walletentry.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletEntry field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletEntryMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, walletentry.FieldNumber)
+	}
+	if m.addprincipal_change != nil {
+		fields = append(fields, walletentry.FieldPrincipalChange)
+	}
+	if m.addbonus_change != nil {
+		fields = append(fields, walletentry.FieldBonusChange)
+	}
+	if m.addblocked_change != nil {
+		fields = append(fields, walletentry.FieldBlockedChange)
+	}
+	if m.addprincipal_after != nil {
+		fields = append(fields, walletentry.FieldPrincipalAfter)
+	}
+	if m.addbonus_after != nil {
+		fields = append(fields, walletentry.FieldBonusAfter)
+	}
+	if m.addblocked_after != nil {
+		fields = append(fields, walletentry.FieldBlockedAfter)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletEntryMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case walletentry.FieldNumber:
+		return m.AddedNumber()
+	case walletentry.FieldPrincipalChange:
+		return m.AddedPrincipalChange()
+	case walletentry.FieldBonusChange:
+		return m.AddedBonusChange()
+	case walletentry.FieldBlockedChange:
+		return m.AddedBlockedChange()
+	case walletentry.FieldPrincipalAfter:
+		return m.AddedPrincipalAfter()
+	case walletentry.FieldBonusAfter:
+		return m.AddedBonusAfter()
+	case walletentry.FieldBlockedAfter:
+		return m.AddedBlockedAfter()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletEntryMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case walletentry.FieldNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	case walletentry.FieldPrincipalChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPrincipalChange(v)
+		return nil
+	case walletentry.FieldBonusChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBonusChange(v)
+		return nil
+	case walletentry.FieldBlockedChange:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBlockedChange(v)
+		return nil
+	case walletentry.FieldPrincipalAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPrincipalAfter(v)
+		return nil
+	case walletentry.FieldBonusAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBonusAfter(v)
+		return nil
+	case walletentry.FieldBlockedAfter:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBlockedAfter(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletEntry numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletEntryMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(walletentry.FieldPaymentID) {
+		fields = append(fields, walletentry.FieldPaymentID)
+	}
+	if m.FieldCleared(walletentry.FieldTopUpID) {
+		fields = append(fields, walletentry.FieldTopUpID)
+	}
+	if m.FieldCleared(walletentry.FieldOrderID) {
+		fields = append(fields, walletentry.FieldOrderID)
+	}
+	if m.FieldCleared(walletentry.FieldActorID) {
+		fields = append(fields, walletentry.FieldActorID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletEntryMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletEntryMutation) ClearField(name string) error {
+	switch name {
+	case walletentry.FieldPaymentID:
+		m.ClearPaymentID()
+		return nil
+	case walletentry.FieldTopUpID:
+		m.ClearTopUpID()
+		return nil
+	case walletentry.FieldOrderID:
+		m.ClearOrderID()
+		return nil
+	case walletentry.FieldActorID:
+		m.ClearActorID()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletEntry nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletEntryMutation) ResetField(name string) error {
+	switch name {
+	case walletentry.FieldOperationID:
+		m.ResetOperationID()
+		return nil
+	case walletentry.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case walletentry.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case walletentry.FieldKind:
+		m.ResetKind()
+		return nil
+	case walletentry.FieldPrincipalChange:
+		m.ResetPrincipalChange()
+		return nil
+	case walletentry.FieldBonusChange:
+		m.ResetBonusChange()
+		return nil
+	case walletentry.FieldBlockedChange:
+		m.ResetBlockedChange()
+		return nil
+	case walletentry.FieldPrincipalAfter:
+		m.ResetPrincipalAfter()
+		return nil
+	case walletentry.FieldBonusAfter:
+		m.ResetBonusAfter()
+		return nil
+	case walletentry.FieldBlockedAfter:
+		m.ResetBlockedAfter()
+		return nil
+	case walletentry.FieldPaymentID:
+		m.ResetPaymentID()
+		return nil
+	case walletentry.FieldTopUpID:
+		m.ResetTopUpID()
+		return nil
+	case walletentry.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case walletentry.FieldReason:
+		m.ResetReason()
+		return nil
+	case walletentry.FieldActorKind:
+		m.ResetActorKind()
+		return nil
+	case walletentry.FieldActorID:
+		m.ResetActorID()
+		return nil
+	case walletentry.FieldOccurredAt:
+		m.ResetOccurredAt()
+		return nil
+	case walletentry.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletEntry field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletEntryMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.account != nil {
+		edges = append(edges, walletentry.EdgeAccount)
+	}
+	if m.postings != nil {
+		edges = append(edges, walletentry.EdgePostings)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletEntryMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case walletentry.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case walletentry.EdgePostings:
+		ids := make([]ent.Value, 0, len(m.postings))
+		for id := range m.postings {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletEntryMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedpostings != nil {
+		edges = append(edges, walletentry.EdgePostings)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletEntryMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case walletentry.EdgePostings:
+		ids := make([]ent.Value, 0, len(m.removedpostings))
+		for id := range m.removedpostings {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletEntryMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.clearedaccount {
+		edges = append(edges, walletentry.EdgeAccount)
+	}
+	if m.clearedpostings {
+		edges = append(edges, walletentry.EdgePostings)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletEntryMutation) EdgeCleared(name string) bool {
+	switch name {
+	case walletentry.EdgeAccount:
+		return m.clearedaccount
+	case walletentry.EdgePostings:
+		return m.clearedpostings
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletEntryMutation) ClearEdge(name string) error {
+	switch name {
+	case walletentry.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletEntry unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletEntryMutation) ResetEdge(name string) error {
+	switch name {
+	case walletentry.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case walletentry.EdgePostings:
+		m.ResetPostings()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletEntry edge %s", name)
+}
+
+// WalletLotMutation represents an operation that mutates the WalletLot nodes in the graph.
+type WalletLotMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	kind           *walletlot.Kind
+	amount         *int64
+	addamount      *int64
+	available      *int64
+	addavailable   *int64
+	blocked        *int64
+	addblocked     *int64
+	top_up_id      *uuid.UUID
+	expires_at     *time.Time
+	warn_at        *time.Time
+	created_at     *time.Time
+	clearedFields  map[string]struct{}
+	account        *uuid.UUID
+	clearedaccount bool
+	done           bool
+	oldValue       func(context.Context) (*WalletLot, error)
+	predicates     []predicate.WalletLot
+}
+
+var _ ent.Mutation = (*WalletLotMutation)(nil)
+
+// walletlotOption allows management of the mutation configuration using functional options.
+type walletlotOption func(*WalletLotMutation)
+
+// newWalletLotMutation creates new mutation for the WalletLot entity.
+func newWalletLotMutation(c config, op Op, opts ...walletlotOption) *WalletLotMutation {
+	m := &WalletLotMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletLot,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletLotID sets the ID field of the mutation.
+func withWalletLotID(id uuid.UUID) walletlotOption {
+	return func(m *WalletLotMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletLot
+		)
+		m.oldValue = func(ctx context.Context) (*WalletLot, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletLot.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletLot sets the old WalletLot of the mutation.
+func withWalletLot(node *WalletLot) walletlotOption {
+	return func(m *WalletLotMutation) {
+		m.oldValue = func(context.Context) (*WalletLot, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletLotMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletLotMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletLot entities.
+func (m *WalletLotMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletLotMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletLotMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletLot.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *WalletLotMutation) SetAccountID(u uuid.UUID) {
+	m.account = &u
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *WalletLotMutation) AccountID() (r uuid.UUID, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldAccountID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *WalletLotMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *WalletLotMutation) SetKind(w walletlot.Kind) {
+	m.kind = &w
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *WalletLotMutation) Kind() (r walletlot.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldKind(ctx context.Context) (v walletlot.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *WalletLotMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *WalletLotMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *WalletLotMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *WalletLotMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *WalletLotMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *WalletLotMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetAvailable sets the "available" field.
+func (m *WalletLotMutation) SetAvailable(i int64) {
+	m.available = &i
+	m.addavailable = nil
+}
+
+// Available returns the value of the "available" field in the mutation.
+func (m *WalletLotMutation) Available() (r int64, exists bool) {
+	v := m.available
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAvailable returns the old "available" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldAvailable(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAvailable is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAvailable requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAvailable: %w", err)
+	}
+	return oldValue.Available, nil
+}
+
+// AddAvailable adds i to the "available" field.
+func (m *WalletLotMutation) AddAvailable(i int64) {
+	if m.addavailable != nil {
+		*m.addavailable += i
+	} else {
+		m.addavailable = &i
+	}
+}
+
+// AddedAvailable returns the value that was added to the "available" field in this mutation.
+func (m *WalletLotMutation) AddedAvailable() (r int64, exists bool) {
+	v := m.addavailable
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAvailable resets all changes to the "available" field.
+func (m *WalletLotMutation) ResetAvailable() {
+	m.available = nil
+	m.addavailable = nil
+}
+
+// SetBlocked sets the "blocked" field.
+func (m *WalletLotMutation) SetBlocked(i int64) {
+	m.blocked = &i
+	m.addblocked = nil
+}
+
+// Blocked returns the value of the "blocked" field in the mutation.
+func (m *WalletLotMutation) Blocked() (r int64, exists bool) {
+	v := m.blocked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBlocked returns the old "blocked" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldBlocked(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBlocked is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBlocked requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBlocked: %w", err)
+	}
+	return oldValue.Blocked, nil
+}
+
+// AddBlocked adds i to the "blocked" field.
+func (m *WalletLotMutation) AddBlocked(i int64) {
+	if m.addblocked != nil {
+		*m.addblocked += i
+	} else {
+		m.addblocked = &i
+	}
+}
+
+// AddedBlocked returns the value that was added to the "blocked" field in this mutation.
+func (m *WalletLotMutation) AddedBlocked() (r int64, exists bool) {
+	v := m.addblocked
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBlocked resets all changes to the "blocked" field.
+func (m *WalletLotMutation) ResetBlocked() {
+	m.blocked = nil
+	m.addblocked = nil
+}
+
+// SetTopUpID sets the "top_up_id" field.
+func (m *WalletLotMutation) SetTopUpID(u uuid.UUID) {
+	m.top_up_id = &u
+}
+
+// TopUpID returns the value of the "top_up_id" field in the mutation.
+func (m *WalletLotMutation) TopUpID() (r uuid.UUID, exists bool) {
+	v := m.top_up_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTopUpID returns the old "top_up_id" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldTopUpID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTopUpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTopUpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTopUpID: %w", err)
+	}
+	return oldValue.TopUpID, nil
+}
+
+// ClearTopUpID clears the value of the "top_up_id" field.
+func (m *WalletLotMutation) ClearTopUpID() {
+	m.top_up_id = nil
+	m.clearedFields[walletlot.FieldTopUpID] = struct{}{}
+}
+
+// TopUpIDCleared returns if the "top_up_id" field was cleared in this mutation.
+func (m *WalletLotMutation) TopUpIDCleared() bool {
+	_, ok := m.clearedFields[walletlot.FieldTopUpID]
+	return ok
+}
+
+// ResetTopUpID resets all changes to the "top_up_id" field.
+func (m *WalletLotMutation) ResetTopUpID() {
+	m.top_up_id = nil
+	delete(m.clearedFields, walletlot.FieldTopUpID)
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *WalletLotMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *WalletLotMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (m *WalletLotMutation) ClearExpiresAt() {
+	m.expires_at = nil
+	m.clearedFields[walletlot.FieldExpiresAt] = struct{}{}
+}
+
+// ExpiresAtCleared returns if the "expires_at" field was cleared in this mutation.
+func (m *WalletLotMutation) ExpiresAtCleared() bool {
+	_, ok := m.clearedFields[walletlot.FieldExpiresAt]
+	return ok
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *WalletLotMutation) ResetExpiresAt() {
+	m.expires_at = nil
+	delete(m.clearedFields, walletlot.FieldExpiresAt)
+}
+
+// SetWarnAt sets the "warn_at" field.
+func (m *WalletLotMutation) SetWarnAt(t time.Time) {
+	m.warn_at = &t
+}
+
+// WarnAt returns the value of the "warn_at" field in the mutation.
+func (m *WalletLotMutation) WarnAt() (r time.Time, exists bool) {
+	v := m.warn_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWarnAt returns the old "warn_at" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldWarnAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWarnAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWarnAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWarnAt: %w", err)
+	}
+	return oldValue.WarnAt, nil
+}
+
+// ClearWarnAt clears the value of the "warn_at" field.
+func (m *WalletLotMutation) ClearWarnAt() {
+	m.warn_at = nil
+	m.clearedFields[walletlot.FieldWarnAt] = struct{}{}
+}
+
+// WarnAtCleared returns if the "warn_at" field was cleared in this mutation.
+func (m *WalletLotMutation) WarnAtCleared() bool {
+	_, ok := m.clearedFields[walletlot.FieldWarnAt]
+	return ok
+}
+
+// ResetWarnAt resets all changes to the "warn_at" field.
+func (m *WalletLotMutation) ResetWarnAt() {
+	m.warn_at = nil
+	delete(m.clearedFields, walletlot.FieldWarnAt)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WalletLotMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WalletLotMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the WalletLot entity.
+// If the WalletLot object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletLotMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WalletLotMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearAccount clears the "account" edge to the WalletAccount entity.
+func (m *WalletLotMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[walletlot.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the WalletAccount entity was cleared.
+func (m *WalletLotMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *WalletLotMutation) AccountIDs() (ids []uuid.UUID) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *WalletLotMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// Where appends a list predicates to the WalletLotMutation builder.
+func (m *WalletLotMutation) Where(ps ...predicate.WalletLot) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletLotMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletLotMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletLot, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletLotMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletLotMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletLot).
+func (m *WalletLotMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletLotMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.account != nil {
+		fields = append(fields, walletlot.FieldAccountID)
+	}
+	if m.kind != nil {
+		fields = append(fields, walletlot.FieldKind)
+	}
+	if m.amount != nil {
+		fields = append(fields, walletlot.FieldAmount)
+	}
+	if m.available != nil {
+		fields = append(fields, walletlot.FieldAvailable)
+	}
+	if m.blocked != nil {
+		fields = append(fields, walletlot.FieldBlocked)
+	}
+	if m.top_up_id != nil {
+		fields = append(fields, walletlot.FieldTopUpID)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, walletlot.FieldExpiresAt)
+	}
+	if m.warn_at != nil {
+		fields = append(fields, walletlot.FieldWarnAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, walletlot.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletLotMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case walletlot.FieldAccountID:
+		return m.AccountID()
+	case walletlot.FieldKind:
+		return m.Kind()
+	case walletlot.FieldAmount:
+		return m.Amount()
+	case walletlot.FieldAvailable:
+		return m.Available()
+	case walletlot.FieldBlocked:
+		return m.Blocked()
+	case walletlot.FieldTopUpID:
+		return m.TopUpID()
+	case walletlot.FieldExpiresAt:
+		return m.ExpiresAt()
+	case walletlot.FieldWarnAt:
+		return m.WarnAt()
+	case walletlot.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletLotMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case walletlot.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case walletlot.FieldKind:
+		return m.OldKind(ctx)
+	case walletlot.FieldAmount:
+		return m.OldAmount(ctx)
+	case walletlot.FieldAvailable:
+		return m.OldAvailable(ctx)
+	case walletlot.FieldBlocked:
+		return m.OldBlocked(ctx)
+	case walletlot.FieldTopUpID:
+		return m.OldTopUpID(ctx)
+	case walletlot.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case walletlot.FieldWarnAt:
+		return m.OldWarnAt(ctx)
+	case walletlot.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletLot field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletLotMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case walletlot.FieldAccountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case walletlot.FieldKind:
+		v, ok := value.(walletlot.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case walletlot.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case walletlot.FieldAvailable:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAvailable(v)
+		return nil
+	case walletlot.FieldBlocked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBlocked(v)
+		return nil
+	case walletlot.FieldTopUpID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTopUpID(v)
+		return nil
+	case walletlot.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case walletlot.FieldWarnAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWarnAt(v)
+		return nil
+	case walletlot.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletLot field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletLotMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, walletlot.FieldAmount)
+	}
+	if m.addavailable != nil {
+		fields = append(fields, walletlot.FieldAvailable)
+	}
+	if m.addblocked != nil {
+		fields = append(fields, walletlot.FieldBlocked)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletLotMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case walletlot.FieldAmount:
+		return m.AddedAmount()
+	case walletlot.FieldAvailable:
+		return m.AddedAvailable()
+	case walletlot.FieldBlocked:
+		return m.AddedBlocked()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletLotMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case walletlot.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	case walletlot.FieldAvailable:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAvailable(v)
+		return nil
+	case walletlot.FieldBlocked:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBlocked(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletLot numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletLotMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(walletlot.FieldTopUpID) {
+		fields = append(fields, walletlot.FieldTopUpID)
+	}
+	if m.FieldCleared(walletlot.FieldExpiresAt) {
+		fields = append(fields, walletlot.FieldExpiresAt)
+	}
+	if m.FieldCleared(walletlot.FieldWarnAt) {
+		fields = append(fields, walletlot.FieldWarnAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletLotMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletLotMutation) ClearField(name string) error {
+	switch name {
+	case walletlot.FieldTopUpID:
+		m.ClearTopUpID()
+		return nil
+	case walletlot.FieldExpiresAt:
+		m.ClearExpiresAt()
+		return nil
+	case walletlot.FieldWarnAt:
+		m.ClearWarnAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletLot nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletLotMutation) ResetField(name string) error {
+	switch name {
+	case walletlot.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case walletlot.FieldKind:
+		m.ResetKind()
+		return nil
+	case walletlot.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case walletlot.FieldAvailable:
+		m.ResetAvailable()
+		return nil
+	case walletlot.FieldBlocked:
+		m.ResetBlocked()
+		return nil
+	case walletlot.FieldTopUpID:
+		m.ResetTopUpID()
+		return nil
+	case walletlot.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case walletlot.FieldWarnAt:
+		m.ResetWarnAt()
+		return nil
+	case walletlot.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletLot field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletLotMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.account != nil {
+		edges = append(edges, walletlot.EdgeAccount)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletLotMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case walletlot.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletLotMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletLotMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletLotMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedaccount {
+		edges = append(edges, walletlot.EdgeAccount)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletLotMutation) EdgeCleared(name string) bool {
+	switch name {
+	case walletlot.EdgeAccount:
+		return m.clearedaccount
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletLotMutation) ClearEdge(name string) error {
+	switch name {
+	case walletlot.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletLot unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletLotMutation) ResetEdge(name string) error {
+	switch name {
+	case walletlot.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletLot edge %s", name)
+}
+
+// WalletPaymentMutation represents an operation that mutates the WalletPayment nodes in the graph.
+type WalletPaymentMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	customer_id      *uuid.UUID
+	gift_card_id     *uuid.UUID
+	status           *walletpayment.Status
+	pro_rata         *bool
+	amount           *int64
+	addamount        *int64
+	captured         *int64
+	addcaptured      *int64
+	refunded         *int64
+	addrefunded      *int64
+	lots             *[]schema.PaidLot
+	appendlots       []schema.PaidLot
+	reason           *string
+	reference        *string
+	order_id         *uuid.UUID
+	order_payment_id *uuid.UUID
+	expires_at       *time.Time
+	version          *int64
+	addversion       *int64
+	created_at       *time.Time
+	updated_at       *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*WalletPayment, error)
+	predicates       []predicate.WalletPayment
+}
+
+var _ ent.Mutation = (*WalletPaymentMutation)(nil)
+
+// walletpaymentOption allows management of the mutation configuration using functional options.
+type walletpaymentOption func(*WalletPaymentMutation)
+
+// newWalletPaymentMutation creates new mutation for the WalletPayment entity.
+func newWalletPaymentMutation(c config, op Op, opts ...walletpaymentOption) *WalletPaymentMutation {
+	m := &WalletPaymentMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletPayment,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletPaymentID sets the ID field of the mutation.
+func withWalletPaymentID(id uuid.UUID) walletpaymentOption {
+	return func(m *WalletPaymentMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletPayment
+		)
+		m.oldValue = func(ctx context.Context) (*WalletPayment, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletPayment.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletPayment sets the old WalletPayment of the mutation.
+func withWalletPayment(node *WalletPayment) walletpaymentOption {
+	return func(m *WalletPaymentMutation) {
+		m.oldValue = func(context.Context) (*WalletPayment, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletPaymentMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletPaymentMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletPayment entities.
+func (m *WalletPaymentMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletPaymentMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletPaymentMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletPayment.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *WalletPaymentMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *WalletPaymentMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldCustomerID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ClearCustomerID clears the value of the "customer_id" field.
+func (m *WalletPaymentMutation) ClearCustomerID() {
+	m.customer_id = nil
+	m.clearedFields[walletpayment.FieldCustomerID] = struct{}{}
+}
+
+// CustomerIDCleared returns if the "customer_id" field was cleared in this mutation.
+func (m *WalletPaymentMutation) CustomerIDCleared() bool {
+	_, ok := m.clearedFields[walletpayment.FieldCustomerID]
+	return ok
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *WalletPaymentMutation) ResetCustomerID() {
+	m.customer_id = nil
+	delete(m.clearedFields, walletpayment.FieldCustomerID)
+}
+
+// SetGiftCardID sets the "gift_card_id" field.
+func (m *WalletPaymentMutation) SetGiftCardID(u uuid.UUID) {
+	m.gift_card_id = &u
+}
+
+// GiftCardID returns the value of the "gift_card_id" field in the mutation.
+func (m *WalletPaymentMutation) GiftCardID() (r uuid.UUID, exists bool) {
+	v := m.gift_card_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGiftCardID returns the old "gift_card_id" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldGiftCardID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGiftCardID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGiftCardID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGiftCardID: %w", err)
+	}
+	return oldValue.GiftCardID, nil
+}
+
+// ClearGiftCardID clears the value of the "gift_card_id" field.
+func (m *WalletPaymentMutation) ClearGiftCardID() {
+	m.gift_card_id = nil
+	m.clearedFields[walletpayment.FieldGiftCardID] = struct{}{}
+}
+
+// GiftCardIDCleared returns if the "gift_card_id" field was cleared in this mutation.
+func (m *WalletPaymentMutation) GiftCardIDCleared() bool {
+	_, ok := m.clearedFields[walletpayment.FieldGiftCardID]
+	return ok
+}
+
+// ResetGiftCardID resets all changes to the "gift_card_id" field.
+func (m *WalletPaymentMutation) ResetGiftCardID() {
+	m.gift_card_id = nil
+	delete(m.clearedFields, walletpayment.FieldGiftCardID)
+}
+
+// SetStatus sets the "status" field.
+func (m *WalletPaymentMutation) SetStatus(w walletpayment.Status) {
+	m.status = &w
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *WalletPaymentMutation) Status() (r walletpayment.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldStatus(ctx context.Context) (v walletpayment.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *WalletPaymentMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetProRata sets the "pro_rata" field.
+func (m *WalletPaymentMutation) SetProRata(b bool) {
+	m.pro_rata = &b
+}
+
+// ProRata returns the value of the "pro_rata" field in the mutation.
+func (m *WalletPaymentMutation) ProRata() (r bool, exists bool) {
+	v := m.pro_rata
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProRata returns the old "pro_rata" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldProRata(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProRata is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProRata requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProRata: %w", err)
+	}
+	return oldValue.ProRata, nil
+}
+
+// ResetProRata resets all changes to the "pro_rata" field.
+func (m *WalletPaymentMutation) ResetProRata() {
+	m.pro_rata = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *WalletPaymentMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *WalletPaymentMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *WalletPaymentMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *WalletPaymentMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *WalletPaymentMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetCaptured sets the "captured" field.
+func (m *WalletPaymentMutation) SetCaptured(i int64) {
+	m.captured = &i
+	m.addcaptured = nil
+}
+
+// Captured returns the value of the "captured" field in the mutation.
+func (m *WalletPaymentMutation) Captured() (r int64, exists bool) {
+	v := m.captured
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCaptured returns the old "captured" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldCaptured(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCaptured is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCaptured requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCaptured: %w", err)
+	}
+	return oldValue.Captured, nil
+}
+
+// AddCaptured adds i to the "captured" field.
+func (m *WalletPaymentMutation) AddCaptured(i int64) {
+	if m.addcaptured != nil {
+		*m.addcaptured += i
+	} else {
+		m.addcaptured = &i
+	}
+}
+
+// AddedCaptured returns the value that was added to the "captured" field in this mutation.
+func (m *WalletPaymentMutation) AddedCaptured() (r int64, exists bool) {
+	v := m.addcaptured
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCaptured resets all changes to the "captured" field.
+func (m *WalletPaymentMutation) ResetCaptured() {
+	m.captured = nil
+	m.addcaptured = nil
+}
+
+// SetRefunded sets the "refunded" field.
+func (m *WalletPaymentMutation) SetRefunded(i int64) {
+	m.refunded = &i
+	m.addrefunded = nil
+}
+
+// Refunded returns the value of the "refunded" field in the mutation.
+func (m *WalletPaymentMutation) Refunded() (r int64, exists bool) {
+	v := m.refunded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefunded returns the old "refunded" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldRefunded(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefunded is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefunded requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefunded: %w", err)
+	}
+	return oldValue.Refunded, nil
+}
+
+// AddRefunded adds i to the "refunded" field.
+func (m *WalletPaymentMutation) AddRefunded(i int64) {
+	if m.addrefunded != nil {
+		*m.addrefunded += i
+	} else {
+		m.addrefunded = &i
+	}
+}
+
+// AddedRefunded returns the value that was added to the "refunded" field in this mutation.
+func (m *WalletPaymentMutation) AddedRefunded() (r int64, exists bool) {
+	v := m.addrefunded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefunded resets all changes to the "refunded" field.
+func (m *WalletPaymentMutation) ResetRefunded() {
+	m.refunded = nil
+	m.addrefunded = nil
+}
+
+// SetLots sets the "lots" field.
+func (m *WalletPaymentMutation) SetLots(sl []schema.PaidLot) {
+	m.lots = &sl
+	m.appendlots = nil
+}
+
+// Lots returns the value of the "lots" field in the mutation.
+func (m *WalletPaymentMutation) Lots() (r []schema.PaidLot, exists bool) {
+	v := m.lots
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLots returns the old "lots" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldLots(ctx context.Context) (v []schema.PaidLot, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLots is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLots requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLots: %w", err)
+	}
+	return oldValue.Lots, nil
+}
+
+// AppendLots adds sl to the "lots" field.
+func (m *WalletPaymentMutation) AppendLots(sl []schema.PaidLot) {
+	m.appendlots = append(m.appendlots, sl...)
+}
+
+// AppendedLots returns the list of values that were appended to the "lots" field in this mutation.
+func (m *WalletPaymentMutation) AppendedLots() ([]schema.PaidLot, bool) {
+	if len(m.appendlots) == 0 {
+		return nil, false
+	}
+	return m.appendlots, true
+}
+
+// ResetLots resets all changes to the "lots" field.
+func (m *WalletPaymentMutation) ResetLots() {
+	m.lots = nil
+	m.appendlots = nil
+}
+
+// SetReason sets the "reason" field.
+func (m *WalletPaymentMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *WalletPaymentMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *WalletPaymentMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetReference sets the "reference" field.
+func (m *WalletPaymentMutation) SetReference(s string) {
+	m.reference = &s
+}
+
+// Reference returns the value of the "reference" field in the mutation.
+func (m *WalletPaymentMutation) Reference() (r string, exists bool) {
+	v := m.reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReference returns the old "reference" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldReference(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReference: %w", err)
+	}
+	return oldValue.Reference, nil
+}
+
+// ResetReference resets all changes to the "reference" field.
+func (m *WalletPaymentMutation) ResetReference() {
+	m.reference = nil
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *WalletPaymentMutation) SetOrderID(u uuid.UUID) {
+	m.order_id = &u
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *WalletPaymentMutation) OrderID() (r uuid.UUID, exists bool) {
+	v := m.order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldOrderID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ClearOrderID clears the value of the "order_id" field.
+func (m *WalletPaymentMutation) ClearOrderID() {
+	m.order_id = nil
+	m.clearedFields[walletpayment.FieldOrderID] = struct{}{}
+}
+
+// OrderIDCleared returns if the "order_id" field was cleared in this mutation.
+func (m *WalletPaymentMutation) OrderIDCleared() bool {
+	_, ok := m.clearedFields[walletpayment.FieldOrderID]
+	return ok
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *WalletPaymentMutation) ResetOrderID() {
+	m.order_id = nil
+	delete(m.clearedFields, walletpayment.FieldOrderID)
+}
+
+// SetOrderPaymentID sets the "order_payment_id" field.
+func (m *WalletPaymentMutation) SetOrderPaymentID(u uuid.UUID) {
+	m.order_payment_id = &u
+}
+
+// OrderPaymentID returns the value of the "order_payment_id" field in the mutation.
+func (m *WalletPaymentMutation) OrderPaymentID() (r uuid.UUID, exists bool) {
+	v := m.order_payment_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderPaymentID returns the old "order_payment_id" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldOrderPaymentID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderPaymentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderPaymentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderPaymentID: %w", err)
+	}
+	return oldValue.OrderPaymentID, nil
+}
+
+// ClearOrderPaymentID clears the value of the "order_payment_id" field.
+func (m *WalletPaymentMutation) ClearOrderPaymentID() {
+	m.order_payment_id = nil
+	m.clearedFields[walletpayment.FieldOrderPaymentID] = struct{}{}
+}
+
+// OrderPaymentIDCleared returns if the "order_payment_id" field was cleared in this mutation.
+func (m *WalletPaymentMutation) OrderPaymentIDCleared() bool {
+	_, ok := m.clearedFields[walletpayment.FieldOrderPaymentID]
+	return ok
+}
+
+// ResetOrderPaymentID resets all changes to the "order_payment_id" field.
+func (m *WalletPaymentMutation) ResetOrderPaymentID() {
+	m.order_payment_id = nil
+	delete(m.clearedFields, walletpayment.FieldOrderPaymentID)
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *WalletPaymentMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *WalletPaymentMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (m *WalletPaymentMutation) ClearExpiresAt() {
+	m.expires_at = nil
+	m.clearedFields[walletpayment.FieldExpiresAt] = struct{}{}
+}
+
+// ExpiresAtCleared returns if the "expires_at" field was cleared in this mutation.
+func (m *WalletPaymentMutation) ExpiresAtCleared() bool {
+	_, ok := m.clearedFields[walletpayment.FieldExpiresAt]
+	return ok
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *WalletPaymentMutation) ResetExpiresAt() {
+	m.expires_at = nil
+	delete(m.clearedFields, walletpayment.FieldExpiresAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *WalletPaymentMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *WalletPaymentMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *WalletPaymentMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *WalletPaymentMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *WalletPaymentMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WalletPaymentMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WalletPaymentMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WalletPaymentMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WalletPaymentMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WalletPaymentMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the WalletPayment entity.
+// If the WalletPayment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPaymentMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WalletPaymentMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the WalletPaymentMutation builder.
+func (m *WalletPaymentMutation) Where(ps ...predicate.WalletPayment) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletPaymentMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletPaymentMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletPayment, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletPaymentMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletPaymentMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletPayment).
+func (m *WalletPaymentMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletPaymentMutation) Fields() []string {
+	fields := make([]string, 0, 16)
+	if m.customer_id != nil {
+		fields = append(fields, walletpayment.FieldCustomerID)
+	}
+	if m.gift_card_id != nil {
+		fields = append(fields, walletpayment.FieldGiftCardID)
+	}
+	if m.status != nil {
+		fields = append(fields, walletpayment.FieldStatus)
+	}
+	if m.pro_rata != nil {
+		fields = append(fields, walletpayment.FieldProRata)
+	}
+	if m.amount != nil {
+		fields = append(fields, walletpayment.FieldAmount)
+	}
+	if m.captured != nil {
+		fields = append(fields, walletpayment.FieldCaptured)
+	}
+	if m.refunded != nil {
+		fields = append(fields, walletpayment.FieldRefunded)
+	}
+	if m.lots != nil {
+		fields = append(fields, walletpayment.FieldLots)
+	}
+	if m.reason != nil {
+		fields = append(fields, walletpayment.FieldReason)
+	}
+	if m.reference != nil {
+		fields = append(fields, walletpayment.FieldReference)
+	}
+	if m.order_id != nil {
+		fields = append(fields, walletpayment.FieldOrderID)
+	}
+	if m.order_payment_id != nil {
+		fields = append(fields, walletpayment.FieldOrderPaymentID)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, walletpayment.FieldExpiresAt)
+	}
+	if m.version != nil {
+		fields = append(fields, walletpayment.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, walletpayment.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, walletpayment.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletPaymentMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case walletpayment.FieldCustomerID:
+		return m.CustomerID()
+	case walletpayment.FieldGiftCardID:
+		return m.GiftCardID()
+	case walletpayment.FieldStatus:
+		return m.Status()
+	case walletpayment.FieldProRata:
+		return m.ProRata()
+	case walletpayment.FieldAmount:
+		return m.Amount()
+	case walletpayment.FieldCaptured:
+		return m.Captured()
+	case walletpayment.FieldRefunded:
+		return m.Refunded()
+	case walletpayment.FieldLots:
+		return m.Lots()
+	case walletpayment.FieldReason:
+		return m.Reason()
+	case walletpayment.FieldReference:
+		return m.Reference()
+	case walletpayment.FieldOrderID:
+		return m.OrderID()
+	case walletpayment.FieldOrderPaymentID:
+		return m.OrderPaymentID()
+	case walletpayment.FieldExpiresAt:
+		return m.ExpiresAt()
+	case walletpayment.FieldVersion:
+		return m.Version()
+	case walletpayment.FieldCreatedAt:
+		return m.CreatedAt()
+	case walletpayment.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletPaymentMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case walletpayment.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case walletpayment.FieldGiftCardID:
+		return m.OldGiftCardID(ctx)
+	case walletpayment.FieldStatus:
+		return m.OldStatus(ctx)
+	case walletpayment.FieldProRata:
+		return m.OldProRata(ctx)
+	case walletpayment.FieldAmount:
+		return m.OldAmount(ctx)
+	case walletpayment.FieldCaptured:
+		return m.OldCaptured(ctx)
+	case walletpayment.FieldRefunded:
+		return m.OldRefunded(ctx)
+	case walletpayment.FieldLots:
+		return m.OldLots(ctx)
+	case walletpayment.FieldReason:
+		return m.OldReason(ctx)
+	case walletpayment.FieldReference:
+		return m.OldReference(ctx)
+	case walletpayment.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case walletpayment.FieldOrderPaymentID:
+		return m.OldOrderPaymentID(ctx)
+	case walletpayment.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case walletpayment.FieldVersion:
+		return m.OldVersion(ctx)
+	case walletpayment.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case walletpayment.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletPayment field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletPaymentMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case walletpayment.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case walletpayment.FieldGiftCardID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGiftCardID(v)
+		return nil
+	case walletpayment.FieldStatus:
+		v, ok := value.(walletpayment.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case walletpayment.FieldProRata:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProRata(v)
+		return nil
+	case walletpayment.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case walletpayment.FieldCaptured:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCaptured(v)
+		return nil
+	case walletpayment.FieldRefunded:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefunded(v)
+		return nil
+	case walletpayment.FieldLots:
+		v, ok := value.([]schema.PaidLot)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLots(v)
+		return nil
+	case walletpayment.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case walletpayment.FieldReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReference(v)
+		return nil
+	case walletpayment.FieldOrderID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case walletpayment.FieldOrderPaymentID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderPaymentID(v)
+		return nil
+	case walletpayment.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case walletpayment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case walletpayment.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case walletpayment.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPayment field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletPaymentMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, walletpayment.FieldAmount)
+	}
+	if m.addcaptured != nil {
+		fields = append(fields, walletpayment.FieldCaptured)
+	}
+	if m.addrefunded != nil {
+		fields = append(fields, walletpayment.FieldRefunded)
+	}
+	if m.addversion != nil {
+		fields = append(fields, walletpayment.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletPaymentMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case walletpayment.FieldAmount:
+		return m.AddedAmount()
+	case walletpayment.FieldCaptured:
+		return m.AddedCaptured()
+	case walletpayment.FieldRefunded:
+		return m.AddedRefunded()
+	case walletpayment.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletPaymentMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case walletpayment.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	case walletpayment.FieldCaptured:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCaptured(v)
+		return nil
+	case walletpayment.FieldRefunded:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefunded(v)
+		return nil
+	case walletpayment.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPayment numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletPaymentMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(walletpayment.FieldCustomerID) {
+		fields = append(fields, walletpayment.FieldCustomerID)
+	}
+	if m.FieldCleared(walletpayment.FieldGiftCardID) {
+		fields = append(fields, walletpayment.FieldGiftCardID)
+	}
+	if m.FieldCleared(walletpayment.FieldOrderID) {
+		fields = append(fields, walletpayment.FieldOrderID)
+	}
+	if m.FieldCleared(walletpayment.FieldOrderPaymentID) {
+		fields = append(fields, walletpayment.FieldOrderPaymentID)
+	}
+	if m.FieldCleared(walletpayment.FieldExpiresAt) {
+		fields = append(fields, walletpayment.FieldExpiresAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletPaymentMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletPaymentMutation) ClearField(name string) error {
+	switch name {
+	case walletpayment.FieldCustomerID:
+		m.ClearCustomerID()
+		return nil
+	case walletpayment.FieldGiftCardID:
+		m.ClearGiftCardID()
+		return nil
+	case walletpayment.FieldOrderID:
+		m.ClearOrderID()
+		return nil
+	case walletpayment.FieldOrderPaymentID:
+		m.ClearOrderPaymentID()
+		return nil
+	case walletpayment.FieldExpiresAt:
+		m.ClearExpiresAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPayment nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletPaymentMutation) ResetField(name string) error {
+	switch name {
+	case walletpayment.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case walletpayment.FieldGiftCardID:
+		m.ResetGiftCardID()
+		return nil
+	case walletpayment.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case walletpayment.FieldProRata:
+		m.ResetProRata()
+		return nil
+	case walletpayment.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case walletpayment.FieldCaptured:
+		m.ResetCaptured()
+		return nil
+	case walletpayment.FieldRefunded:
+		m.ResetRefunded()
+		return nil
+	case walletpayment.FieldLots:
+		m.ResetLots()
+		return nil
+	case walletpayment.FieldReason:
+		m.ResetReason()
+		return nil
+	case walletpayment.FieldReference:
+		m.ResetReference()
+		return nil
+	case walletpayment.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case walletpayment.FieldOrderPaymentID:
+		m.ResetOrderPaymentID()
+		return nil
+	case walletpayment.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case walletpayment.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case walletpayment.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case walletpayment.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPayment field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletPaymentMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletPaymentMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletPaymentMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletPaymentMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletPaymentMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletPaymentMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletPaymentMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown WalletPayment unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletPaymentMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown WalletPayment edge %s", name)
+}
+
+// WalletPostingMutation represents an operation that mutates the WalletPosting nodes in the graph.
+type WalletPostingMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	from_book      *walletposting.FromBook
+	to_book        *walletposting.ToBook
+	amount         *int64
+	addamount      *int64
+	created_at     *time.Time
+	clearedFields  map[string]struct{}
+	entry          *uuid.UUID
+	clearedentry   bool
+	account        *uuid.UUID
+	clearedaccount bool
+	lot            *uuid.UUID
+	clearedlot     bool
+	done           bool
+	oldValue       func(context.Context) (*WalletPosting, error)
+	predicates     []predicate.WalletPosting
+}
+
+var _ ent.Mutation = (*WalletPostingMutation)(nil)
+
+// walletpostingOption allows management of the mutation configuration using functional options.
+type walletpostingOption func(*WalletPostingMutation)
+
+// newWalletPostingMutation creates new mutation for the WalletPosting entity.
+func newWalletPostingMutation(c config, op Op, opts ...walletpostingOption) *WalletPostingMutation {
+	m := &WalletPostingMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletPosting,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletPostingID sets the ID field of the mutation.
+func withWalletPostingID(id uuid.UUID) walletpostingOption {
+	return func(m *WalletPostingMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletPosting
+		)
+		m.oldValue = func(ctx context.Context) (*WalletPosting, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletPosting.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletPosting sets the old WalletPosting of the mutation.
+func withWalletPosting(node *WalletPosting) walletpostingOption {
+	return func(m *WalletPostingMutation) {
+		m.oldValue = func(context.Context) (*WalletPosting, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletPostingMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletPostingMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletPosting entities.
+func (m *WalletPostingMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletPostingMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletPostingMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletPosting.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetEntryID sets the "entry_id" field.
+func (m *WalletPostingMutation) SetEntryID(u uuid.UUID) {
+	m.entry = &u
+}
+
+// EntryID returns the value of the "entry_id" field in the mutation.
+func (m *WalletPostingMutation) EntryID() (r uuid.UUID, exists bool) {
+	v := m.entry
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEntryID returns the old "entry_id" field's value of the WalletPosting entity.
+// If the WalletPosting object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPostingMutation) OldEntryID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEntryID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEntryID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEntryID: %w", err)
+	}
+	return oldValue.EntryID, nil
+}
+
+// ResetEntryID resets all changes to the "entry_id" field.
+func (m *WalletPostingMutation) ResetEntryID() {
+	m.entry = nil
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *WalletPostingMutation) SetAccountID(u uuid.UUID) {
+	m.account = &u
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *WalletPostingMutation) AccountID() (r uuid.UUID, exists bool) {
+	v := m.account
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the WalletPosting entity.
+// If the WalletPosting object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPostingMutation) OldAccountID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *WalletPostingMutation) ResetAccountID() {
+	m.account = nil
+}
+
+// SetLotID sets the "lot_id" field.
+func (m *WalletPostingMutation) SetLotID(u uuid.UUID) {
+	m.lot = &u
+}
+
+// LotID returns the value of the "lot_id" field in the mutation.
+func (m *WalletPostingMutation) LotID() (r uuid.UUID, exists bool) {
+	v := m.lot
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLotID returns the old "lot_id" field's value of the WalletPosting entity.
+// If the WalletPosting object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPostingMutation) OldLotID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLotID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLotID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLotID: %w", err)
+	}
+	return oldValue.LotID, nil
+}
+
+// ResetLotID resets all changes to the "lot_id" field.
+func (m *WalletPostingMutation) ResetLotID() {
+	m.lot = nil
+}
+
+// SetFromBook sets the "from_book" field.
+func (m *WalletPostingMutation) SetFromBook(wb walletposting.FromBook) {
+	m.from_book = &wb
+}
+
+// FromBook returns the value of the "from_book" field in the mutation.
+func (m *WalletPostingMutation) FromBook() (r walletposting.FromBook, exists bool) {
+	v := m.from_book
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFromBook returns the old "from_book" field's value of the WalletPosting entity.
+// If the WalletPosting object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPostingMutation) OldFromBook(ctx context.Context) (v walletposting.FromBook, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFromBook is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFromBook requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFromBook: %w", err)
+	}
+	return oldValue.FromBook, nil
+}
+
+// ResetFromBook resets all changes to the "from_book" field.
+func (m *WalletPostingMutation) ResetFromBook() {
+	m.from_book = nil
+}
+
+// SetToBook sets the "to_book" field.
+func (m *WalletPostingMutation) SetToBook(wb walletposting.ToBook) {
+	m.to_book = &wb
+}
+
+// ToBook returns the value of the "to_book" field in the mutation.
+func (m *WalletPostingMutation) ToBook() (r walletposting.ToBook, exists bool) {
+	v := m.to_book
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToBook returns the old "to_book" field's value of the WalletPosting entity.
+// If the WalletPosting object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPostingMutation) OldToBook(ctx context.Context) (v walletposting.ToBook, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToBook is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToBook requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToBook: %w", err)
+	}
+	return oldValue.ToBook, nil
+}
+
+// ResetToBook resets all changes to the "to_book" field.
+func (m *WalletPostingMutation) ResetToBook() {
+	m.to_book = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *WalletPostingMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *WalletPostingMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the WalletPosting entity.
+// If the WalletPosting object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPostingMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *WalletPostingMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *WalletPostingMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *WalletPostingMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WalletPostingMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WalletPostingMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the WalletPosting entity.
+// If the WalletPosting object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletPostingMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WalletPostingMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearEntry clears the "entry" edge to the WalletEntry entity.
+func (m *WalletPostingMutation) ClearEntry() {
+	m.clearedentry = true
+	m.clearedFields[walletposting.FieldEntryID] = struct{}{}
+}
+
+// EntryCleared reports if the "entry" edge to the WalletEntry entity was cleared.
+func (m *WalletPostingMutation) EntryCleared() bool {
+	return m.clearedentry
+}
+
+// EntryIDs returns the "entry" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// EntryID instead. It exists only for internal usage by the builders.
+func (m *WalletPostingMutation) EntryIDs() (ids []uuid.UUID) {
+	if id := m.entry; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetEntry resets all changes to the "entry" edge.
+func (m *WalletPostingMutation) ResetEntry() {
+	m.entry = nil
+	m.clearedentry = false
+}
+
+// ClearAccount clears the "account" edge to the WalletAccount entity.
+func (m *WalletPostingMutation) ClearAccount() {
+	m.clearedaccount = true
+	m.clearedFields[walletposting.FieldAccountID] = struct{}{}
+}
+
+// AccountCleared reports if the "account" edge to the WalletAccount entity was cleared.
+func (m *WalletPostingMutation) AccountCleared() bool {
+	return m.clearedaccount
+}
+
+// AccountIDs returns the "account" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// AccountID instead. It exists only for internal usage by the builders.
+func (m *WalletPostingMutation) AccountIDs() (ids []uuid.UUID) {
+	if id := m.account; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetAccount resets all changes to the "account" edge.
+func (m *WalletPostingMutation) ResetAccount() {
+	m.account = nil
+	m.clearedaccount = false
+}
+
+// ClearLot clears the "lot" edge to the WalletLot entity.
+func (m *WalletPostingMutation) ClearLot() {
+	m.clearedlot = true
+	m.clearedFields[walletposting.FieldLotID] = struct{}{}
+}
+
+// LotCleared reports if the "lot" edge to the WalletLot entity was cleared.
+func (m *WalletPostingMutation) LotCleared() bool {
+	return m.clearedlot
+}
+
+// LotIDs returns the "lot" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// LotID instead. It exists only for internal usage by the builders.
+func (m *WalletPostingMutation) LotIDs() (ids []uuid.UUID) {
+	if id := m.lot; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetLot resets all changes to the "lot" edge.
+func (m *WalletPostingMutation) ResetLot() {
+	m.lot = nil
+	m.clearedlot = false
+}
+
+// Where appends a list predicates to the WalletPostingMutation builder.
+func (m *WalletPostingMutation) Where(ps ...predicate.WalletPosting) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletPostingMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletPostingMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletPosting, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletPostingMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletPostingMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletPosting).
+func (m *WalletPostingMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletPostingMutation) Fields() []string {
+	fields := make([]string, 0, 7)
+	if m.entry != nil {
+		fields = append(fields, walletposting.FieldEntryID)
+	}
+	if m.account != nil {
+		fields = append(fields, walletposting.FieldAccountID)
+	}
+	if m.lot != nil {
+		fields = append(fields, walletposting.FieldLotID)
+	}
+	if m.from_book != nil {
+		fields = append(fields, walletposting.FieldFromBook)
+	}
+	if m.to_book != nil {
+		fields = append(fields, walletposting.FieldToBook)
+	}
+	if m.amount != nil {
+		fields = append(fields, walletposting.FieldAmount)
+	}
+	if m.created_at != nil {
+		fields = append(fields, walletposting.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletPostingMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case walletposting.FieldEntryID:
+		return m.EntryID()
+	case walletposting.FieldAccountID:
+		return m.AccountID()
+	case walletposting.FieldLotID:
+		return m.LotID()
+	case walletposting.FieldFromBook:
+		return m.FromBook()
+	case walletposting.FieldToBook:
+		return m.ToBook()
+	case walletposting.FieldAmount:
+		return m.Amount()
+	case walletposting.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletPostingMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case walletposting.FieldEntryID:
+		return m.OldEntryID(ctx)
+	case walletposting.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case walletposting.FieldLotID:
+		return m.OldLotID(ctx)
+	case walletposting.FieldFromBook:
+		return m.OldFromBook(ctx)
+	case walletposting.FieldToBook:
+		return m.OldToBook(ctx)
+	case walletposting.FieldAmount:
+		return m.OldAmount(ctx)
+	case walletposting.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletPosting field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletPostingMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case walletposting.FieldEntryID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEntryID(v)
+		return nil
+	case walletposting.FieldAccountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case walletposting.FieldLotID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLotID(v)
+		return nil
+	case walletposting.FieldFromBook:
+		v, ok := value.(walletposting.FromBook)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFromBook(v)
+		return nil
+	case walletposting.FieldToBook:
+		v, ok := value.(walletposting.ToBook)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToBook(v)
+		return nil
+	case walletposting.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case walletposting.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPosting field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletPostingMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, walletposting.FieldAmount)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletPostingMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case walletposting.FieldAmount:
+		return m.AddedAmount()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletPostingMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case walletposting.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPosting numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletPostingMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletPostingMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletPostingMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown WalletPosting nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletPostingMutation) ResetField(name string) error {
+	switch name {
+	case walletposting.FieldEntryID:
+		m.ResetEntryID()
+		return nil
+	case walletposting.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case walletposting.FieldLotID:
+		m.ResetLotID()
+		return nil
+	case walletposting.FieldFromBook:
+		m.ResetFromBook()
+		return nil
+	case walletposting.FieldToBook:
+		m.ResetToBook()
+		return nil
+	case walletposting.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case walletposting.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPosting field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletPostingMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.entry != nil {
+		edges = append(edges, walletposting.EdgeEntry)
+	}
+	if m.account != nil {
+		edges = append(edges, walletposting.EdgeAccount)
+	}
+	if m.lot != nil {
+		edges = append(edges, walletposting.EdgeLot)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletPostingMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case walletposting.EdgeEntry:
+		if id := m.entry; id != nil {
+			return []ent.Value{*id}
+		}
+	case walletposting.EdgeAccount:
+		if id := m.account; id != nil {
+			return []ent.Value{*id}
+		}
+	case walletposting.EdgeLot:
+		if id := m.lot; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletPostingMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletPostingMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletPostingMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedentry {
+		edges = append(edges, walletposting.EdgeEntry)
+	}
+	if m.clearedaccount {
+		edges = append(edges, walletposting.EdgeAccount)
+	}
+	if m.clearedlot {
+		edges = append(edges, walletposting.EdgeLot)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletPostingMutation) EdgeCleared(name string) bool {
+	switch name {
+	case walletposting.EdgeEntry:
+		return m.clearedentry
+	case walletposting.EdgeAccount:
+		return m.clearedaccount
+	case walletposting.EdgeLot:
+		return m.clearedlot
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletPostingMutation) ClearEdge(name string) error {
+	switch name {
+	case walletposting.EdgeEntry:
+		m.ClearEntry()
+		return nil
+	case walletposting.EdgeAccount:
+		m.ClearAccount()
+		return nil
+	case walletposting.EdgeLot:
+		m.ClearLot()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPosting unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletPostingMutation) ResetEdge(name string) error {
+	switch name {
+	case walletposting.EdgeEntry:
+		m.ResetEntry()
+		return nil
+	case walletposting.EdgeAccount:
+		m.ResetAccount()
+		return nil
+	case walletposting.EdgeLot:
+		m.ResetLot()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletPosting edge %s", name)
+}
+
+// WalletProgrammeMutation represents an operation that mutates the WalletProgramme nodes in the graph.
+type WalletProgrammeMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *int
+	spend_order         *walletprogramme.SpendOrder
+	top_up_rules        *[]schema.TopUpRule
+	appendtop_up_rules  []schema.TopUpRule
+	top_up_minimum      *int64
+	addtop_up_minimum   *int64
+	balance_limit       *int64
+	addbalance_limit    *int64
+	bonus_days          *int
+	addbonus_days       *int
+	give_back_days      *int
+	addgive_back_days   *int
+	transferable        *bool
+	approval_limit      *int64
+	addapproval_limit   *int64
+	pin_above_amount    *int64
+	addpin_above_amount *int64
+	card_days           *int
+	addcard_days        *int
+	card_limit          *int64
+	addcard_limit       *int64
+	version             *int64
+	addversion          *int64
+	updated_at          *time.Time
+	clearedFields       map[string]struct{}
+	done                bool
+	oldValue            func(context.Context) (*WalletProgramme, error)
+	predicates          []predicate.WalletProgramme
+}
+
+var _ ent.Mutation = (*WalletProgrammeMutation)(nil)
+
+// walletprogrammeOption allows management of the mutation configuration using functional options.
+type walletprogrammeOption func(*WalletProgrammeMutation)
+
+// newWalletProgrammeMutation creates new mutation for the WalletProgramme entity.
+func newWalletProgrammeMutation(c config, op Op, opts ...walletprogrammeOption) *WalletProgrammeMutation {
+	m := &WalletProgrammeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletProgramme,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletProgrammeID sets the ID field of the mutation.
+func withWalletProgrammeID(id int) walletprogrammeOption {
+	return func(m *WalletProgrammeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletProgramme
+		)
+		m.oldValue = func(ctx context.Context) (*WalletProgramme, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletProgramme.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletProgramme sets the old WalletProgramme of the mutation.
+func withWalletProgramme(node *WalletProgramme) walletprogrammeOption {
+	return func(m *WalletProgrammeMutation) {
+		m.oldValue = func(context.Context) (*WalletProgramme, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletProgrammeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletProgrammeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletProgramme entities.
+func (m *WalletProgrammeMutation) SetID(id int) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletProgrammeMutation) ID() (id int, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletProgrammeMutation) IDs(ctx context.Context) ([]int, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletProgramme.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetSpendOrder sets the "spend_order" field.
+func (m *WalletProgrammeMutation) SetSpendOrder(wo walletprogramme.SpendOrder) {
+	m.spend_order = &wo
+}
+
+// SpendOrder returns the value of the "spend_order" field in the mutation.
+func (m *WalletProgrammeMutation) SpendOrder() (r walletprogramme.SpendOrder, exists bool) {
+	v := m.spend_order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSpendOrder returns the old "spend_order" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldSpendOrder(ctx context.Context) (v walletprogramme.SpendOrder, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSpendOrder is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSpendOrder requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSpendOrder: %w", err)
+	}
+	return oldValue.SpendOrder, nil
+}
+
+// ResetSpendOrder resets all changes to the "spend_order" field.
+func (m *WalletProgrammeMutation) ResetSpendOrder() {
+	m.spend_order = nil
+}
+
+// SetTopUpRules sets the "top_up_rules" field.
+func (m *WalletProgrammeMutation) SetTopUpRules(sur []schema.TopUpRule) {
+	m.top_up_rules = &sur
+	m.appendtop_up_rules = nil
+}
+
+// TopUpRules returns the value of the "top_up_rules" field in the mutation.
+func (m *WalletProgrammeMutation) TopUpRules() (r []schema.TopUpRule, exists bool) {
+	v := m.top_up_rules
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTopUpRules returns the old "top_up_rules" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldTopUpRules(ctx context.Context) (v []schema.TopUpRule, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTopUpRules is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTopUpRules requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTopUpRules: %w", err)
+	}
+	return oldValue.TopUpRules, nil
+}
+
+// AppendTopUpRules adds sur to the "top_up_rules" field.
+func (m *WalletProgrammeMutation) AppendTopUpRules(sur []schema.TopUpRule) {
+	m.appendtop_up_rules = append(m.appendtop_up_rules, sur...)
+}
+
+// AppendedTopUpRules returns the list of values that were appended to the "top_up_rules" field in this mutation.
+func (m *WalletProgrammeMutation) AppendedTopUpRules() ([]schema.TopUpRule, bool) {
+	if len(m.appendtop_up_rules) == 0 {
+		return nil, false
+	}
+	return m.appendtop_up_rules, true
+}
+
+// ClearTopUpRules clears the value of the "top_up_rules" field.
+func (m *WalletProgrammeMutation) ClearTopUpRules() {
+	m.top_up_rules = nil
+	m.appendtop_up_rules = nil
+	m.clearedFields[walletprogramme.FieldTopUpRules] = struct{}{}
+}
+
+// TopUpRulesCleared returns if the "top_up_rules" field was cleared in this mutation.
+func (m *WalletProgrammeMutation) TopUpRulesCleared() bool {
+	_, ok := m.clearedFields[walletprogramme.FieldTopUpRules]
+	return ok
+}
+
+// ResetTopUpRules resets all changes to the "top_up_rules" field.
+func (m *WalletProgrammeMutation) ResetTopUpRules() {
+	m.top_up_rules = nil
+	m.appendtop_up_rules = nil
+	delete(m.clearedFields, walletprogramme.FieldTopUpRules)
+}
+
+// SetTopUpMinimum sets the "top_up_minimum" field.
+func (m *WalletProgrammeMutation) SetTopUpMinimum(i int64) {
+	m.top_up_minimum = &i
+	m.addtop_up_minimum = nil
+}
+
+// TopUpMinimum returns the value of the "top_up_minimum" field in the mutation.
+func (m *WalletProgrammeMutation) TopUpMinimum() (r int64, exists bool) {
+	v := m.top_up_minimum
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTopUpMinimum returns the old "top_up_minimum" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldTopUpMinimum(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTopUpMinimum is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTopUpMinimum requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTopUpMinimum: %w", err)
+	}
+	return oldValue.TopUpMinimum, nil
+}
+
+// AddTopUpMinimum adds i to the "top_up_minimum" field.
+func (m *WalletProgrammeMutation) AddTopUpMinimum(i int64) {
+	if m.addtop_up_minimum != nil {
+		*m.addtop_up_minimum += i
+	} else {
+		m.addtop_up_minimum = &i
+	}
+}
+
+// AddedTopUpMinimum returns the value that was added to the "top_up_minimum" field in this mutation.
+func (m *WalletProgrammeMutation) AddedTopUpMinimum() (r int64, exists bool) {
+	v := m.addtop_up_minimum
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetTopUpMinimum resets all changes to the "top_up_minimum" field.
+func (m *WalletProgrammeMutation) ResetTopUpMinimum() {
+	m.top_up_minimum = nil
+	m.addtop_up_minimum = nil
+}
+
+// SetBalanceLimit sets the "balance_limit" field.
+func (m *WalletProgrammeMutation) SetBalanceLimit(i int64) {
+	m.balance_limit = &i
+	m.addbalance_limit = nil
+}
+
+// BalanceLimit returns the value of the "balance_limit" field in the mutation.
+func (m *WalletProgrammeMutation) BalanceLimit() (r int64, exists bool) {
+	v := m.balance_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBalanceLimit returns the old "balance_limit" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldBalanceLimit(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBalanceLimit is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBalanceLimit requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBalanceLimit: %w", err)
+	}
+	return oldValue.BalanceLimit, nil
+}
+
+// AddBalanceLimit adds i to the "balance_limit" field.
+func (m *WalletProgrammeMutation) AddBalanceLimit(i int64) {
+	if m.addbalance_limit != nil {
+		*m.addbalance_limit += i
+	} else {
+		m.addbalance_limit = &i
+	}
+}
+
+// AddedBalanceLimit returns the value that was added to the "balance_limit" field in this mutation.
+func (m *WalletProgrammeMutation) AddedBalanceLimit() (r int64, exists bool) {
+	v := m.addbalance_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearBalanceLimit clears the value of the "balance_limit" field.
+func (m *WalletProgrammeMutation) ClearBalanceLimit() {
+	m.balance_limit = nil
+	m.addbalance_limit = nil
+	m.clearedFields[walletprogramme.FieldBalanceLimit] = struct{}{}
+}
+
+// BalanceLimitCleared returns if the "balance_limit" field was cleared in this mutation.
+func (m *WalletProgrammeMutation) BalanceLimitCleared() bool {
+	_, ok := m.clearedFields[walletprogramme.FieldBalanceLimit]
+	return ok
+}
+
+// ResetBalanceLimit resets all changes to the "balance_limit" field.
+func (m *WalletProgrammeMutation) ResetBalanceLimit() {
+	m.balance_limit = nil
+	m.addbalance_limit = nil
+	delete(m.clearedFields, walletprogramme.FieldBalanceLimit)
+}
+
+// SetBonusDays sets the "bonus_days" field.
+func (m *WalletProgrammeMutation) SetBonusDays(i int) {
+	m.bonus_days = &i
+	m.addbonus_days = nil
+}
+
+// BonusDays returns the value of the "bonus_days" field in the mutation.
+func (m *WalletProgrammeMutation) BonusDays() (r int, exists bool) {
+	v := m.bonus_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBonusDays returns the old "bonus_days" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldBonusDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBonusDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBonusDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBonusDays: %w", err)
+	}
+	return oldValue.BonusDays, nil
+}
+
+// AddBonusDays adds i to the "bonus_days" field.
+func (m *WalletProgrammeMutation) AddBonusDays(i int) {
+	if m.addbonus_days != nil {
+		*m.addbonus_days += i
+	} else {
+		m.addbonus_days = &i
+	}
+}
+
+// AddedBonusDays returns the value that was added to the "bonus_days" field in this mutation.
+func (m *WalletProgrammeMutation) AddedBonusDays() (r int, exists bool) {
+	v := m.addbonus_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBonusDays resets all changes to the "bonus_days" field.
+func (m *WalletProgrammeMutation) ResetBonusDays() {
+	m.bonus_days = nil
+	m.addbonus_days = nil
+}
+
+// SetGiveBackDays sets the "give_back_days" field.
+func (m *WalletProgrammeMutation) SetGiveBackDays(i int) {
+	m.give_back_days = &i
+	m.addgive_back_days = nil
+}
+
+// GiveBackDays returns the value of the "give_back_days" field in the mutation.
+func (m *WalletProgrammeMutation) GiveBackDays() (r int, exists bool) {
+	v := m.give_back_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGiveBackDays returns the old "give_back_days" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldGiveBackDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGiveBackDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGiveBackDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGiveBackDays: %w", err)
+	}
+	return oldValue.GiveBackDays, nil
+}
+
+// AddGiveBackDays adds i to the "give_back_days" field.
+func (m *WalletProgrammeMutation) AddGiveBackDays(i int) {
+	if m.addgive_back_days != nil {
+		*m.addgive_back_days += i
+	} else {
+		m.addgive_back_days = &i
+	}
+}
+
+// AddedGiveBackDays returns the value that was added to the "give_back_days" field in this mutation.
+func (m *WalletProgrammeMutation) AddedGiveBackDays() (r int, exists bool) {
+	v := m.addgive_back_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGiveBackDays resets all changes to the "give_back_days" field.
+func (m *WalletProgrammeMutation) ResetGiveBackDays() {
+	m.give_back_days = nil
+	m.addgive_back_days = nil
+}
+
+// SetTransferable sets the "transferable" field.
+func (m *WalletProgrammeMutation) SetTransferable(b bool) {
+	m.transferable = &b
+}
+
+// Transferable returns the value of the "transferable" field in the mutation.
+func (m *WalletProgrammeMutation) Transferable() (r bool, exists bool) {
+	v := m.transferable
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTransferable returns the old "transferable" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldTransferable(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTransferable is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTransferable requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTransferable: %w", err)
+	}
+	return oldValue.Transferable, nil
+}
+
+// ResetTransferable resets all changes to the "transferable" field.
+func (m *WalletProgrammeMutation) ResetTransferable() {
+	m.transferable = nil
+}
+
+// SetApprovalLimit sets the "approval_limit" field.
+func (m *WalletProgrammeMutation) SetApprovalLimit(i int64) {
+	m.approval_limit = &i
+	m.addapproval_limit = nil
+}
+
+// ApprovalLimit returns the value of the "approval_limit" field in the mutation.
+func (m *WalletProgrammeMutation) ApprovalLimit() (r int64, exists bool) {
+	v := m.approval_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldApprovalLimit returns the old "approval_limit" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldApprovalLimit(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldApprovalLimit is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldApprovalLimit requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldApprovalLimit: %w", err)
+	}
+	return oldValue.ApprovalLimit, nil
+}
+
+// AddApprovalLimit adds i to the "approval_limit" field.
+func (m *WalletProgrammeMutation) AddApprovalLimit(i int64) {
+	if m.addapproval_limit != nil {
+		*m.addapproval_limit += i
+	} else {
+		m.addapproval_limit = &i
+	}
+}
+
+// AddedApprovalLimit returns the value that was added to the "approval_limit" field in this mutation.
+func (m *WalletProgrammeMutation) AddedApprovalLimit() (r int64, exists bool) {
+	v := m.addapproval_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearApprovalLimit clears the value of the "approval_limit" field.
+func (m *WalletProgrammeMutation) ClearApprovalLimit() {
+	m.approval_limit = nil
+	m.addapproval_limit = nil
+	m.clearedFields[walletprogramme.FieldApprovalLimit] = struct{}{}
+}
+
+// ApprovalLimitCleared returns if the "approval_limit" field was cleared in this mutation.
+func (m *WalletProgrammeMutation) ApprovalLimitCleared() bool {
+	_, ok := m.clearedFields[walletprogramme.FieldApprovalLimit]
+	return ok
+}
+
+// ResetApprovalLimit resets all changes to the "approval_limit" field.
+func (m *WalletProgrammeMutation) ResetApprovalLimit() {
+	m.approval_limit = nil
+	m.addapproval_limit = nil
+	delete(m.clearedFields, walletprogramme.FieldApprovalLimit)
+}
+
+// SetPinAboveAmount sets the "pin_above_amount" field.
+func (m *WalletProgrammeMutation) SetPinAboveAmount(i int64) {
+	m.pin_above_amount = &i
+	m.addpin_above_amount = nil
+}
+
+// PinAboveAmount returns the value of the "pin_above_amount" field in the mutation.
+func (m *WalletProgrammeMutation) PinAboveAmount() (r int64, exists bool) {
+	v := m.pin_above_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPinAboveAmount returns the old "pin_above_amount" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldPinAboveAmount(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPinAboveAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPinAboveAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPinAboveAmount: %w", err)
+	}
+	return oldValue.PinAboveAmount, nil
+}
+
+// AddPinAboveAmount adds i to the "pin_above_amount" field.
+func (m *WalletProgrammeMutation) AddPinAboveAmount(i int64) {
+	if m.addpin_above_amount != nil {
+		*m.addpin_above_amount += i
+	} else {
+		m.addpin_above_amount = &i
+	}
+}
+
+// AddedPinAboveAmount returns the value that was added to the "pin_above_amount" field in this mutation.
+func (m *WalletProgrammeMutation) AddedPinAboveAmount() (r int64, exists bool) {
+	v := m.addpin_above_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearPinAboveAmount clears the value of the "pin_above_amount" field.
+func (m *WalletProgrammeMutation) ClearPinAboveAmount() {
+	m.pin_above_amount = nil
+	m.addpin_above_amount = nil
+	m.clearedFields[walletprogramme.FieldPinAboveAmount] = struct{}{}
+}
+
+// PinAboveAmountCleared returns if the "pin_above_amount" field was cleared in this mutation.
+func (m *WalletProgrammeMutation) PinAboveAmountCleared() bool {
+	_, ok := m.clearedFields[walletprogramme.FieldPinAboveAmount]
+	return ok
+}
+
+// ResetPinAboveAmount resets all changes to the "pin_above_amount" field.
+func (m *WalletProgrammeMutation) ResetPinAboveAmount() {
+	m.pin_above_amount = nil
+	m.addpin_above_amount = nil
+	delete(m.clearedFields, walletprogramme.FieldPinAboveAmount)
+}
+
+// SetCardDays sets the "card_days" field.
+func (m *WalletProgrammeMutation) SetCardDays(i int) {
+	m.card_days = &i
+	m.addcard_days = nil
+}
+
+// CardDays returns the value of the "card_days" field in the mutation.
+func (m *WalletProgrammeMutation) CardDays() (r int, exists bool) {
+	v := m.card_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCardDays returns the old "card_days" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldCardDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCardDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCardDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCardDays: %w", err)
+	}
+	return oldValue.CardDays, nil
+}
+
+// AddCardDays adds i to the "card_days" field.
+func (m *WalletProgrammeMutation) AddCardDays(i int) {
+	if m.addcard_days != nil {
+		*m.addcard_days += i
+	} else {
+		m.addcard_days = &i
+	}
+}
+
+// AddedCardDays returns the value that was added to the "card_days" field in this mutation.
+func (m *WalletProgrammeMutation) AddedCardDays() (r int, exists bool) {
+	v := m.addcard_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCardDays resets all changes to the "card_days" field.
+func (m *WalletProgrammeMutation) ResetCardDays() {
+	m.card_days = nil
+	m.addcard_days = nil
+}
+
+// SetCardLimit sets the "card_limit" field.
+func (m *WalletProgrammeMutation) SetCardLimit(i int64) {
+	m.card_limit = &i
+	m.addcard_limit = nil
+}
+
+// CardLimit returns the value of the "card_limit" field in the mutation.
+func (m *WalletProgrammeMutation) CardLimit() (r int64, exists bool) {
+	v := m.card_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCardLimit returns the old "card_limit" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldCardLimit(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCardLimit is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCardLimit requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCardLimit: %w", err)
+	}
+	return oldValue.CardLimit, nil
+}
+
+// AddCardLimit adds i to the "card_limit" field.
+func (m *WalletProgrammeMutation) AddCardLimit(i int64) {
+	if m.addcard_limit != nil {
+		*m.addcard_limit += i
+	} else {
+		m.addcard_limit = &i
+	}
+}
+
+// AddedCardLimit returns the value that was added to the "card_limit" field in this mutation.
+func (m *WalletProgrammeMutation) AddedCardLimit() (r int64, exists bool) {
+	v := m.addcard_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearCardLimit clears the value of the "card_limit" field.
+func (m *WalletProgrammeMutation) ClearCardLimit() {
+	m.card_limit = nil
+	m.addcard_limit = nil
+	m.clearedFields[walletprogramme.FieldCardLimit] = struct{}{}
+}
+
+// CardLimitCleared returns if the "card_limit" field was cleared in this mutation.
+func (m *WalletProgrammeMutation) CardLimitCleared() bool {
+	_, ok := m.clearedFields[walletprogramme.FieldCardLimit]
+	return ok
+}
+
+// ResetCardLimit resets all changes to the "card_limit" field.
+func (m *WalletProgrammeMutation) ResetCardLimit() {
+	m.card_limit = nil
+	m.addcard_limit = nil
+	delete(m.clearedFields, walletprogramme.FieldCardLimit)
+}
+
+// SetVersion sets the "version" field.
+func (m *WalletProgrammeMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *WalletProgrammeMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *WalletProgrammeMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *WalletProgrammeMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *WalletProgrammeMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WalletProgrammeMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WalletProgrammeMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the WalletProgramme entity.
+// If the WalletProgramme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletProgrammeMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WalletProgrammeMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the WalletProgrammeMutation builder.
+func (m *WalletProgrammeMutation) Where(ps ...predicate.WalletProgramme) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletProgrammeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletProgrammeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletProgramme, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletProgrammeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletProgrammeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletProgramme).
+func (m *WalletProgrammeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletProgrammeMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.spend_order != nil {
+		fields = append(fields, walletprogramme.FieldSpendOrder)
+	}
+	if m.top_up_rules != nil {
+		fields = append(fields, walletprogramme.FieldTopUpRules)
+	}
+	if m.top_up_minimum != nil {
+		fields = append(fields, walletprogramme.FieldTopUpMinimum)
+	}
+	if m.balance_limit != nil {
+		fields = append(fields, walletprogramme.FieldBalanceLimit)
+	}
+	if m.bonus_days != nil {
+		fields = append(fields, walletprogramme.FieldBonusDays)
+	}
+	if m.give_back_days != nil {
+		fields = append(fields, walletprogramme.FieldGiveBackDays)
+	}
+	if m.transferable != nil {
+		fields = append(fields, walletprogramme.FieldTransferable)
+	}
+	if m.approval_limit != nil {
+		fields = append(fields, walletprogramme.FieldApprovalLimit)
+	}
+	if m.pin_above_amount != nil {
+		fields = append(fields, walletprogramme.FieldPinAboveAmount)
+	}
+	if m.card_days != nil {
+		fields = append(fields, walletprogramme.FieldCardDays)
+	}
+	if m.card_limit != nil {
+		fields = append(fields, walletprogramme.FieldCardLimit)
+	}
+	if m.version != nil {
+		fields = append(fields, walletprogramme.FieldVersion)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, walletprogramme.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletProgrammeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case walletprogramme.FieldSpendOrder:
+		return m.SpendOrder()
+	case walletprogramme.FieldTopUpRules:
+		return m.TopUpRules()
+	case walletprogramme.FieldTopUpMinimum:
+		return m.TopUpMinimum()
+	case walletprogramme.FieldBalanceLimit:
+		return m.BalanceLimit()
+	case walletprogramme.FieldBonusDays:
+		return m.BonusDays()
+	case walletprogramme.FieldGiveBackDays:
+		return m.GiveBackDays()
+	case walletprogramme.FieldTransferable:
+		return m.Transferable()
+	case walletprogramme.FieldApprovalLimit:
+		return m.ApprovalLimit()
+	case walletprogramme.FieldPinAboveAmount:
+		return m.PinAboveAmount()
+	case walletprogramme.FieldCardDays:
+		return m.CardDays()
+	case walletprogramme.FieldCardLimit:
+		return m.CardLimit()
+	case walletprogramme.FieldVersion:
+		return m.Version()
+	case walletprogramme.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletProgrammeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case walletprogramme.FieldSpendOrder:
+		return m.OldSpendOrder(ctx)
+	case walletprogramme.FieldTopUpRules:
+		return m.OldTopUpRules(ctx)
+	case walletprogramme.FieldTopUpMinimum:
+		return m.OldTopUpMinimum(ctx)
+	case walletprogramme.FieldBalanceLimit:
+		return m.OldBalanceLimit(ctx)
+	case walletprogramme.FieldBonusDays:
+		return m.OldBonusDays(ctx)
+	case walletprogramme.FieldGiveBackDays:
+		return m.OldGiveBackDays(ctx)
+	case walletprogramme.FieldTransferable:
+		return m.OldTransferable(ctx)
+	case walletprogramme.FieldApprovalLimit:
+		return m.OldApprovalLimit(ctx)
+	case walletprogramme.FieldPinAboveAmount:
+		return m.OldPinAboveAmount(ctx)
+	case walletprogramme.FieldCardDays:
+		return m.OldCardDays(ctx)
+	case walletprogramme.FieldCardLimit:
+		return m.OldCardLimit(ctx)
+	case walletprogramme.FieldVersion:
+		return m.OldVersion(ctx)
+	case walletprogramme.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletProgramme field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletProgrammeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case walletprogramme.FieldSpendOrder:
+		v, ok := value.(walletprogramme.SpendOrder)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSpendOrder(v)
+		return nil
+	case walletprogramme.FieldTopUpRules:
+		v, ok := value.([]schema.TopUpRule)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTopUpRules(v)
+		return nil
+	case walletprogramme.FieldTopUpMinimum:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTopUpMinimum(v)
+		return nil
+	case walletprogramme.FieldBalanceLimit:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBalanceLimit(v)
+		return nil
+	case walletprogramme.FieldBonusDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBonusDays(v)
+		return nil
+	case walletprogramme.FieldGiveBackDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGiveBackDays(v)
+		return nil
+	case walletprogramme.FieldTransferable:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTransferable(v)
+		return nil
+	case walletprogramme.FieldApprovalLimit:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetApprovalLimit(v)
+		return nil
+	case walletprogramme.FieldPinAboveAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPinAboveAmount(v)
+		return nil
+	case walletprogramme.FieldCardDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCardDays(v)
+		return nil
+	case walletprogramme.FieldCardLimit:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCardLimit(v)
+		return nil
+	case walletprogramme.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case walletprogramme.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletProgramme field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletProgrammeMutation) AddedFields() []string {
+	var fields []string
+	if m.addtop_up_minimum != nil {
+		fields = append(fields, walletprogramme.FieldTopUpMinimum)
+	}
+	if m.addbalance_limit != nil {
+		fields = append(fields, walletprogramme.FieldBalanceLimit)
+	}
+	if m.addbonus_days != nil {
+		fields = append(fields, walletprogramme.FieldBonusDays)
+	}
+	if m.addgive_back_days != nil {
+		fields = append(fields, walletprogramme.FieldGiveBackDays)
+	}
+	if m.addapproval_limit != nil {
+		fields = append(fields, walletprogramme.FieldApprovalLimit)
+	}
+	if m.addpin_above_amount != nil {
+		fields = append(fields, walletprogramme.FieldPinAboveAmount)
+	}
+	if m.addcard_days != nil {
+		fields = append(fields, walletprogramme.FieldCardDays)
+	}
+	if m.addcard_limit != nil {
+		fields = append(fields, walletprogramme.FieldCardLimit)
+	}
+	if m.addversion != nil {
+		fields = append(fields, walletprogramme.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletProgrammeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case walletprogramme.FieldTopUpMinimum:
+		return m.AddedTopUpMinimum()
+	case walletprogramme.FieldBalanceLimit:
+		return m.AddedBalanceLimit()
+	case walletprogramme.FieldBonusDays:
+		return m.AddedBonusDays()
+	case walletprogramme.FieldGiveBackDays:
+		return m.AddedGiveBackDays()
+	case walletprogramme.FieldApprovalLimit:
+		return m.AddedApprovalLimit()
+	case walletprogramme.FieldPinAboveAmount:
+		return m.AddedPinAboveAmount()
+	case walletprogramme.FieldCardDays:
+		return m.AddedCardDays()
+	case walletprogramme.FieldCardLimit:
+		return m.AddedCardLimit()
+	case walletprogramme.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletProgrammeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case walletprogramme.FieldTopUpMinimum:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTopUpMinimum(v)
+		return nil
+	case walletprogramme.FieldBalanceLimit:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBalanceLimit(v)
+		return nil
+	case walletprogramme.FieldBonusDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBonusDays(v)
+		return nil
+	case walletprogramme.FieldGiveBackDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGiveBackDays(v)
+		return nil
+	case walletprogramme.FieldApprovalLimit:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddApprovalLimit(v)
+		return nil
+	case walletprogramme.FieldPinAboveAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPinAboveAmount(v)
+		return nil
+	case walletprogramme.FieldCardDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCardDays(v)
+		return nil
+	case walletprogramme.FieldCardLimit:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCardLimit(v)
+		return nil
+	case walletprogramme.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletProgramme numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletProgrammeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(walletprogramme.FieldTopUpRules) {
+		fields = append(fields, walletprogramme.FieldTopUpRules)
+	}
+	if m.FieldCleared(walletprogramme.FieldBalanceLimit) {
+		fields = append(fields, walletprogramme.FieldBalanceLimit)
+	}
+	if m.FieldCleared(walletprogramme.FieldApprovalLimit) {
+		fields = append(fields, walletprogramme.FieldApprovalLimit)
+	}
+	if m.FieldCleared(walletprogramme.FieldPinAboveAmount) {
+		fields = append(fields, walletprogramme.FieldPinAboveAmount)
+	}
+	if m.FieldCleared(walletprogramme.FieldCardLimit) {
+		fields = append(fields, walletprogramme.FieldCardLimit)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletProgrammeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletProgrammeMutation) ClearField(name string) error {
+	switch name {
+	case walletprogramme.FieldTopUpRules:
+		m.ClearTopUpRules()
+		return nil
+	case walletprogramme.FieldBalanceLimit:
+		m.ClearBalanceLimit()
+		return nil
+	case walletprogramme.FieldApprovalLimit:
+		m.ClearApprovalLimit()
+		return nil
+	case walletprogramme.FieldPinAboveAmount:
+		m.ClearPinAboveAmount()
+		return nil
+	case walletprogramme.FieldCardLimit:
+		m.ClearCardLimit()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletProgramme nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletProgrammeMutation) ResetField(name string) error {
+	switch name {
+	case walletprogramme.FieldSpendOrder:
+		m.ResetSpendOrder()
+		return nil
+	case walletprogramme.FieldTopUpRules:
+		m.ResetTopUpRules()
+		return nil
+	case walletprogramme.FieldTopUpMinimum:
+		m.ResetTopUpMinimum()
+		return nil
+	case walletprogramme.FieldBalanceLimit:
+		m.ResetBalanceLimit()
+		return nil
+	case walletprogramme.FieldBonusDays:
+		m.ResetBonusDays()
+		return nil
+	case walletprogramme.FieldGiveBackDays:
+		m.ResetGiveBackDays()
+		return nil
+	case walletprogramme.FieldTransferable:
+		m.ResetTransferable()
+		return nil
+	case walletprogramme.FieldApprovalLimit:
+		m.ResetApprovalLimit()
+		return nil
+	case walletprogramme.FieldPinAboveAmount:
+		m.ResetPinAboveAmount()
+		return nil
+	case walletprogramme.FieldCardDays:
+		m.ResetCardDays()
+		return nil
+	case walletprogramme.FieldCardLimit:
+		m.ResetCardLimit()
+		return nil
+	case walletprogramme.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case walletprogramme.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletProgramme field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletProgrammeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletProgrammeMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletProgrammeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletProgrammeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletProgrammeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletProgrammeMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletProgrammeMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown WalletProgramme unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletProgrammeMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown WalletProgramme edge %s", name)
+}
+
+// WalletTopUpMutation represents an operation that mutates the WalletTopUp nodes in the graph.
+type WalletTopUpMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	customer_id    *uuid.UUID
+	account_id     *uuid.UUID
+	amount         *int64
+	addamount      *int64
+	bonus          *int64
+	addbonus       *int64
+	method         *string
+	reference      *string
+	store_id       *uuid.UUID
+	refunded       *int64
+	addrefunded    *int64
+	paid_out       *int64
+	addpaid_out    *int64
+	bonus_taken    *int64
+	addbonus_taken *int64
+	version        *int64
+	addversion     *int64
+	created_at     *time.Time
+	updated_at     *time.Time
+	clearedFields  map[string]struct{}
+	done           bool
+	oldValue       func(context.Context) (*WalletTopUp, error)
+	predicates     []predicate.WalletTopUp
+}
+
+var _ ent.Mutation = (*WalletTopUpMutation)(nil)
+
+// wallettopupOption allows management of the mutation configuration using functional options.
+type wallettopupOption func(*WalletTopUpMutation)
+
+// newWalletTopUpMutation creates new mutation for the WalletTopUp entity.
+func newWalletTopUpMutation(c config, op Op, opts ...wallettopupOption) *WalletTopUpMutation {
+	m := &WalletTopUpMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWalletTopUp,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWalletTopUpID sets the ID field of the mutation.
+func withWalletTopUpID(id uuid.UUID) wallettopupOption {
+	return func(m *WalletTopUpMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *WalletTopUp
+		)
+		m.oldValue = func(ctx context.Context) (*WalletTopUp, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().WalletTopUp.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWalletTopUp sets the old WalletTopUp of the mutation.
+func withWalletTopUp(node *WalletTopUp) wallettopupOption {
+	return func(m *WalletTopUpMutation) {
+		m.oldValue = func(context.Context) (*WalletTopUp, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WalletTopUpMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WalletTopUpMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of WalletTopUp entities.
+func (m *WalletTopUpMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WalletTopUpMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WalletTopUpMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().WalletTopUp.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *WalletTopUpMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *WalletTopUpMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *WalletTopUpMutation) ResetCustomerID() {
+	m.customer_id = nil
+}
+
+// SetAccountID sets the "account_id" field.
+func (m *WalletTopUpMutation) SetAccountID(u uuid.UUID) {
+	m.account_id = &u
+}
+
+// AccountID returns the value of the "account_id" field in the mutation.
+func (m *WalletTopUpMutation) AccountID() (r uuid.UUID, exists bool) {
+	v := m.account_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAccountID returns the old "account_id" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldAccountID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAccountID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAccountID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAccountID: %w", err)
+	}
+	return oldValue.AccountID, nil
+}
+
+// ResetAccountID resets all changes to the "account_id" field.
+func (m *WalletTopUpMutation) ResetAccountID() {
+	m.account_id = nil
+}
+
+// SetAmount sets the "amount" field.
+func (m *WalletTopUpMutation) SetAmount(i int64) {
+	m.amount = &i
+	m.addamount = nil
+}
+
+// Amount returns the value of the "amount" field in the mutation.
+func (m *WalletTopUpMutation) Amount() (r int64, exists bool) {
+	v := m.amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmount returns the old "amount" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmount: %w", err)
+	}
+	return oldValue.Amount, nil
+}
+
+// AddAmount adds i to the "amount" field.
+func (m *WalletTopUpMutation) AddAmount(i int64) {
+	if m.addamount != nil {
+		*m.addamount += i
+	} else {
+		m.addamount = &i
+	}
+}
+
+// AddedAmount returns the value that was added to the "amount" field in this mutation.
+func (m *WalletTopUpMutation) AddedAmount() (r int64, exists bool) {
+	v := m.addamount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmount resets all changes to the "amount" field.
+func (m *WalletTopUpMutation) ResetAmount() {
+	m.amount = nil
+	m.addamount = nil
+}
+
+// SetBonus sets the "bonus" field.
+func (m *WalletTopUpMutation) SetBonus(i int64) {
+	m.bonus = &i
+	m.addbonus = nil
+}
+
+// Bonus returns the value of the "bonus" field in the mutation.
+func (m *WalletTopUpMutation) Bonus() (r int64, exists bool) {
+	v := m.bonus
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBonus returns the old "bonus" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldBonus(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBonus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBonus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBonus: %w", err)
+	}
+	return oldValue.Bonus, nil
+}
+
+// AddBonus adds i to the "bonus" field.
+func (m *WalletTopUpMutation) AddBonus(i int64) {
+	if m.addbonus != nil {
+		*m.addbonus += i
+	} else {
+		m.addbonus = &i
+	}
+}
+
+// AddedBonus returns the value that was added to the "bonus" field in this mutation.
+func (m *WalletTopUpMutation) AddedBonus() (r int64, exists bool) {
+	v := m.addbonus
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBonus resets all changes to the "bonus" field.
+func (m *WalletTopUpMutation) ResetBonus() {
+	m.bonus = nil
+	m.addbonus = nil
+}
+
+// SetMethod sets the "method" field.
+func (m *WalletTopUpMutation) SetMethod(s string) {
+	m.method = &s
+}
+
+// Method returns the value of the "method" field in the mutation.
+func (m *WalletTopUpMutation) Method() (r string, exists bool) {
+	v := m.method
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMethod returns the old "method" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldMethod(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMethod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMethod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMethod: %w", err)
+	}
+	return oldValue.Method, nil
+}
+
+// ResetMethod resets all changes to the "method" field.
+func (m *WalletTopUpMutation) ResetMethod() {
+	m.method = nil
+}
+
+// SetReference sets the "reference" field.
+func (m *WalletTopUpMutation) SetReference(s string) {
+	m.reference = &s
+}
+
+// Reference returns the value of the "reference" field in the mutation.
+func (m *WalletTopUpMutation) Reference() (r string, exists bool) {
+	v := m.reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReference returns the old "reference" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldReference(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReference: %w", err)
+	}
+	return oldValue.Reference, nil
+}
+
+// ResetReference resets all changes to the "reference" field.
+func (m *WalletTopUpMutation) ResetReference() {
+	m.reference = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *WalletTopUpMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *WalletTopUpMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *WalletTopUpMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[wallettopup.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *WalletTopUpMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[wallettopup.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *WalletTopUpMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, wallettopup.FieldStoreID)
+}
+
+// SetRefunded sets the "refunded" field.
+func (m *WalletTopUpMutation) SetRefunded(i int64) {
+	m.refunded = &i
+	m.addrefunded = nil
+}
+
+// Refunded returns the value of the "refunded" field in the mutation.
+func (m *WalletTopUpMutation) Refunded() (r int64, exists bool) {
+	v := m.refunded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefunded returns the old "refunded" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldRefunded(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefunded is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefunded requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefunded: %w", err)
+	}
+	return oldValue.Refunded, nil
+}
+
+// AddRefunded adds i to the "refunded" field.
+func (m *WalletTopUpMutation) AddRefunded(i int64) {
+	if m.addrefunded != nil {
+		*m.addrefunded += i
+	} else {
+		m.addrefunded = &i
+	}
+}
+
+// AddedRefunded returns the value that was added to the "refunded" field in this mutation.
+func (m *WalletTopUpMutation) AddedRefunded() (r int64, exists bool) {
+	v := m.addrefunded
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefunded resets all changes to the "refunded" field.
+func (m *WalletTopUpMutation) ResetRefunded() {
+	m.refunded = nil
+	m.addrefunded = nil
+}
+
+// SetPaidOut sets the "paid_out" field.
+func (m *WalletTopUpMutation) SetPaidOut(i int64) {
+	m.paid_out = &i
+	m.addpaid_out = nil
+}
+
+// PaidOut returns the value of the "paid_out" field in the mutation.
+func (m *WalletTopUpMutation) PaidOut() (r int64, exists bool) {
+	v := m.paid_out
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPaidOut returns the old "paid_out" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldPaidOut(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPaidOut is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPaidOut requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPaidOut: %w", err)
+	}
+	return oldValue.PaidOut, nil
+}
+
+// AddPaidOut adds i to the "paid_out" field.
+func (m *WalletTopUpMutation) AddPaidOut(i int64) {
+	if m.addpaid_out != nil {
+		*m.addpaid_out += i
+	} else {
+		m.addpaid_out = &i
+	}
+}
+
+// AddedPaidOut returns the value that was added to the "paid_out" field in this mutation.
+func (m *WalletTopUpMutation) AddedPaidOut() (r int64, exists bool) {
+	v := m.addpaid_out
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPaidOut resets all changes to the "paid_out" field.
+func (m *WalletTopUpMutation) ResetPaidOut() {
+	m.paid_out = nil
+	m.addpaid_out = nil
+}
+
+// SetBonusTaken sets the "bonus_taken" field.
+func (m *WalletTopUpMutation) SetBonusTaken(i int64) {
+	m.bonus_taken = &i
+	m.addbonus_taken = nil
+}
+
+// BonusTaken returns the value of the "bonus_taken" field in the mutation.
+func (m *WalletTopUpMutation) BonusTaken() (r int64, exists bool) {
+	v := m.bonus_taken
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBonusTaken returns the old "bonus_taken" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldBonusTaken(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBonusTaken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBonusTaken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBonusTaken: %w", err)
+	}
+	return oldValue.BonusTaken, nil
+}
+
+// AddBonusTaken adds i to the "bonus_taken" field.
+func (m *WalletTopUpMutation) AddBonusTaken(i int64) {
+	if m.addbonus_taken != nil {
+		*m.addbonus_taken += i
+	} else {
+		m.addbonus_taken = &i
+	}
+}
+
+// AddedBonusTaken returns the value that was added to the "bonus_taken" field in this mutation.
+func (m *WalletTopUpMutation) AddedBonusTaken() (r int64, exists bool) {
+	v := m.addbonus_taken
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetBonusTaken resets all changes to the "bonus_taken" field.
+func (m *WalletTopUpMutation) ResetBonusTaken() {
+	m.bonus_taken = nil
+	m.addbonus_taken = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *WalletTopUpMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *WalletTopUpMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *WalletTopUpMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *WalletTopUpMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *WalletTopUpMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WalletTopUpMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WalletTopUpMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WalletTopUpMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WalletTopUpMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WalletTopUpMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the WalletTopUp entity.
+// If the WalletTopUp object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WalletTopUpMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WalletTopUpMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the WalletTopUpMutation builder.
+func (m *WalletTopUpMutation) Where(ps ...predicate.WalletTopUp) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WalletTopUpMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WalletTopUpMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.WalletTopUp, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WalletTopUpMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WalletTopUpMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (WalletTopUp).
+func (m *WalletTopUpMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WalletTopUpMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.customer_id != nil {
+		fields = append(fields, wallettopup.FieldCustomerID)
+	}
+	if m.account_id != nil {
+		fields = append(fields, wallettopup.FieldAccountID)
+	}
+	if m.amount != nil {
+		fields = append(fields, wallettopup.FieldAmount)
+	}
+	if m.bonus != nil {
+		fields = append(fields, wallettopup.FieldBonus)
+	}
+	if m.method != nil {
+		fields = append(fields, wallettopup.FieldMethod)
+	}
+	if m.reference != nil {
+		fields = append(fields, wallettopup.FieldReference)
+	}
+	if m.store_id != nil {
+		fields = append(fields, wallettopup.FieldStoreID)
+	}
+	if m.refunded != nil {
+		fields = append(fields, wallettopup.FieldRefunded)
+	}
+	if m.paid_out != nil {
+		fields = append(fields, wallettopup.FieldPaidOut)
+	}
+	if m.bonus_taken != nil {
+		fields = append(fields, wallettopup.FieldBonusTaken)
+	}
+	if m.version != nil {
+		fields = append(fields, wallettopup.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, wallettopup.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, wallettopup.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WalletTopUpMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case wallettopup.FieldCustomerID:
+		return m.CustomerID()
+	case wallettopup.FieldAccountID:
+		return m.AccountID()
+	case wallettopup.FieldAmount:
+		return m.Amount()
+	case wallettopup.FieldBonus:
+		return m.Bonus()
+	case wallettopup.FieldMethod:
+		return m.Method()
+	case wallettopup.FieldReference:
+		return m.Reference()
+	case wallettopup.FieldStoreID:
+		return m.StoreID()
+	case wallettopup.FieldRefunded:
+		return m.Refunded()
+	case wallettopup.FieldPaidOut:
+		return m.PaidOut()
+	case wallettopup.FieldBonusTaken:
+		return m.BonusTaken()
+	case wallettopup.FieldVersion:
+		return m.Version()
+	case wallettopup.FieldCreatedAt:
+		return m.CreatedAt()
+	case wallettopup.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WalletTopUpMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case wallettopup.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case wallettopup.FieldAccountID:
+		return m.OldAccountID(ctx)
+	case wallettopup.FieldAmount:
+		return m.OldAmount(ctx)
+	case wallettopup.FieldBonus:
+		return m.OldBonus(ctx)
+	case wallettopup.FieldMethod:
+		return m.OldMethod(ctx)
+	case wallettopup.FieldReference:
+		return m.OldReference(ctx)
+	case wallettopup.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case wallettopup.FieldRefunded:
+		return m.OldRefunded(ctx)
+	case wallettopup.FieldPaidOut:
+		return m.OldPaidOut(ctx)
+	case wallettopup.FieldBonusTaken:
+		return m.OldBonusTaken(ctx)
+	case wallettopup.FieldVersion:
+		return m.OldVersion(ctx)
+	case wallettopup.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case wallettopup.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown WalletTopUp field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletTopUpMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case wallettopup.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case wallettopup.FieldAccountID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAccountID(v)
+		return nil
+	case wallettopup.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmount(v)
+		return nil
+	case wallettopup.FieldBonus:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBonus(v)
+		return nil
+	case wallettopup.FieldMethod:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMethod(v)
+		return nil
+	case wallettopup.FieldReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReference(v)
+		return nil
+	case wallettopup.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case wallettopup.FieldRefunded:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefunded(v)
+		return nil
+	case wallettopup.FieldPaidOut:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPaidOut(v)
+		return nil
+	case wallettopup.FieldBonusTaken:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBonusTaken(v)
+		return nil
+	case wallettopup.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case wallettopup.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case wallettopup.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletTopUp field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WalletTopUpMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount != nil {
+		fields = append(fields, wallettopup.FieldAmount)
+	}
+	if m.addbonus != nil {
+		fields = append(fields, wallettopup.FieldBonus)
+	}
+	if m.addrefunded != nil {
+		fields = append(fields, wallettopup.FieldRefunded)
+	}
+	if m.addpaid_out != nil {
+		fields = append(fields, wallettopup.FieldPaidOut)
+	}
+	if m.addbonus_taken != nil {
+		fields = append(fields, wallettopup.FieldBonusTaken)
+	}
+	if m.addversion != nil {
+		fields = append(fields, wallettopup.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WalletTopUpMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case wallettopup.FieldAmount:
+		return m.AddedAmount()
+	case wallettopup.FieldBonus:
+		return m.AddedBonus()
+	case wallettopup.FieldRefunded:
+		return m.AddedRefunded()
+	case wallettopup.FieldPaidOut:
+		return m.AddedPaidOut()
+	case wallettopup.FieldBonusTaken:
+		return m.AddedBonusTaken()
+	case wallettopup.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WalletTopUpMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case wallettopup.FieldAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmount(v)
+		return nil
+	case wallettopup.FieldBonus:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBonus(v)
+		return nil
+	case wallettopup.FieldRefunded:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefunded(v)
+		return nil
+	case wallettopup.FieldPaidOut:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPaidOut(v)
+		return nil
+	case wallettopup.FieldBonusTaken:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddBonusTaken(v)
+		return nil
+	case wallettopup.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown WalletTopUp numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WalletTopUpMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(wallettopup.FieldStoreID) {
+		fields = append(fields, wallettopup.FieldStoreID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WalletTopUpMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WalletTopUpMutation) ClearField(name string) error {
+	switch name {
+	case wallettopup.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletTopUp nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WalletTopUpMutation) ResetField(name string) error {
+	switch name {
+	case wallettopup.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case wallettopup.FieldAccountID:
+		m.ResetAccountID()
+		return nil
+	case wallettopup.FieldAmount:
+		m.ResetAmount()
+		return nil
+	case wallettopup.FieldBonus:
+		m.ResetBonus()
+		return nil
+	case wallettopup.FieldMethod:
+		m.ResetMethod()
+		return nil
+	case wallettopup.FieldReference:
+		m.ResetReference()
+		return nil
+	case wallettopup.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case wallettopup.FieldRefunded:
+		m.ResetRefunded()
+		return nil
+	case wallettopup.FieldPaidOut:
+		m.ResetPaidOut()
+		return nil
+	case wallettopup.FieldBonusTaken:
+		m.ResetBonusTaken()
+		return nil
+	case wallettopup.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case wallettopup.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case wallettopup.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown WalletTopUp field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WalletTopUpMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WalletTopUpMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WalletTopUpMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WalletTopUpMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WalletTopUpMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WalletTopUpMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WalletTopUpMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown WalletTopUp unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WalletTopUpMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown WalletTopUp edge %s", name)
 }

@@ -14,6 +14,10 @@ import (
 // Tx is a transactional client that is created by calling Client.Tx().
 type Tx struct {
 	config
+	// GiftCard is the client for interacting with the GiftCard builders.
+	GiftCard *GiftCardClient
+	// GiftCardBatch is the client for interacting with the GiftCardBatch builders.
+	GiftCardBatch *GiftCardBatchClient
 	// PointsAccount is the client for interacting with the PointsAccount builders.
 	PointsAccount *PointsAccountClient
 	// PointsAdjustment is the client for interacting with the PointsAdjustment builders.
@@ -36,6 +40,22 @@ type Tx struct {
 	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
+	// WalletAccount is the client for interacting with the WalletAccount builders.
+	WalletAccount *WalletAccountClient
+	// WalletAdjustment is the client for interacting with the WalletAdjustment builders.
+	WalletAdjustment *WalletAdjustmentClient
+	// WalletEntry is the client for interacting with the WalletEntry builders.
+	WalletEntry *WalletEntryClient
+	// WalletLot is the client for interacting with the WalletLot builders.
+	WalletLot *WalletLotClient
+	// WalletPayment is the client for interacting with the WalletPayment builders.
+	WalletPayment *WalletPaymentClient
+	// WalletPosting is the client for interacting with the WalletPosting builders.
+	WalletPosting *WalletPostingClient
+	// WalletProgramme is the client for interacting with the WalletProgramme builders.
+	WalletProgramme *WalletProgrammeClient
+	// WalletTopUp is the client for interacting with the WalletTopUp builders.
+	WalletTopUp *WalletTopUpClient
 
 	// lazily loaded.
 	client     *Client
@@ -167,6 +187,8 @@ func (tx *Tx) Client() *Client {
 }
 
 func (tx *Tx) init() {
+	tx.GiftCard = NewGiftCardClient(tx.config)
+	tx.GiftCardBatch = NewGiftCardBatchClient(tx.config)
 	tx.PointsAccount = NewPointsAccountClient(tx.config)
 	tx.PointsAdjustment = NewPointsAdjustmentClient(tx.config)
 	tx.PointsEarning = NewPointsEarningClient(tx.config)
@@ -178,6 +200,14 @@ func (tx *Tx) init() {
 	tx.PointsRule = NewPointsRuleClient(tx.config)
 	tx.PointsRuleVersion = NewPointsRuleVersionClient(tx.config)
 	tx.PointsUnit = NewPointsUnitClient(tx.config)
+	tx.WalletAccount = NewWalletAccountClient(tx.config)
+	tx.WalletAdjustment = NewWalletAdjustmentClient(tx.config)
+	tx.WalletEntry = NewWalletEntryClient(tx.config)
+	tx.WalletLot = NewWalletLotClient(tx.config)
+	tx.WalletPayment = NewWalletPaymentClient(tx.config)
+	tx.WalletPosting = NewWalletPostingClient(tx.config)
+	tx.WalletProgramme = NewWalletProgrammeClient(tx.config)
+	tx.WalletTopUp = NewWalletTopUpClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.
@@ -187,7 +217,7 @@ func (tx *Tx) init() {
 // of them in order to commit or rollback the transaction.
 //
 // If a closed transaction is embedded in one of the generated entities, and the entity
-// applies a query, for example: PointsAccount.QueryXXX(), the query will be executed
+// applies a query, for example: GiftCard.QueryXXX(), the query will be executed
 // through the driver which created this transaction.
 //
 // Note that txDriver is not goroutine safe.

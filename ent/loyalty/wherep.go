@@ -8,6 +8,20 @@ import (
 )
 
 // WhereP adds storage-level predicates to the query.
+func (q *GiftCardQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.GiftCard(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *GiftCardBatchQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.GiftCardBatch(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *PointsAccountQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.PointsAccount(p))
@@ -81,5 +95,61 @@ func (q *PointsRuleVersionQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *PointsUnitQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.PointsUnit(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletAccountQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletAccount(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletAdjustmentQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletAdjustment(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletEntryQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletEntry(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletLotQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletLot(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletPaymentQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletPayment(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletPostingQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletPosting(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletProgrammeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletProgramme(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *WalletTopUpQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.WalletTopUp(p))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	memberapi "github.com/shuke-crm/shuke/api/member"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	pointsapi "github.com/shuke-crm/shuke/api/points"
+	walletsapi "github.com/shuke-crm/shuke/api/wallets"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/internal/customers"
@@ -26,6 +27,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/points"
+	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
 // API is the HTTP side of the service.
@@ -292,6 +294,51 @@ func (a API) ListMemberPointsEntries(ctx context.Context, r memberapi.ListMember
 			BlockedChange: e.BlockedChange, BalanceAfter: e.BalanceAfter, PendingAfter: e.PendingAfter, BlockedAfter: e.BlockedAfter, OrderId: opt.OrNull(e.OrderID), Reason: e.Reason, OccurredAt: e.OccurredAt.UTC()}
 	}
 	return memberapi.ListMemberPointsEntries200JSONResponse{Body: out, Headers: memberapi.ListMemberPointsEntries200ResponseHeaders{Link: found.Link}}, nil
+}
+
+// GetMemberWallet implements getMemberWallet.
+func (a API) GetMemberWallet(ctx context.Context, _ memberapi.GetMemberWalletRequestObject) (memberapi.GetMemberWalletResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.Wallets.Of(ctx, actor.ID)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.GetMemberWallet200JSONResponse(wallets.ToAPIWallet(w)), nil
+}
+
+// ListMemberWalletEntries implements listMemberWalletEntries.
+func (a API) ListMemberWalletEntries(ctx context.Context, r memberapi.ListMemberWalletEntriesRequestObject) (memberapi.ListMemberWalletEntriesResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := r.Params
+	found, err := a.Wallets.Entries(ctx, "/v1/member/wallet/entries", actor.ID, wallets.EntryFilter{}, page.Asked{Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	out := memberapi.MemberWalletEntryList{Items: make([]memberapi.MemberWalletEntry, len(found.Items)), HasMore: found.Next != nil, NextCursor: opt.OrNull(found.Next), TotalCount: found.Total}
+	for i, e := range found.Items {
+		out.Items[i] = memberapi.MemberWalletEntry{Id: e.ID, Kind: walletsapi.WalletEntryKind(e.Kind), PrincipalChangeAmount: e.PrincipalChange, BonusChangeAmount: e.BonusChange, BlockedChangeAmount: e.BlockedChange,
+			PrincipalAfterAmount: e.PrincipalAfter, BonusAfterAmount: e.BonusAfter, BlockedAfterAmount: e.BlockedAfter, OrderId: opt.OrNull(e.OrderID), Reason: e.Reason, OccurredAt: e.OccurredAt.UTC()}
+	}
+	return memberapi.ListMemberWalletEntries200JSONResponse{Body: out, Headers: memberapi.ListMemberWalletEntries200ResponseHeaders{Link: found.Link}}, nil
+}
+
+// SetMemberWalletPin implements setMemberWalletPin.
+func (a API) SetMemberWalletPin(ctx context.Context, r memberapi.SetMemberWalletPinRequestObject) (memberapi.SetMemberWalletPinResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	current := opt.Value(r.Body.CurrentPin)
+	if err := a.Wallets.SetPIN(ctx, actor.ID, r.Body.Pin, &current); err != nil {
+		return nil, err
+	}
+	return memberapi.SetMemberWalletPin204Response{}, nil
 }
 
 // ListMemberOrders implements listMemberOrders.

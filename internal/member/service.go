@@ -21,6 +21,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/principals"
 	"github.com/shuke-crm/shuke/internal/platform/token"
 	"github.com/shuke-crm/shuke/internal/points"
+	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
 // Deps is what the service works with.
@@ -34,6 +35,7 @@ type Deps struct {
 	Customers *customers.Service
 	Orders    *orders.Service
 	Points    *points.Service
+	Wallets   *wallets.Service
 	Forms     *forms.Service
 	Codes     *otp.Service
 	Outside   outside.Services // what is not configured answers which setting is missing

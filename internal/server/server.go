@@ -27,6 +27,7 @@ import (
 	pointsapi "github.com/shuke-crm/shuke/api/points"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
 	timelineapi "github.com/shuke-crm/shuke/api/timeline"
+	walletsapi "github.com/shuke-crm/shuke/api/wallets"
 	"github.com/shuke-crm/shuke/internal/analytics"
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/contract"
@@ -58,6 +59,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/segments"
 	"github.com/shuke-crm/shuke/internal/timeline"
+	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
 // Deps is what a server is built from. All fields but the last three are needed.
@@ -109,6 +111,7 @@ type Server struct {
 	Catalog    *catalog.Service
 	Inventory  *inventory.Service
 	Points     *points.Service
+	Wallets    *wallets.Service
 	Merchants  *merchants.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
@@ -211,6 +214,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Segments = segments.New(segments.Deps{DB: d.DB, Clock: d.Clock, Queue: s.Jobs, Customers: s.Customers, Tell: s.Timeline.Tell})
 	s.Points = points.New(points.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Catalog: s.Catalog, Queue: s.Jobs})
 	s.Points.Subscribe(s.Events)
+	s.Wallets = wallets.New(wallets.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Currency: cfg.Currency, Customers: s.Customers, Queue: s.Jobs})
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Points: s.Points, Queue: s.Jobs,
@@ -226,7 +230,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 			return s.Member.Agree(ctx, tx, customerID, member.Purpose(purpose), version, channel, pointer)
 		}}
 	s.Member = member.New(member.Deps{
-		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Forms: s.Forms,
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Wallets: s.Wallets, Forms: s.Forms,
 		Codes: codes, Outside: d.Outside,
 		Attempt: func(ctx context.Context, subject string) time.Duration {
 			if r := limiter.Allow(ctx, ratelimit.SignInByAccount, ratelimit.Text(subject)); !r.Allowed {
@@ -236,7 +240,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
+	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Wallets.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
@@ -263,6 +267,7 @@ func (s *Server) register() {
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
 	inventoryapi.RegisterHandlers(r, inventoryapi.NewStrictHandler(inventory.API{Service: s.Inventory}, nil))
 	pointsapi.RegisterHandlers(r, pointsapi.NewStrictHandler(points.API{Service: s.Points}, nil))
+	walletsapi.RegisterHandlers(r, walletsapi.NewStrictHandler(wallets.API{Service: s.Wallets}, nil))
 	merchantsapi.RegisterHandlers(r, merchantsapi.NewStrictHandler(merchants.API{Service: s.Merchants}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))

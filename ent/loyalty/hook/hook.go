@@ -9,6 +9,30 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty"
 )
 
+// The GiftCardFunc type is an adapter to allow the use of ordinary
+// function as GiftCard mutator.
+type GiftCardFunc func(context.Context, *loyalty.GiftCardMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f GiftCardFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.GiftCardMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.GiftCardMutation", m)
+}
+
+// The GiftCardBatchFunc type is an adapter to allow the use of ordinary
+// function as GiftCardBatch mutator.
+type GiftCardBatchFunc func(context.Context, *loyalty.GiftCardBatchMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f GiftCardBatchFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.GiftCardBatchMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.GiftCardBatchMutation", m)
+}
+
 // The PointsAccountFunc type is an adapter to allow the use of ordinary
 // function as PointsAccount mutator.
 type PointsAccountFunc func(context.Context, *loyalty.PointsAccountMutation) (loyalty.Value, error)
@@ -139,6 +163,102 @@ func (f PointsUnitFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsUnitMutation", m)
+}
+
+// The WalletAccountFunc type is an adapter to allow the use of ordinary
+// function as WalletAccount mutator.
+type WalletAccountFunc func(context.Context, *loyalty.WalletAccountMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletAccountFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletAccountMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletAccountMutation", m)
+}
+
+// The WalletAdjustmentFunc type is an adapter to allow the use of ordinary
+// function as WalletAdjustment mutator.
+type WalletAdjustmentFunc func(context.Context, *loyalty.WalletAdjustmentMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletAdjustmentFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletAdjustmentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletAdjustmentMutation", m)
+}
+
+// The WalletEntryFunc type is an adapter to allow the use of ordinary
+// function as WalletEntry mutator.
+type WalletEntryFunc func(context.Context, *loyalty.WalletEntryMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletEntryFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletEntryMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletEntryMutation", m)
+}
+
+// The WalletLotFunc type is an adapter to allow the use of ordinary
+// function as WalletLot mutator.
+type WalletLotFunc func(context.Context, *loyalty.WalletLotMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletLotFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletLotMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletLotMutation", m)
+}
+
+// The WalletPaymentFunc type is an adapter to allow the use of ordinary
+// function as WalletPayment mutator.
+type WalletPaymentFunc func(context.Context, *loyalty.WalletPaymentMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletPaymentFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletPaymentMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletPaymentMutation", m)
+}
+
+// The WalletPostingFunc type is an adapter to allow the use of ordinary
+// function as WalletPosting mutator.
+type WalletPostingFunc func(context.Context, *loyalty.WalletPostingMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletPostingFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletPostingMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletPostingMutation", m)
+}
+
+// The WalletProgrammeFunc type is an adapter to allow the use of ordinary
+// function as WalletProgramme mutator.
+type WalletProgrammeFunc func(context.Context, *loyalty.WalletProgrammeMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletProgrammeFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletProgrammeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletProgrammeMutation", m)
+}
+
+// The WalletTopUpFunc type is an adapter to allow the use of ordinary
+// function as WalletTopUp mutator.
+type WalletTopUpFunc func(context.Context, *loyalty.WalletTopUpMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f WalletTopUpFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.WalletTopUpMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.WalletTopUpMutation", m)
 }
 
 // Condition is a hook condition function.

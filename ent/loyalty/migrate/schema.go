@@ -9,6 +9,94 @@ import (
 )
 
 var (
+	// GiftCardsColumns holds the columns for the "gift_cards" table.
+	GiftCardsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "number", Type: field.TypeInt},
+		{Name: "code_hash", Type: field.TypeBytes},
+		{Name: "last4", Type: field.TypeString, Size: 4},
+		{Name: "pin_hash", Type: field.TypeBytes, Nullable: true},
+		{Name: "pin_failures", Type: field.TypeInt, Default: 0},
+		{Name: "secret_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"issued", "active", "frozen", "cancelled"}, Default: "issued"},
+		{Name: "sale_method", Type: field.TypeString, Size: 32, Default: ""},
+		{Name: "sale_reference", Type: field.TypeString, Size: 120, Default: ""},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "activated_at", Type: field.TypeTime, Nullable: true},
+		{Name: "valid_until", Type: field.TypeTime, Nullable: true},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "batch_id", Type: field.TypeUUID},
+		{Name: "account_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// GiftCardsTable holds the schema information for the "gift_cards" table.
+	GiftCardsTable = &schema.Table{
+		Name:       "gift_cards",
+		Columns:    GiftCardsColumns,
+		PrimaryKey: []*schema.Column{GiftCardsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "gift_cards_gift_card_batches_batch",
+				Columns:    []*schema.Column{GiftCardsColumns[17]},
+				RefColumns: []*schema.Column{GiftCardBatchesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "gift_cards_wallet_accounts_account",
+				Columns:    []*schema.Column{GiftCardsColumns[18]},
+				RefColumns: []*schema.Column{WalletAccountsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "gift_cards_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{GiftCardsColumns[2]},
+			},
+			{
+				Name:    "gift_cards_number_key",
+				Unique:  true,
+				Columns: []*schema.Column{GiftCardsColumns[17], GiftCardsColumns[1]},
+			},
+			{
+				Name:    "gift_cards_account_key",
+				Unique:  true,
+				Columns: []*schema.Column{GiftCardsColumns[18]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "account_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "gift_cards_last4_idx",
+				Unique:  false,
+				Columns: []*schema.Column{GiftCardsColumns[3], GiftCardsColumns[0]},
+			},
+		},
+	}
+	// GiftCardBatchesColumns holds the columns for the "gift_card_batches" table.
+	GiftCardBatchesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "name", Type: field.TypeString, Size: 60},
+		{Name: "quantity", Type: field.TypeInt},
+		{Name: "issued", Type: field.TypeInt, Default: 0},
+		{Name: "face_amount", Type: field.TypeInt64},
+		{Name: "with_pin", Type: field.TypeBool, Default: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"issuing", "ready", "exported", "cancelled"}, Default: "issuing"},
+		{Name: "job_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "exported_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// GiftCardBatchesTable holds the schema information for the "gift_card_batches" table.
+	GiftCardBatchesTable = &schema.Table{
+		Name:       "gift_card_batches",
+		Columns:    GiftCardBatchesColumns,
+		PrimaryKey: []*schema.Column{GiftCardBatchesColumns[0]},
+	}
 	// PointsAccountsColumns holds the columns for the "points_accounts" table.
 	PointsAccountsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -543,8 +631,384 @@ var (
 			},
 		},
 	}
+	// WalletAccountsColumns holds the columns for the "wallet_accounts" table.
+	WalletAccountsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"wallet", "gift_card"}},
+		{Name: "opened_for", Type: field.TypeUUID, Nullable: true},
+		{Name: "customer_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "principal", Type: field.TypeInt64, Default: 0},
+		{Name: "bonus", Type: field.TypeInt64, Default: 0},
+		{Name: "principal_blocked", Type: field.TypeInt64, Default: 0},
+		{Name: "bonus_blocked", Type: field.TypeInt64, Default: 0},
+		{Name: "entry_count", Type: field.TypeInt64, Default: 0},
+		{Name: "due_at", Type: field.TypeTime, Nullable: true},
+		{Name: "frozen_at", Type: field.TypeTime, Nullable: true},
+		{Name: "frozen_reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "pin_hash", Type: field.TypeString, Default: ""},
+		{Name: "pin_failures", Type: field.TypeInt, Default: 0},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// WalletAccountsTable holds the schema information for the "wallet_accounts" table.
+	WalletAccountsTable = &schema.Table{
+		Name:       "wallet_accounts",
+		Columns:    WalletAccountsColumns,
+		PrimaryKey: []*schema.Column{WalletAccountsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "wallet_accounts_opened_for_key",
+				Unique:  true,
+				Columns: []*schema.Column{WalletAccountsColumns[2]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "opened_for IS NOT NULL",
+				},
+			},
+			{
+				Name:    "wallet_accounts_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletAccountsColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "customer_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "wallet_accounts_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletAccountsColumns[9], WalletAccountsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "due_at IS NOT NULL",
+				},
+			},
+		},
+	}
+	// WalletAdjustmentsColumns holds the columns for the "wallet_adjustments" table.
+	WalletAdjustmentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+		{Name: "part", Type: field.TypeEnum, Enums: []string{"principal", "bonus"}},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "reason", Type: field.TypeString, Size: 500},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"awaiting_approval", "booked", "rejected"}, Default: "booked"},
+		{Name: "requested_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "decided_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "decided_at", Type: field.TypeTime, Nullable: true},
+		{Name: "decision_note", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "operation_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// WalletAdjustmentsTable holds the schema information for the "wallet_adjustments" table.
+	WalletAdjustmentsTable = &schema.Table{
+		Name:       "wallet_adjustments",
+		Columns:    WalletAdjustmentsColumns,
+		PrimaryKey: []*schema.Column{WalletAdjustmentsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "wallet_adjustments_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletAdjustmentsColumns[1], WalletAdjustmentsColumns[0]},
+			},
+			{
+				Name:    "wallet_adjustments_awaiting_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletAdjustmentsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'awaiting_approval'",
+				},
+			},
+		},
+	}
+	// WalletEntriesColumns holds the columns for the "wallet_entries" table.
+	WalletEntriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "operation_id", Type: field.TypeUUID},
+		{Name: "number", Type: field.TypeInt64},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"top_up", "top_up_refund", "pay", "block", "capture", "release", "refund", "expire", "adjust", "transfer_out", "transfer_in", "card_sold", "card_cancelled", "card_out", "card_in"}},
+		{Name: "principal_change", Type: field.TypeInt64},
+		{Name: "bonus_change", Type: field.TypeInt64},
+		{Name: "blocked_change", Type: field.TypeInt64},
+		{Name: "principal_after", Type: field.TypeInt64},
+		{Name: "bonus_after", Type: field.TypeInt64},
+		{Name: "blocked_after", Type: field.TypeInt64},
+		{Name: "payment_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "top_up_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "order_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "actor_kind", Type: field.TypeString, Size: 20},
+		{Name: "actor_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "occurred_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "account_id", Type: field.TypeUUID},
+	}
+	// WalletEntriesTable holds the schema information for the "wallet_entries" table.
+	WalletEntriesTable = &schema.Table{
+		Name:       "wallet_entries",
+		Columns:    WalletEntriesColumns,
+		PrimaryKey: []*schema.Column{WalletEntriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "wallet_entries_wallet_accounts_account",
+				Columns:    []*schema.Column{WalletEntriesColumns[18]},
+				RefColumns: []*schema.Column{WalletAccountsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "wallet_entries_account_key",
+				Unique:  true,
+				Columns: []*schema.Column{WalletEntriesColumns[18], WalletEntriesColumns[2]},
+			},
+			{
+				Name:    "wallet_entries_statement_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletEntriesColumns[18], WalletEntriesColumns[0]},
+			},
+			{
+				Name:    "wallet_entries_payment_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletEntriesColumns[10]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "payment_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "wallet_entries_order_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletEntriesColumns[12]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "order_id IS NOT NULL",
+				},
+			},
+		},
+	}
+	// WalletLotsColumns holds the columns for the "wallet_lots" table.
+	WalletLotsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"principal", "bonus"}},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "available", Type: field.TypeInt64, Default: 0},
+		{Name: "blocked", Type: field.TypeInt64, Default: 0},
+		{Name: "top_up_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "warn_at", Type: field.TypeTime, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "account_id", Type: field.TypeUUID},
+	}
+	// WalletLotsTable holds the schema information for the "wallet_lots" table.
+	WalletLotsTable = &schema.Table{
+		Name:       "wallet_lots",
+		Columns:    WalletLotsColumns,
+		PrimaryKey: []*schema.Column{WalletLotsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "wallet_lots_wallet_accounts_account",
+				Columns:    []*schema.Column{WalletLotsColumns[9]},
+				RefColumns: []*schema.Column{WalletAccountsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "wallet_lots_account_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletLotsColumns[9], WalletLotsColumns[0]},
+			},
+			{
+				Name:    "wallet_lots_available_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletLotsColumns[9], WalletLotsColumns[1], WalletLotsColumns[6], WalletLotsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "available > 0",
+				},
+			},
+			{
+				Name:    "wallet_lots_top_up_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletLotsColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "top_up_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "wallet_lots_warn_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletLotsColumns[7], WalletLotsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "warn_at IS NOT NULL",
+				},
+			},
+		},
+	}
+	// WalletPaymentsColumns holds the columns for the "wallet_payments" table.
+	WalletPaymentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "gift_card_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"blocked", "captured", "released", "expired"}, Default: "blocked"},
+		{Name: "pro_rata", Type: field.TypeBool, Default: false},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "captured", Type: field.TypeInt64, Default: 0},
+		{Name: "refunded", Type: field.TypeInt64, Default: 0},
+		{Name: "lots", Type: field.TypeJSON},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "reference", Type: field.TypeString, Size: 120, Default: ""},
+		{Name: "order_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "order_payment_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// WalletPaymentsTable holds the schema information for the "wallet_payments" table.
+	WalletPaymentsTable = &schema.Table{
+		Name:       "wallet_payments",
+		Columns:    WalletPaymentsColumns,
+		PrimaryKey: []*schema.Column{WalletPaymentsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "wallet_payments_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletPaymentsColumns[1], WalletPaymentsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "customer_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "wallet_payments_card_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletPaymentsColumns[2], WalletPaymentsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "gift_card_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "wallet_payments_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletPaymentsColumns[13], WalletPaymentsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "expires_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "wallet_payments_order_payment_key",
+				Unique:  true,
+				Columns: []*schema.Column{WalletPaymentsColumns[12]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "order_payment_id IS NOT NULL",
+				},
+			},
+		},
+	}
+	// WalletPostingsColumns holds the columns for the "wallet_postings" table.
+	WalletPostingsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "from_book", Type: field.TypeEnum, Enums: []string{"principal", "bonus", "principal_blocked", "bonus_blocked", "cash_in", "refunded", "marketing", "adjusted", "spent", "expired", "moved"}},
+		{Name: "to_book", Type: field.TypeEnum, Enums: []string{"principal", "bonus", "principal_blocked", "bonus_blocked", "cash_in", "refunded", "marketing", "adjusted", "spent", "expired", "moved"}},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "entry_id", Type: field.TypeUUID},
+		{Name: "account_id", Type: field.TypeUUID},
+		{Name: "lot_id", Type: field.TypeUUID},
+	}
+	// WalletPostingsTable holds the schema information for the "wallet_postings" table.
+	WalletPostingsTable = &schema.Table{
+		Name:       "wallet_postings",
+		Columns:    WalletPostingsColumns,
+		PrimaryKey: []*schema.Column{WalletPostingsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "wallet_postings_wallet_entries_entry",
+				Columns:    []*schema.Column{WalletPostingsColumns[5]},
+				RefColumns: []*schema.Column{WalletEntriesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "wallet_postings_wallet_accounts_account",
+				Columns:    []*schema.Column{WalletPostingsColumns[6]},
+				RefColumns: []*schema.Column{WalletAccountsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "wallet_postings_wallet_lots_lot",
+				Columns:    []*schema.Column{WalletPostingsColumns[7]},
+				RefColumns: []*schema.Column{WalletLotsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "wallet_postings_entry_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletPostingsColumns[5]},
+			},
+			{
+				Name:    "wallet_postings_lot_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletPostingsColumns[7]},
+			},
+		},
+	}
+	// WalletProgrammesColumns holds the columns for the "wallet_programmes" table.
+	WalletProgrammesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "spend_order", Type: field.TypeEnum, Enums: []string{"principal_first", "bonus_first", "pro_rata"}, Default: "principal_first"},
+		{Name: "top_up_rules", Type: field.TypeJSON, Nullable: true},
+		{Name: "top_up_minimum", Type: field.TypeInt64, Default: 1},
+		{Name: "balance_limit", Type: field.TypeInt64, Nullable: true},
+		{Name: "bonus_days", Type: field.TypeInt, Default: 365},
+		{Name: "give_back_days", Type: field.TypeInt, Default: 30},
+		{Name: "transferable", Type: field.TypeBool, Default: false},
+		{Name: "approval_limit", Type: field.TypeInt64, Nullable: true},
+		{Name: "pin_above_amount", Type: field.TypeInt64, Nullable: true},
+		{Name: "card_days", Type: field.TypeInt, Default: 1095},
+		{Name: "card_limit", Type: field.TypeInt64, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// WalletProgrammesTable holds the schema information for the "wallet_programmes" table.
+	WalletProgrammesTable = &schema.Table{
+		Name:       "wallet_programmes",
+		Columns:    WalletProgrammesColumns,
+		PrimaryKey: []*schema.Column{WalletProgrammesColumns[0]},
+	}
+	// WalletTopUpsColumns holds the columns for the "wallet_top_ups" table.
+	WalletTopUpsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+		{Name: "account_id", Type: field.TypeUUID},
+		{Name: "amount", Type: field.TypeInt64},
+		{Name: "bonus", Type: field.TypeInt64, Default: 0},
+		{Name: "method", Type: field.TypeString, Size: 32},
+		{Name: "reference", Type: field.TypeString, Size: 120, Default: ""},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "refunded", Type: field.TypeInt64, Default: 0},
+		{Name: "paid_out", Type: field.TypeInt64, Default: 0},
+		{Name: "bonus_taken", Type: field.TypeInt64, Default: 0},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// WalletTopUpsTable holds the schema information for the "wallet_top_ups" table.
+	WalletTopUpsTable = &schema.Table{
+		Name:       "wallet_top_ups",
+		Columns:    WalletTopUpsColumns,
+		PrimaryKey: []*schema.Column{WalletTopUpsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "wallet_top_ups_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{WalletTopUpsColumns[1], WalletTopUpsColumns[0]},
+			},
+		},
+	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		GiftCardsTable,
+		GiftCardBatchesTable,
 		PointsAccountsTable,
 		PointsAdjustmentsTable,
 		PointsEarningsTable,
@@ -556,10 +1020,20 @@ var (
 		PointsRulesTable,
 		PointsRuleVersionsTable,
 		PointsUnitsTable,
+		WalletAccountsTable,
+		WalletAdjustmentsTable,
+		WalletEntriesTable,
+		WalletLotsTable,
+		WalletPaymentsTable,
+		WalletPostingsTable,
+		WalletProgrammesTable,
+		WalletTopUpsTable,
 	}
 )
 
 func init() {
+	GiftCardsTable.ForeignKeys[0].RefTable = GiftCardBatchesTable
+	GiftCardsTable.ForeignKeys[1].RefTable = WalletAccountsTable
 	PointsAccountsTable.ForeignKeys[0].RefTable = PointsUnitsTable
 	PointsAccountsTable.Annotation = &entsql.Annotation{}
 	PointsAccountsTable.Annotation.Checks = map[string]string{
@@ -605,5 +1079,42 @@ func init() {
 	PointsUnitsTable.Annotation = &entsql.Annotation{}
 	PointsUnitsTable.Annotation.Checks = map[string]string{
 		"points_units_numbers_check": "pending_days >= 0 AND expiry_count >= 0 AND redeem_points >= 0 AND redeem_amount >= 0 AND give_back_days >= 0 AND redeem_share_percent >= 0 AND redeem_share_percent <= 100",
+	}
+	WalletAccountsTable.Annotation = &entsql.Annotation{}
+	WalletAccountsTable.Annotation.Checks = map[string]string{
+		"wallet_accounts_amounts_check": "principal >= 0 AND bonus >= 0 AND principal_blocked >= 0 AND bonus_blocked >= 0",
+		"wallet_accounts_owner_check":   "(kind = 'wallet') = (customer_id IS NOT NULL) AND (opened_for IS NULL) = (customer_id IS NULL)",
+	}
+	WalletAdjustmentsTable.Annotation = &entsql.Annotation{}
+	WalletAdjustmentsTable.Annotation.Checks = map[string]string{
+		"wallet_adjustments_amount_check": "amount <> 0",
+	}
+	WalletEntriesTable.ForeignKeys[0].RefTable = WalletAccountsTable
+	WalletLotsTable.ForeignKeys[0].RefTable = WalletAccountsTable
+	WalletLotsTable.Annotation = &entsql.Annotation{}
+	WalletLotsTable.Annotation.Checks = map[string]string{
+		"wallet_lots_amounts_check": "amount > 0 AND available >= 0 AND blocked >= 0 AND available + blocked <= amount",
+		"wallet_lots_expiry_check":  "kind = 'bonus' OR expires_at IS NULL",
+	}
+	WalletPaymentsTable.Annotation = &entsql.Annotation{}
+	WalletPaymentsTable.Annotation.Checks = map[string]string{
+		"wallet_payments_amounts_check": "amount > 0 AND captured >= 0 AND captured <= amount AND refunded >= 0 AND refunded <= captured",
+		"wallet_payments_payer_check":   "(customer_id IS NULL) <> (gift_card_id IS NULL)",
+	}
+	WalletPostingsTable.ForeignKeys[0].RefTable = WalletEntriesTable
+	WalletPostingsTable.ForeignKeys[1].RefTable = WalletAccountsTable
+	WalletPostingsTable.ForeignKeys[2].RefTable = WalletLotsTable
+	WalletPostingsTable.Annotation = &entsql.Annotation{}
+	WalletPostingsTable.Annotation.Checks = map[string]string{
+		"wallet_postings_amount_check": "amount > 0 AND from_book <> to_book",
+	}
+	WalletProgrammesTable.Annotation = &entsql.Annotation{}
+	WalletProgrammesTable.Annotation.Checks = map[string]string{
+		"wallet_programmes_numbers_check": "top_up_minimum > 0 AND bonus_days >= 0 AND give_back_days >= 0 AND card_days >= 0",
+		"wallet_programmes_one_check":     "id = 1",
+	}
+	WalletTopUpsTable.Annotation = &entsql.Annotation{}
+	WalletTopUpsTable.Annotation.Checks = map[string]string{
+		"wallet_top_ups_amounts_check": "amount > 0 AND bonus >= 0 AND refunded >= 0 AND refunded <= amount AND paid_out >= 0 AND paid_out <= refunded AND bonus_taken >= 0 AND bonus_taken <= bonus",
 	}
 }

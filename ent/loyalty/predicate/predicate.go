@@ -6,6 +6,12 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
+// GiftCard is the predicate function for giftcard builders.
+type GiftCard func(*sql.Selector)
+
+// GiftCardBatch is the predicate function for giftcardbatch builders.
+type GiftCardBatch func(*sql.Selector)
+
 // PointsAccount is the predicate function for pointsaccount builders.
 type PointsAccount func(*sql.Selector)
 
@@ -38,3 +44,27 @@ type PointsRuleVersion func(*sql.Selector)
 
 // PointsUnit is the predicate function for pointsunit builders.
 type PointsUnit func(*sql.Selector)
+
+// WalletAccount is the predicate function for walletaccount builders.
+type WalletAccount func(*sql.Selector)
+
+// WalletAdjustment is the predicate function for walletadjustment builders.
+type WalletAdjustment func(*sql.Selector)
+
+// WalletEntry is the predicate function for walletentry builders.
+type WalletEntry func(*sql.Selector)
+
+// WalletLot is the predicate function for walletlot builders.
+type WalletLot func(*sql.Selector)
+
+// WalletPayment is the predicate function for walletpayment builders.
+type WalletPayment func(*sql.Selector)
+
+// WalletPosting is the predicate function for walletposting builders.
+type WalletPosting func(*sql.Selector)
+
+// WalletProgramme is the predicate function for walletprogramme builders.
+type WalletProgramme func(*sql.Selector)
+
+// WalletTopUp is the predicate function for wallettopup builders.
+type WalletTopUp func(*sql.Selector)

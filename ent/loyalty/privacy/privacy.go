@@ -110,6 +110,54 @@ func DenyMutationOperationRule(op loyalty.Op) MutationRule {
 	return OnMutationOperation(rule, op)
 }
 
+// The GiftCardQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type GiftCardQueryRuleFunc func(context.Context, *loyalty.GiftCardQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f GiftCardQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.GiftCardQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.GiftCardQuery", q)
+}
+
+// The GiftCardMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type GiftCardMutationRuleFunc func(context.Context, *loyalty.GiftCardMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f GiftCardMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.GiftCardMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.GiftCardMutation", m)
+}
+
+// The GiftCardBatchQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type GiftCardBatchQueryRuleFunc func(context.Context, *loyalty.GiftCardBatchQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f GiftCardBatchQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.GiftCardBatchQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.GiftCardBatchQuery", q)
+}
+
+// The GiftCardBatchMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type GiftCardBatchMutationRuleFunc func(context.Context, *loyalty.GiftCardBatchMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f GiftCardBatchMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.GiftCardBatchMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.GiftCardBatchMutation", m)
+}
+
 // The PointsAccountQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type PointsAccountQueryRuleFunc func(context.Context, *loyalty.PointsAccountQuery) error
@@ -372,4 +420,196 @@ func (f PointsUnitMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.
 		return f(ctx, m)
 	}
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsUnitMutation", m)
+}
+
+// The WalletAccountQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletAccountQueryRuleFunc func(context.Context, *loyalty.WalletAccountQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletAccountQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletAccountQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletAccountQuery", q)
+}
+
+// The WalletAccountMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletAccountMutationRuleFunc func(context.Context, *loyalty.WalletAccountMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletAccountMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletAccountMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletAccountMutation", m)
+}
+
+// The WalletAdjustmentQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletAdjustmentQueryRuleFunc func(context.Context, *loyalty.WalletAdjustmentQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletAdjustmentQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletAdjustmentQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletAdjustmentQuery", q)
+}
+
+// The WalletAdjustmentMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletAdjustmentMutationRuleFunc func(context.Context, *loyalty.WalletAdjustmentMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletAdjustmentMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletAdjustmentMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletAdjustmentMutation", m)
+}
+
+// The WalletEntryQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletEntryQueryRuleFunc func(context.Context, *loyalty.WalletEntryQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletEntryQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletEntryQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletEntryQuery", q)
+}
+
+// The WalletEntryMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletEntryMutationRuleFunc func(context.Context, *loyalty.WalletEntryMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletEntryMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletEntryMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletEntryMutation", m)
+}
+
+// The WalletLotQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletLotQueryRuleFunc func(context.Context, *loyalty.WalletLotQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletLotQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletLotQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletLotQuery", q)
+}
+
+// The WalletLotMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletLotMutationRuleFunc func(context.Context, *loyalty.WalletLotMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletLotMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletLotMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletLotMutation", m)
+}
+
+// The WalletPaymentQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletPaymentQueryRuleFunc func(context.Context, *loyalty.WalletPaymentQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletPaymentQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletPaymentQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletPaymentQuery", q)
+}
+
+// The WalletPaymentMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletPaymentMutationRuleFunc func(context.Context, *loyalty.WalletPaymentMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletPaymentMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletPaymentMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletPaymentMutation", m)
+}
+
+// The WalletPostingQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletPostingQueryRuleFunc func(context.Context, *loyalty.WalletPostingQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletPostingQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletPostingQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletPostingQuery", q)
+}
+
+// The WalletPostingMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletPostingMutationRuleFunc func(context.Context, *loyalty.WalletPostingMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletPostingMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletPostingMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletPostingMutation", m)
+}
+
+// The WalletProgrammeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletProgrammeQueryRuleFunc func(context.Context, *loyalty.WalletProgrammeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletProgrammeQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletProgrammeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletProgrammeQuery", q)
+}
+
+// The WalletProgrammeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletProgrammeMutationRuleFunc func(context.Context, *loyalty.WalletProgrammeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletProgrammeMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletProgrammeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletProgrammeMutation", m)
+}
+
+// The WalletTopUpQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type WalletTopUpQueryRuleFunc func(context.Context, *loyalty.WalletTopUpQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f WalletTopUpQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.WalletTopUpQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.WalletTopUpQuery", q)
+}
+
+// The WalletTopUpMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type WalletTopUpMutationRuleFunc func(context.Context, *loyalty.WalletTopUpMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f WalletTopUpMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.WalletTopUpMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.WalletTopUpMutation", m)
 }

@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
+	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -18,6 +20,14 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletlot"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletpayment"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletposting"
+	"github.com/shuke-crm/shuke/ent/loyalty/walletprogramme"
+	"github.com/shuke-crm/shuke/ent/loyalty/wallettopup"
 
 	"entgo.io/ent"
 	"entgo.io/ent/privacy"
@@ -27,6 +37,112 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	giftcard.Policy = privacy.NewPolicies(schema.GiftCard{})
+	giftcard.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := giftcard.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	giftcardFields := schema.GiftCard{}.Fields()
+	_ = giftcardFields
+	// giftcardDescLast4 is the schema descriptor for last4 field.
+	giftcardDescLast4 := giftcardFields[4].Descriptor()
+	// giftcard.Last4Validator is a validator for the "last4" field. It is called by the builders before save.
+	giftcard.Last4Validator = giftcardDescLast4.Validators[0].(func(string) error)
+	// giftcardDescPinFailures is the schema descriptor for pin_failures field.
+	giftcardDescPinFailures := giftcardFields[6].Descriptor()
+	// giftcard.DefaultPinFailures holds the default value on creation for the pin_failures field.
+	giftcard.DefaultPinFailures = giftcardDescPinFailures.Default.(int)
+	// giftcardDescSaleMethod is the schema descriptor for sale_method field.
+	giftcardDescSaleMethod := giftcardFields[10].Descriptor()
+	// giftcard.DefaultSaleMethod holds the default value on creation for the sale_method field.
+	giftcard.DefaultSaleMethod = giftcardDescSaleMethod.Default.(string)
+	// giftcard.SaleMethodValidator is a validator for the "sale_method" field. It is called by the builders before save.
+	giftcard.SaleMethodValidator = giftcardDescSaleMethod.Validators[0].(func(string) error)
+	// giftcardDescSaleReference is the schema descriptor for sale_reference field.
+	giftcardDescSaleReference := giftcardFields[11].Descriptor()
+	// giftcard.DefaultSaleReference holds the default value on creation for the sale_reference field.
+	giftcard.DefaultSaleReference = giftcardDescSaleReference.Default.(string)
+	// giftcard.SaleReferenceValidator is a validator for the "sale_reference" field. It is called by the builders before save.
+	giftcard.SaleReferenceValidator = giftcardDescSaleReference.Validators[0].(func(string) error)
+	// giftcardDescReason is the schema descriptor for reason field.
+	giftcardDescReason := giftcardFields[15].Descriptor()
+	// giftcard.DefaultReason holds the default value on creation for the reason field.
+	giftcard.DefaultReason = giftcardDescReason.Default.(string)
+	// giftcard.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	giftcard.ReasonValidator = giftcardDescReason.Validators[0].(func(string) error)
+	// giftcardDescVersion is the schema descriptor for version field.
+	giftcardDescVersion := giftcardFields[16].Descriptor()
+	// giftcard.DefaultVersion holds the default value on creation for the version field.
+	giftcard.DefaultVersion = giftcardDescVersion.Default.(int64)
+	// giftcardDescCreatedAt is the schema descriptor for created_at field.
+	giftcardDescCreatedAt := giftcardFields[17].Descriptor()
+	// giftcard.DefaultCreatedAt holds the default value on creation for the created_at field.
+	giftcard.DefaultCreatedAt = giftcardDescCreatedAt.Default.(func() time.Time)
+	// giftcardDescUpdatedAt is the schema descriptor for updated_at field.
+	giftcardDescUpdatedAt := giftcardFields[18].Descriptor()
+	// giftcard.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	giftcard.DefaultUpdatedAt = giftcardDescUpdatedAt.Default.(func() time.Time)
+	giftcardbatch.Policy = privacy.NewPolicies(schema.GiftCardBatch{})
+	giftcardbatch.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := giftcardbatch.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	giftcardbatchFields := schema.GiftCardBatch{}.Fields()
+	_ = giftcardbatchFields
+	// giftcardbatchDescName is the schema descriptor for name field.
+	giftcardbatchDescName := giftcardbatchFields[1].Descriptor()
+	// giftcardbatch.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	giftcardbatch.NameValidator = func() func(string) error {
+		validators := giftcardbatchDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// giftcardbatchDescQuantity is the schema descriptor for quantity field.
+	giftcardbatchDescQuantity := giftcardbatchFields[2].Descriptor()
+	// giftcardbatch.QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
+	giftcardbatch.QuantityValidator = giftcardbatchDescQuantity.Validators[0].(func(int) error)
+	// giftcardbatchDescIssued is the schema descriptor for issued field.
+	giftcardbatchDescIssued := giftcardbatchFields[3].Descriptor()
+	// giftcardbatch.DefaultIssued holds the default value on creation for the issued field.
+	giftcardbatch.DefaultIssued = giftcardbatchDescIssued.Default.(int)
+	// giftcardbatchDescFaceAmount is the schema descriptor for face_amount field.
+	giftcardbatchDescFaceAmount := giftcardbatchFields[4].Descriptor()
+	// giftcardbatch.FaceAmountValidator is a validator for the "face_amount" field. It is called by the builders before save.
+	giftcardbatch.FaceAmountValidator = giftcardbatchDescFaceAmount.Validators[0].(func(int64) error)
+	// giftcardbatchDescWithPin is the schema descriptor for with_pin field.
+	giftcardbatchDescWithPin := giftcardbatchFields[5].Descriptor()
+	// giftcardbatch.DefaultWithPin holds the default value on creation for the with_pin field.
+	giftcardbatch.DefaultWithPin = giftcardbatchDescWithPin.Default.(bool)
+	// giftcardbatchDescVersion is the schema descriptor for version field.
+	giftcardbatchDescVersion := giftcardbatchFields[9].Descriptor()
+	// giftcardbatch.DefaultVersion holds the default value on creation for the version field.
+	giftcardbatch.DefaultVersion = giftcardbatchDescVersion.Default.(int64)
+	// giftcardbatchDescCreatedAt is the schema descriptor for created_at field.
+	giftcardbatchDescCreatedAt := giftcardbatchFields[10].Descriptor()
+	// giftcardbatch.DefaultCreatedAt holds the default value on creation for the created_at field.
+	giftcardbatch.DefaultCreatedAt = giftcardbatchDescCreatedAt.Default.(func() time.Time)
+	// giftcardbatchDescUpdatedAt is the schema descriptor for updated_at field.
+	giftcardbatchDescUpdatedAt := giftcardbatchFields[11].Descriptor()
+	// giftcardbatch.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	giftcardbatch.DefaultUpdatedAt = giftcardbatchDescUpdatedAt.Default.(func() time.Time)
 	pointsaccount.Policy = privacy.NewPolicies(schema.PointsAccount{})
 	pointsaccount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -450,6 +566,322 @@ func init() {
 	pointsunitDescUpdatedAt := pointsunitFields[20].Descriptor()
 	// pointsunit.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	pointsunit.DefaultUpdatedAt = pointsunitDescUpdatedAt.Default.(func() time.Time)
+	walletaccount.Policy = privacy.NewPolicies(schema.WalletAccount{})
+	walletaccount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := walletaccount.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	walletaccountFields := schema.WalletAccount{}.Fields()
+	_ = walletaccountFields
+	// walletaccountDescPrincipal is the schema descriptor for principal field.
+	walletaccountDescPrincipal := walletaccountFields[4].Descriptor()
+	// walletaccount.DefaultPrincipal holds the default value on creation for the principal field.
+	walletaccount.DefaultPrincipal = walletaccountDescPrincipal.Default.(int64)
+	// walletaccountDescBonus is the schema descriptor for bonus field.
+	walletaccountDescBonus := walletaccountFields[5].Descriptor()
+	// walletaccount.DefaultBonus holds the default value on creation for the bonus field.
+	walletaccount.DefaultBonus = walletaccountDescBonus.Default.(int64)
+	// walletaccountDescPrincipalBlocked is the schema descriptor for principal_blocked field.
+	walletaccountDescPrincipalBlocked := walletaccountFields[6].Descriptor()
+	// walletaccount.DefaultPrincipalBlocked holds the default value on creation for the principal_blocked field.
+	walletaccount.DefaultPrincipalBlocked = walletaccountDescPrincipalBlocked.Default.(int64)
+	// walletaccountDescBonusBlocked is the schema descriptor for bonus_blocked field.
+	walletaccountDescBonusBlocked := walletaccountFields[7].Descriptor()
+	// walletaccount.DefaultBonusBlocked holds the default value on creation for the bonus_blocked field.
+	walletaccount.DefaultBonusBlocked = walletaccountDescBonusBlocked.Default.(int64)
+	// walletaccountDescEntryCount is the schema descriptor for entry_count field.
+	walletaccountDescEntryCount := walletaccountFields[8].Descriptor()
+	// walletaccount.DefaultEntryCount holds the default value on creation for the entry_count field.
+	walletaccount.DefaultEntryCount = walletaccountDescEntryCount.Default.(int64)
+	// walletaccountDescFrozenReason is the schema descriptor for frozen_reason field.
+	walletaccountDescFrozenReason := walletaccountFields[11].Descriptor()
+	// walletaccount.DefaultFrozenReason holds the default value on creation for the frozen_reason field.
+	walletaccount.DefaultFrozenReason = walletaccountDescFrozenReason.Default.(string)
+	// walletaccount.FrozenReasonValidator is a validator for the "frozen_reason" field. It is called by the builders before save.
+	walletaccount.FrozenReasonValidator = walletaccountDescFrozenReason.Validators[0].(func(string) error)
+	// walletaccountDescPinHash is the schema descriptor for pin_hash field.
+	walletaccountDescPinHash := walletaccountFields[12].Descriptor()
+	// walletaccount.DefaultPinHash holds the default value on creation for the pin_hash field.
+	walletaccount.DefaultPinHash = walletaccountDescPinHash.Default.(string)
+	// walletaccountDescPinFailures is the schema descriptor for pin_failures field.
+	walletaccountDescPinFailures := walletaccountFields[13].Descriptor()
+	// walletaccount.DefaultPinFailures holds the default value on creation for the pin_failures field.
+	walletaccount.DefaultPinFailures = walletaccountDescPinFailures.Default.(int)
+	// walletaccountDescVersion is the schema descriptor for version field.
+	walletaccountDescVersion := walletaccountFields[14].Descriptor()
+	// walletaccount.DefaultVersion holds the default value on creation for the version field.
+	walletaccount.DefaultVersion = walletaccountDescVersion.Default.(int64)
+	// walletaccountDescCreatedAt is the schema descriptor for created_at field.
+	walletaccountDescCreatedAt := walletaccountFields[15].Descriptor()
+	// walletaccount.DefaultCreatedAt holds the default value on creation for the created_at field.
+	walletaccount.DefaultCreatedAt = walletaccountDescCreatedAt.Default.(func() time.Time)
+	// walletaccountDescUpdatedAt is the schema descriptor for updated_at field.
+	walletaccountDescUpdatedAt := walletaccountFields[16].Descriptor()
+	// walletaccount.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	walletaccount.DefaultUpdatedAt = walletaccountDescUpdatedAt.Default.(func() time.Time)
+	walletadjustment.Policy = privacy.NewPolicies(schema.WalletAdjustment{})
+	walletadjustment.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := walletadjustment.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	walletadjustmentFields := schema.WalletAdjustment{}.Fields()
+	_ = walletadjustmentFields
+	// walletadjustmentDescReason is the schema descriptor for reason field.
+	walletadjustmentDescReason := walletadjustmentFields[4].Descriptor()
+	// walletadjustment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	walletadjustment.ReasonValidator = func() func(string) error {
+		validators := walletadjustmentDescReason.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(reason string) error {
+			for _, fn := range fns {
+				if err := fn(reason); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// walletadjustmentDescDecisionNote is the schema descriptor for decision_note field.
+	walletadjustmentDescDecisionNote := walletadjustmentFields[9].Descriptor()
+	// walletadjustment.DefaultDecisionNote holds the default value on creation for the decision_note field.
+	walletadjustment.DefaultDecisionNote = walletadjustmentDescDecisionNote.Default.(string)
+	// walletadjustment.DecisionNoteValidator is a validator for the "decision_note" field. It is called by the builders before save.
+	walletadjustment.DecisionNoteValidator = walletadjustmentDescDecisionNote.Validators[0].(func(string) error)
+	// walletadjustmentDescVersion is the schema descriptor for version field.
+	walletadjustmentDescVersion := walletadjustmentFields[11].Descriptor()
+	// walletadjustment.DefaultVersion holds the default value on creation for the version field.
+	walletadjustment.DefaultVersion = walletadjustmentDescVersion.Default.(int64)
+	// walletadjustmentDescCreatedAt is the schema descriptor for created_at field.
+	walletadjustmentDescCreatedAt := walletadjustmentFields[12].Descriptor()
+	// walletadjustment.DefaultCreatedAt holds the default value on creation for the created_at field.
+	walletadjustment.DefaultCreatedAt = walletadjustmentDescCreatedAt.Default.(func() time.Time)
+	// walletadjustmentDescUpdatedAt is the schema descriptor for updated_at field.
+	walletadjustmentDescUpdatedAt := walletadjustmentFields[13].Descriptor()
+	// walletadjustment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	walletadjustment.DefaultUpdatedAt = walletadjustmentDescUpdatedAt.Default.(func() time.Time)
+	walletentry.Policy = privacy.NewPolicies(schema.WalletEntry{})
+	walletentry.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := walletentry.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	walletentryFields := schema.WalletEntry{}.Fields()
+	_ = walletentryFields
+	// walletentryDescReason is the schema descriptor for reason field.
+	walletentryDescReason := walletentryFields[14].Descriptor()
+	// walletentry.DefaultReason holds the default value on creation for the reason field.
+	walletentry.DefaultReason = walletentryDescReason.Default.(string)
+	// walletentry.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	walletentry.ReasonValidator = walletentryDescReason.Validators[0].(func(string) error)
+	// walletentryDescActorKind is the schema descriptor for actor_kind field.
+	walletentryDescActorKind := walletentryFields[15].Descriptor()
+	// walletentry.ActorKindValidator is a validator for the "actor_kind" field. It is called by the builders before save.
+	walletentry.ActorKindValidator = walletentryDescActorKind.Validators[0].(func(string) error)
+	// walletentryDescCreatedAt is the schema descriptor for created_at field.
+	walletentryDescCreatedAt := walletentryFields[18].Descriptor()
+	// walletentry.DefaultCreatedAt holds the default value on creation for the created_at field.
+	walletentry.DefaultCreatedAt = walletentryDescCreatedAt.Default.(func() time.Time)
+	walletlot.Policy = privacy.NewPolicies(schema.WalletLot{})
+	walletlot.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := walletlot.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	walletlotFields := schema.WalletLot{}.Fields()
+	_ = walletlotFields
+	// walletlotDescAvailable is the schema descriptor for available field.
+	walletlotDescAvailable := walletlotFields[4].Descriptor()
+	// walletlot.DefaultAvailable holds the default value on creation for the available field.
+	walletlot.DefaultAvailable = walletlotDescAvailable.Default.(int64)
+	// walletlotDescBlocked is the schema descriptor for blocked field.
+	walletlotDescBlocked := walletlotFields[5].Descriptor()
+	// walletlot.DefaultBlocked holds the default value on creation for the blocked field.
+	walletlot.DefaultBlocked = walletlotDescBlocked.Default.(int64)
+	// walletlotDescCreatedAt is the schema descriptor for created_at field.
+	walletlotDescCreatedAt := walletlotFields[9].Descriptor()
+	// walletlot.DefaultCreatedAt holds the default value on creation for the created_at field.
+	walletlot.DefaultCreatedAt = walletlotDescCreatedAt.Default.(func() time.Time)
+	walletpayment.Policy = privacy.NewPolicies(schema.WalletPayment{})
+	walletpayment.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := walletpayment.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	walletpaymentFields := schema.WalletPayment{}.Fields()
+	_ = walletpaymentFields
+	// walletpaymentDescProRata is the schema descriptor for pro_rata field.
+	walletpaymentDescProRata := walletpaymentFields[4].Descriptor()
+	// walletpayment.DefaultProRata holds the default value on creation for the pro_rata field.
+	walletpayment.DefaultProRata = walletpaymentDescProRata.Default.(bool)
+	// walletpaymentDescCaptured is the schema descriptor for captured field.
+	walletpaymentDescCaptured := walletpaymentFields[6].Descriptor()
+	// walletpayment.DefaultCaptured holds the default value on creation for the captured field.
+	walletpayment.DefaultCaptured = walletpaymentDescCaptured.Default.(int64)
+	// walletpaymentDescRefunded is the schema descriptor for refunded field.
+	walletpaymentDescRefunded := walletpaymentFields[7].Descriptor()
+	// walletpayment.DefaultRefunded holds the default value on creation for the refunded field.
+	walletpayment.DefaultRefunded = walletpaymentDescRefunded.Default.(int64)
+	// walletpaymentDescReason is the schema descriptor for reason field.
+	walletpaymentDescReason := walletpaymentFields[9].Descriptor()
+	// walletpayment.DefaultReason holds the default value on creation for the reason field.
+	walletpayment.DefaultReason = walletpaymentDescReason.Default.(string)
+	// walletpayment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	walletpayment.ReasonValidator = walletpaymentDescReason.Validators[0].(func(string) error)
+	// walletpaymentDescReference is the schema descriptor for reference field.
+	walletpaymentDescReference := walletpaymentFields[10].Descriptor()
+	// walletpayment.DefaultReference holds the default value on creation for the reference field.
+	walletpayment.DefaultReference = walletpaymentDescReference.Default.(string)
+	// walletpayment.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
+	walletpayment.ReferenceValidator = walletpaymentDescReference.Validators[0].(func(string) error)
+	// walletpaymentDescVersion is the schema descriptor for version field.
+	walletpaymentDescVersion := walletpaymentFields[14].Descriptor()
+	// walletpayment.DefaultVersion holds the default value on creation for the version field.
+	walletpayment.DefaultVersion = walletpaymentDescVersion.Default.(int64)
+	// walletpaymentDescCreatedAt is the schema descriptor for created_at field.
+	walletpaymentDescCreatedAt := walletpaymentFields[15].Descriptor()
+	// walletpayment.DefaultCreatedAt holds the default value on creation for the created_at field.
+	walletpayment.DefaultCreatedAt = walletpaymentDescCreatedAt.Default.(func() time.Time)
+	// walletpaymentDescUpdatedAt is the schema descriptor for updated_at field.
+	walletpaymentDescUpdatedAt := walletpaymentFields[16].Descriptor()
+	// walletpayment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	walletpayment.DefaultUpdatedAt = walletpaymentDescUpdatedAt.Default.(func() time.Time)
+	walletposting.Policy = privacy.NewPolicies(schema.WalletPosting{})
+	walletposting.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := walletposting.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	walletpostingFields := schema.WalletPosting{}.Fields()
+	_ = walletpostingFields
+	// walletpostingDescCreatedAt is the schema descriptor for created_at field.
+	walletpostingDescCreatedAt := walletpostingFields[7].Descriptor()
+	// walletposting.DefaultCreatedAt holds the default value on creation for the created_at field.
+	walletposting.DefaultCreatedAt = walletpostingDescCreatedAt.Default.(func() time.Time)
+	walletprogramme.Policy = privacy.NewPolicies(schema.WalletProgramme{})
+	walletprogramme.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := walletprogramme.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	walletprogrammeFields := schema.WalletProgramme{}.Fields()
+	_ = walletprogrammeFields
+	// walletprogrammeDescTopUpMinimum is the schema descriptor for top_up_minimum field.
+	walletprogrammeDescTopUpMinimum := walletprogrammeFields[3].Descriptor()
+	// walletprogramme.DefaultTopUpMinimum holds the default value on creation for the top_up_minimum field.
+	walletprogramme.DefaultTopUpMinimum = walletprogrammeDescTopUpMinimum.Default.(int64)
+	// walletprogrammeDescBonusDays is the schema descriptor for bonus_days field.
+	walletprogrammeDescBonusDays := walletprogrammeFields[5].Descriptor()
+	// walletprogramme.DefaultBonusDays holds the default value on creation for the bonus_days field.
+	walletprogramme.DefaultBonusDays = walletprogrammeDescBonusDays.Default.(int)
+	// walletprogrammeDescGiveBackDays is the schema descriptor for give_back_days field.
+	walletprogrammeDescGiveBackDays := walletprogrammeFields[6].Descriptor()
+	// walletprogramme.DefaultGiveBackDays holds the default value on creation for the give_back_days field.
+	walletprogramme.DefaultGiveBackDays = walletprogrammeDescGiveBackDays.Default.(int)
+	// walletprogrammeDescTransferable is the schema descriptor for transferable field.
+	walletprogrammeDescTransferable := walletprogrammeFields[7].Descriptor()
+	// walletprogramme.DefaultTransferable holds the default value on creation for the transferable field.
+	walletprogramme.DefaultTransferable = walletprogrammeDescTransferable.Default.(bool)
+	// walletprogrammeDescCardDays is the schema descriptor for card_days field.
+	walletprogrammeDescCardDays := walletprogrammeFields[10].Descriptor()
+	// walletprogramme.DefaultCardDays holds the default value on creation for the card_days field.
+	walletprogramme.DefaultCardDays = walletprogrammeDescCardDays.Default.(int)
+	// walletprogrammeDescVersion is the schema descriptor for version field.
+	walletprogrammeDescVersion := walletprogrammeFields[12].Descriptor()
+	// walletprogramme.DefaultVersion holds the default value on creation for the version field.
+	walletprogramme.DefaultVersion = walletprogrammeDescVersion.Default.(int64)
+	// walletprogrammeDescUpdatedAt is the schema descriptor for updated_at field.
+	walletprogrammeDescUpdatedAt := walletprogrammeFields[13].Descriptor()
+	// walletprogramme.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	walletprogramme.DefaultUpdatedAt = walletprogrammeDescUpdatedAt.Default.(func() time.Time)
+	wallettopup.Policy = privacy.NewPolicies(schema.WalletTopUp{})
+	wallettopup.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := wallettopup.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	wallettopupFields := schema.WalletTopUp{}.Fields()
+	_ = wallettopupFields
+	// wallettopupDescBonus is the schema descriptor for bonus field.
+	wallettopupDescBonus := wallettopupFields[4].Descriptor()
+	// wallettopup.DefaultBonus holds the default value on creation for the bonus field.
+	wallettopup.DefaultBonus = wallettopupDescBonus.Default.(int64)
+	// wallettopupDescMethod is the schema descriptor for method field.
+	wallettopupDescMethod := wallettopupFields[5].Descriptor()
+	// wallettopup.MethodValidator is a validator for the "method" field. It is called by the builders before save.
+	wallettopup.MethodValidator = func() func(string) error {
+		validators := wallettopupDescMethod.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(method string) error {
+			for _, fn := range fns {
+				if err := fn(method); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// wallettopupDescReference is the schema descriptor for reference field.
+	wallettopupDescReference := wallettopupFields[6].Descriptor()
+	// wallettopup.DefaultReference holds the default value on creation for the reference field.
+	wallettopup.DefaultReference = wallettopupDescReference.Default.(string)
+	// wallettopup.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
+	wallettopup.ReferenceValidator = wallettopupDescReference.Validators[0].(func(string) error)
+	// wallettopupDescRefunded is the schema descriptor for refunded field.
+	wallettopupDescRefunded := wallettopupFields[8].Descriptor()
+	// wallettopup.DefaultRefunded holds the default value on creation for the refunded field.
+	wallettopup.DefaultRefunded = wallettopupDescRefunded.Default.(int64)
+	// wallettopupDescPaidOut is the schema descriptor for paid_out field.
+	wallettopupDescPaidOut := wallettopupFields[9].Descriptor()
+	// wallettopup.DefaultPaidOut holds the default value on creation for the paid_out field.
+	wallettopup.DefaultPaidOut = wallettopupDescPaidOut.Default.(int64)
+	// wallettopupDescBonusTaken is the schema descriptor for bonus_taken field.
+	wallettopupDescBonusTaken := wallettopupFields[10].Descriptor()
+	// wallettopup.DefaultBonusTaken holds the default value on creation for the bonus_taken field.
+	wallettopup.DefaultBonusTaken = wallettopupDescBonusTaken.Default.(int64)
+	// wallettopupDescVersion is the schema descriptor for version field.
+	wallettopupDescVersion := wallettopupFields[11].Descriptor()
+	// wallettopup.DefaultVersion holds the default value on creation for the version field.
+	wallettopup.DefaultVersion = wallettopupDescVersion.Default.(int64)
+	// wallettopupDescCreatedAt is the schema descriptor for created_at field.
+	wallettopupDescCreatedAt := wallettopupFields[12].Descriptor()
+	// wallettopup.DefaultCreatedAt holds the default value on creation for the created_at field.
+	wallettopup.DefaultCreatedAt = wallettopupDescCreatedAt.Default.(func() time.Time)
+	// wallettopupDescUpdatedAt is the schema descriptor for updated_at field.
+	wallettopupDescUpdatedAt := wallettopupFields[13].Descriptor()
+	// wallettopup.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	wallettopup.DefaultUpdatedAt = wallettopupDescUpdatedAt.Default.(func() time.Time)
 }
 
 const (

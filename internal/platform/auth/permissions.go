@@ -54,6 +54,16 @@ const (
 	PointsConfigure     Permission = "points.configure"
 	PointsReport        Permission = "points.report"
 	PointsAudit         Permission = "points.audit"
+	WalletsRead         Permission = "wallets.read"
+	WalletsTopUp        Permission = "wallets.top_up"
+	WalletsPay          Permission = "wallets.pay"
+	WalletsRefund       Permission = "wallets.refund"
+	WalletsTransfer     Permission = "wallets.transfer"
+	WalletsAdjust       Permission = "wallets.adjust"
+	WalletsApprove      Permission = "wallets.approve"
+	WalletsManage       Permission = "wallets.manage"
+	WalletsConfigure    Permission = "wallets.configure"
+	WalletsAudit        Permission = "wallets.audit"
 
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
@@ -141,6 +151,16 @@ var Catalogue = []Explained{
 	{PointsConfigure, "Define units of points and by which rules they are earned.", "管理积分类型和积分规则。"},
 	{PointsReport, "Report what members within the scope did that rules give points for.", "上报权限范围内会员的互动行为，由规则发放积分。"},
 	{PointsAudit, "See what the whole programme owes and check that all points add up.", "查看积分负债并校验积分账目（须拥有全部范围）。"},
+	{WalletsRead, "Read stored value of members within the scope.", "查看权限范围内会员的储值。"},
+	{WalletsTopUp, "Take money for wallets of members within the scope.", "为权限范围内的会员充值。"},
+	{WalletsPay, "Pay from wallets of members within the scope, promise and give back.", "用权限范围内会员的储值付款、冻结和退还。"},
+	{WalletsRefund, "Give top-ups back to where they came from, within the scope.", "将权限范围内会员的充值原路退回。"},
+	{WalletsTransfer, "Transfer stored value between members within the scope.", "在权限范围内的会员之间转赠储值。"},
+	{WalletsAdjust, "Give and take stored value by hand, within the scope.", "手工调整权限范围内会员的储值。"},
+	{WalletsApprove, "Approve adjustments of stored value that others asked for, within the scope.", "审批权限范围内由他人提交的储值调整。"},
+	{WalletsManage, "Freeze wallets of members within the scope and set their PINs.", "冻结权限范围内会员的钱包并设置支付密码。"},
+	{WalletsConfigure, "Set how stored value is kept: bonus, limits, gift cards.", "设置储值规则：赠送、限额与礼品卡。"},
+	{WalletsAudit, "See all stored value that is owed and check that it adds up.", "查看储值负债并校验储值账目（须拥有全部范围）。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
 	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
@@ -169,13 +189,13 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
-	{"auditor", "Auditor", "审计员", "all", []Permission{PointsAudit, AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
+	{"auditor", "Auditor", "审计员", "all", []Permission{WalletsAudit, PointsAudit, AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }
 
 // All lists every permission.

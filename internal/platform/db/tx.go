@@ -52,6 +52,11 @@ func CurrentTx(ctx context.Context) *Tx {
 	return t
 }
 
+// Apart leaves the transaction that the context carries: what is done with it
+// stays even if that one is rolled back, such as a count of wrong guesses. It takes
+// a second connection; the caller holds no lock that it could wait for.
+func Apart(ctx context.Context) context.Context { return context.WithValue(ctx, txKey{}, (*Tx)(nil)) }
+
 // From returns the clients to read with: those of the request's transaction
 // when it has one, else the pool's. Reading past an open transaction would
 // take a second connection and miss its writes.
