@@ -190,7 +190,7 @@ var memberProbes = map[string]probe{
 	"listMemberPointsEntries":  asGuest(http.MethodGet, "/v1/member/points/entries", nil),
 	"getMemberWallet":          asGuest(http.MethodGet, "/v1/member/wallet", nil),
 	"listMemberWalletEntries":  asGuest(http.MethodGet, "/v1/member/wallet/entries", nil),
-	"setMemberWalletPin":       asGuest(http.MethodPut, "/v1/member/wallet/pin", map[string]any{"pin": "271828"}),
+	"setMemberWalletPin":       asGuest(http.MethodPut, "/v1/member/wallet/pin", func(*world) any { return map[string]any{"pin": "271828"} }),
 	"listMemberOrders":         lists("/v1/member/orders", "orders"),
 	"getMemberOrder":           onOwn(http.MethodGet, "/v1/member/orders/%s", "orders", nil),
 	"listMemberTrackingEvents": onOwn(http.MethodGet, "/v1/member/orders/%s/tracking-events", "orders", nil),
