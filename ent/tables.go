@@ -49,6 +49,8 @@ var crossings = [][3]string{
 	{"wallet_payments", "customer_id", "customers"},
 	{"wallet_top_ups", "customer_id", "customers"},
 	{"wallet_adjustments", "customer_id", "customers"},
+	{"memberships", "customer_id", "customers"},
+	{"membership_grants", "customer_id", "customers"},
 	{"role_grants", "store_id", "stores"},
 	{"role_grants", "region_id", "regions"},
 	{"staff", "store_id", "stores"},

@@ -18,9 +18,10 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 	externalRef1 "github.com/shuke-crm/shuke/api/customers"
 	externalRef2 "github.com/shuke-crm/shuke/api/forms"
-	externalRef3 "github.com/shuke-crm/shuke/api/orders"
-	externalRef4 "github.com/shuke-crm/shuke/api/points"
-	externalRef5 "github.com/shuke-crm/shuke/api/wallets"
+	externalRef3 "github.com/shuke-crm/shuke/api/membership"
+	externalRef4 "github.com/shuke-crm/shuke/api/orders"
+	externalRef5 "github.com/shuke-crm/shuke/api/points"
+	externalRef6 "github.com/shuke-crm/shuke/api/wallets"
 )
 
 // Defines values for ConsentPurpose.
@@ -609,7 +610,7 @@ type MemberOrder struct {
 	// Channel Where the order was placed.
 	//
 	// Example: pos
-	Channel   externalRef3.OrderChannel `json:"channel"`
+	Channel   externalRef4.OrderChannel `json:"channel"`
 	CreatedAt time.Time                 `json:"created_at"`
 
 	// Currency ISO 4217 code. Amounts beside it are integers in its minor unit.
@@ -621,7 +622,7 @@ type MemberOrder struct {
 	//
 	//
 	// Example: delivery
-	Fulfilment externalRef3.OrderFulfilment `json:"fulfilment"`
+	Fulfilment externalRef4.OrderFulfilment `json:"fulfilment"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -641,7 +642,7 @@ type MemberOrder struct {
 	ReturnedAmount int64                        `json:"returned_amount"`
 
 	// Shipments Only where a single order is read.
-	Shipments *[]externalRef3.Shipment `json:"shipments,omitempty"`
+	Shipments *[]externalRef4.Shipment `json:"shipments,omitempty"`
 
 	// Status Where the order stands: `draft` (promises nothing), `placed` (its pieces are reserved, money is due), `paid`, `partly_shipped`,
 	// `shipped` (all pieces on their way), `ready` (for pick-up), `completed` (the customer has the goods) or `cancelled`. From `paid` on
@@ -649,7 +650,7 @@ type MemberOrder struct {
 	//
 	//
 	// Example: completed
-	Status externalRef3.OrderStatus `json:"status"`
+	Status externalRef4.OrderStatus `json:"status"`
 
 	// StoreId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -676,7 +677,7 @@ type MemberOrderInput struct {
 	// Recipient To whom and where an order is sent.
 	//
 	// Example: {"address":{"city":"上海市","country":"CN","district":"徐汇区","line1":"淮海中路 1 号","region":"上海市"},"name":"李雷","phone":"13800138000"}
-	Recipient *externalRef3.OrderRecipientInput `json:"recipient,omitempty"`
+	Recipient *externalRef4.OrderRecipientInput `json:"recipient,omitempty"`
 
 	// StoreId A UUIDv7, so ids sort by the time of creation.
 	//
@@ -778,7 +779,7 @@ type MemberPointsEntry struct {
 	// Kind What happened: earned; became active; promised, free again, spent of what was promised; spent at once; come back; expired; taken back; by hand; to another member; from another member.
 	//
 	// Example: earn
-	Kind          externalRef4.PointsEntryKind       `json:"kind"`
+	Kind          externalRef5.PointsEntryKind       `json:"kind"`
 	OccurredAt    time.Time                          `json:"occurred_at"`
 	OrderId       nullable.Nullable[externalRef0.Id] `json:"order_id"`
 	PendingAfter  int64                              `json:"pending_after"`
@@ -948,7 +949,7 @@ type MemberReturn struct {
 	//
 	//
 	// Example: refunded
-	Status externalRef3.OrderReturnStatus `json:"status"`
+	Status externalRef4.OrderReturnStatus `json:"status"`
 
 	// TotalAmount What the goods are worth.
 	TotalAmount int64 `json:"total_amount"`
@@ -959,7 +960,7 @@ type MemberReturn struct {
 //
 // Example: {"lines":[{"line_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a15","quantity":1,"reason_code":"unwanted"}]}
 type MemberReturnInput struct {
-	Lines []externalRef3.ReturnLineInput `json:"lines"`
+	Lines []externalRef4.ReturnLineInput `json:"lines"`
 	Note  *string                        `json:"note,omitempty"`
 }
 
@@ -1086,7 +1087,7 @@ type MemberWalletEntry struct {
 	// Kind What happened: paid in; given back to its source; paid; promised, spent of what was promised, free again; a payment come back; a bonus expired; by hand; to another member; from another member; a gift card sold, cancelled, put into a wallet; from a gift card.
 	//
 	// Example: top_up
-	Kind                  externalRef5.WalletEntryKind       `json:"kind"`
+	Kind                  externalRef6.WalletEntryKind       `json:"kind"`
 	OccurredAt            time.Time                          `json:"occurred_at"`
 	OrderId               nullable.Nullable[externalRef0.Id] `json:"order_id"`
 	PrincipalAfterAmount  int64                              `json:"principal_after_amount"`
@@ -1330,7 +1331,7 @@ type RequestMemberReturnParams struct {
 // ListMemberTrackingEventsParams defines parameters for ListMemberTrackingEvents.
 type ListMemberTrackingEventsParams struct {
 	// ShipmentId Only those of this parcel.
-	ShipmentId *externalRef3.OfShipment `form:"shipment_id,omitempty" json:"shipment_id,omitempty"`
+	ShipmentId *externalRef4.OfShipment `form:"shipment_id,omitempty" json:"shipment_id,omitempty"`
 
 	// Limit Items a page holds at most.
 	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1475,7 +1476,7 @@ type PlaceMemberOrderJSONRequestBody = MemberOrderInput
 type CancelMemberOrderJSONRequestBody = MemberOrderReason
 
 // StartMemberPaymentJSONRequestBody defines body for StartMemberPayment for application/json ContentType.
-type StartMemberPaymentJSONRequestBody = externalRef3.OnlinePaymentInput
+type StartMemberPaymentJSONRequestBody = externalRef4.OnlinePaymentInput
 
 // RequestMemberReturnJSONRequestBody defines body for RequestMemberReturn for application/json ContentType.
 type RequestMemberReturnJSONRequestBody = MemberReturnInput
@@ -1593,6 +1594,9 @@ type ServerInterface interface {
 	// UnlinkMemberIdentity Unlink a way to sign in
 	// (DELETE /v1/member/identities/{id})
 	UnlinkMemberIdentity(ctx echo.Context, id externalRef0.Id) error
+	// GetMemberMembership Read own membership
+	// (GET /v1/member/membership)
+	GetMemberMembership(ctx echo.Context) error
 	// ListMemberOrders List own orders
 	// (GET /v1/member/orders)
 	ListMemberOrders(ctx echo.Context, params ListMemberOrdersParams) error
@@ -2398,6 +2402,15 @@ func (w *ServerInterfaceWrapper) UnlinkMemberIdentity(ctx echo.Context) error {
 	return err
 }
 
+// GetMemberMembership converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberMembership(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberMembership(ctx)
+	return err
+}
+
 // ListMemberOrders converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMemberOrders(ctx echo.Context) error {
 	var err error
@@ -2980,6 +2993,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/member/wallet", wrapper.GetMemberWallet, options.OperationMiddlewares["getMemberWallet"]...)
 	router.GET(options.BaseURL+"/v1/member/wallet/entries", wrapper.ListMemberWalletEntries, options.OperationMiddlewares["listMemberWalletEntries"]...)
 	router.PUT(options.BaseURL+"/v1/member/wallet/pin", wrapper.SetMemberWalletPin, options.OperationMiddlewares["setMemberWalletPin"]...)
+	router.GET(options.BaseURL+"/v1/member/membership", wrapper.GetMemberMembership, options.OperationMiddlewares["getMemberMembership"]...)
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
 	router.POST(options.BaseURL+"/v1/member/orders", wrapper.PlaceMemberOrder, options.OperationMiddlewares["placeMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
@@ -4592,6 +4606,51 @@ func (response UnlinkMemberIdentitydefaultApplicationProblemPlusJSONResponse) Vi
 	return err
 }
 
+type GetMemberMembershipRequestObject struct {
+}
+
+type GetMemberMembershipResponseObject interface {
+	VisitGetMemberMembershipResponse(w http.ResponseWriter) error
+}
+
+type GetMemberMembership200JSONResponse externalRef3.MembershipDetail
+
+func (response GetMemberMembership200JSONResponse) VisitGetMemberMembershipResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberMembershipdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberMembershipdefaultApplicationProblemPlusJSONResponse) VisitGetMemberMembershipResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMemberOrdersRequestObject struct {
 	Params ListMemberOrdersParams
 }
@@ -4846,7 +4905,7 @@ type StartMemberPayment201ResponseHeaders struct {
 }
 
 type StartMemberPayment201JSONResponse struct {
-	Body    externalRef3.OnlinePayment
+	Body    externalRef4.OnlinePayment
 	Headers StartMemberPayment201ResponseHeaders
 }
 
@@ -4965,7 +5024,7 @@ type ListMemberTrackingEvents200ResponseHeaders struct {
 }
 
 type ListMemberTrackingEvents200JSONResponse struct {
-	Body    externalRef3.TrackingEventList
+	Body    externalRef4.TrackingEventList
 	Headers ListMemberTrackingEvents200ResponseHeaders
 }
 
@@ -5056,7 +5115,7 @@ type GetMemberPointsResponseObject interface {
 	VisitGetMemberPointsResponse(w http.ResponseWriter) error
 }
 
-type GetMemberPoints200JSONResponse externalRef4.PointsBalance
+type GetMemberPoints200JSONResponse externalRef5.PointsBalance
 
 func (response GetMemberPoints200JSONResponse) VisitGetMemberPointsResponse(w http.ResponseWriter) error {
 
@@ -5455,7 +5514,7 @@ type GetMemberWalletResponseObject interface {
 	VisitGetMemberWalletResponse(w http.ResponseWriter) error
 }
 
-type GetMemberWallet200JSONResponse externalRef5.Wallet
+type GetMemberWallet200JSONResponse externalRef6.Wallet
 
 func (response GetMemberWallet200JSONResponse) VisitGetMemberWalletResponse(w http.ResponseWriter) error {
 
@@ -5690,6 +5749,9 @@ type StrictServerInterface interface {
 	// UnlinkMemberIdentity Unlink a way to sign in
 	// (DELETE /v1/member/identities/{id})
 	UnlinkMemberIdentity(ctx context.Context, request UnlinkMemberIdentityRequestObject) (UnlinkMemberIdentityResponseObject, error)
+	// GetMemberMembership Read own membership
+	// (GET /v1/member/membership)
+	GetMemberMembership(ctx context.Context, request GetMemberMembershipRequestObject) (GetMemberMembershipResponseObject, error)
 	// ListMemberOrders List own orders
 	// (GET /v1/member/orders)
 	ListMemberOrders(ctx context.Context, request ListMemberOrdersRequestObject) (ListMemberOrdersResponseObject, error)
@@ -6908,6 +6970,29 @@ func (sh *strictHandler) UnlinkMemberIdentity(ctx echo.Context, id externalRef0.
 		return err
 	} else if validResponse, ok := response.(UnlinkMemberIdentityResponseObject); ok {
 		return validResponse.VisitUnlinkMemberIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberMembership operation middleware
+func (sh *strictHandler) GetMemberMembership(ctx echo.Context) error {
+	var request GetMemberMembershipRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberMembership(ctx.Request().Context(), request.(GetMemberMembershipRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberMembership")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberMembershipResponseObject); ok {
+		return validResponse.VisitGetMemberMembershipResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -6315,6 +6315,7 @@ type OrderLineMutation struct {
 	tax_rate             *int
 	addtax_rate          *int
 	price_list_id        *uuid.UUID
+	tier_code            *string
 	reserved_quantity    *int64
 	addreserved_quantity *int64
 	shipped_quantity     *int64
@@ -7011,6 +7012,55 @@ func (m *OrderLineMutation) ResetPriceListID() {
 	delete(m.clearedFields, orderline.FieldPriceListID)
 }
 
+// SetTierCode sets the "tier_code" field.
+func (m *OrderLineMutation) SetTierCode(s string) {
+	m.tier_code = &s
+}
+
+// TierCode returns the value of the "tier_code" field in the mutation.
+func (m *OrderLineMutation) TierCode() (r string, exists bool) {
+	v := m.tier_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTierCode returns the old "tier_code" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldTierCode(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTierCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTierCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTierCode: %w", err)
+	}
+	return oldValue.TierCode, nil
+}
+
+// ClearTierCode clears the value of the "tier_code" field.
+func (m *OrderLineMutation) ClearTierCode() {
+	m.tier_code = nil
+	m.clearedFields[orderline.FieldTierCode] = struct{}{}
+}
+
+// TierCodeCleared returns if the "tier_code" field was cleared in this mutation.
+func (m *OrderLineMutation) TierCodeCleared() bool {
+	_, ok := m.clearedFields[orderline.FieldTierCode]
+	return ok
+}
+
+// ResetTierCode resets all changes to the "tier_code" field.
+func (m *OrderLineMutation) ResetTierCode() {
+	m.tier_code = nil
+	delete(m.clearedFields, orderline.FieldTierCode)
+}
+
 // SetReservedQuantity sets the "reserved_quantity" field.
 func (m *OrderLineMutation) SetReservedQuantity(i int64) {
 	m.reserved_quantity = &i
@@ -7240,7 +7290,7 @@ func (m *OrderLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderLineMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 16)
 	if m._order != nil {
 		fields = append(fields, orderline.FieldOrderID)
 	}
@@ -7276,6 +7326,9 @@ func (m *OrderLineMutation) Fields() []string {
 	}
 	if m.price_list_id != nil {
 		fields = append(fields, orderline.FieldPriceListID)
+	}
+	if m.tier_code != nil {
+		fields = append(fields, orderline.FieldTierCode)
 	}
 	if m.reserved_quantity != nil {
 		fields = append(fields, orderline.FieldReservedQuantity)
@@ -7318,6 +7371,8 @@ func (m *OrderLineMutation) Field(name string) (ent.Value, bool) {
 		return m.TaxRate()
 	case orderline.FieldPriceListID:
 		return m.PriceListID()
+	case orderline.FieldTierCode:
+		return m.TierCode()
 	case orderline.FieldReservedQuantity:
 		return m.ReservedQuantity()
 	case orderline.FieldShippedQuantity:
@@ -7357,6 +7412,8 @@ func (m *OrderLineMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldTaxRate(ctx)
 	case orderline.FieldPriceListID:
 		return m.OldPriceListID(ctx)
+	case orderline.FieldTierCode:
+		return m.OldTierCode(ctx)
 	case orderline.FieldReservedQuantity:
 		return m.OldReservedQuantity(ctx)
 	case orderline.FieldShippedQuantity:
@@ -7455,6 +7512,13 @@ func (m *OrderLineMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPriceListID(v)
+		return nil
+	case orderline.FieldTierCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTierCode(v)
 		return nil
 	case orderline.FieldReservedQuantity:
 		v, ok := value.(int64)
@@ -7624,6 +7688,9 @@ func (m *OrderLineMutation) ClearedFields() []string {
 	if m.FieldCleared(orderline.FieldPriceListID) {
 		fields = append(fields, orderline.FieldPriceListID)
 	}
+	if m.FieldCleared(orderline.FieldTierCode) {
+		fields = append(fields, orderline.FieldTierCode)
+	}
 	return fields
 }
 
@@ -7643,6 +7710,9 @@ func (m *OrderLineMutation) ClearField(name string) error {
 		return nil
 	case orderline.FieldPriceListID:
 		m.ClearPriceListID()
+		return nil
+	case orderline.FieldTierCode:
+		m.ClearTierCode()
 		return nil
 	}
 	return fmt.Errorf("unknown OrderLine nullable field %s", name)
@@ -7687,6 +7757,9 @@ func (m *OrderLineMutation) ResetField(name string) error {
 		return nil
 	case orderline.FieldPriceListID:
 		m.ResetPriceListID()
+		return nil
+	case orderline.FieldTierCode:
+		m.ResetTierCode()
 		return nil
 	case orderline.FieldReservedQuantity:
 		m.ResetReservedQuantity()

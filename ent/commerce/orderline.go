@@ -42,6 +42,8 @@ type OrderLine struct {
 	TaxRate int `json:"tax_rate,omitempty"`
 	// where the price came from; null: the variant, a till or a person
 	PriceListID *uuid.UUID `json:"price_list_id,omitempty"`
+	// the customer's tier of membership, where the discount is that tier's
+	TierCode *string `json:"tier_code,omitempty"`
 	// promised from the store's stock; zero where no stock is kept
 	ReservedQuantity int64 `json:"reserved_quantity,omitempty"`
 	// sent, or handed over
@@ -83,7 +85,7 @@ func (*OrderLine) scanValues(columns []string) ([]any, error) {
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case orderline.FieldLineNumber, orderline.FieldQuantity, orderline.FieldUnitPriceAmount, orderline.FieldDiscountAmount, orderline.FieldTotalAmount, orderline.FieldTaxRate, orderline.FieldReservedQuantity, orderline.FieldShippedQuantity, orderline.FieldReturnedQuantity:
 			values[i] = new(sql.NullInt64)
-		case orderline.FieldSku, orderline.FieldTitle:
+		case orderline.FieldSku, orderline.FieldTitle, orderline.FieldTierCode:
 			values[i] = new(sql.NullString)
 		case orderline.FieldID, orderline.FieldOrderID, orderline.FieldVariantID:
 			values[i] = new(uuid.UUID)
@@ -182,6 +184,13 @@ func (_m *OrderLine) assignValues(columns []string, values []any) error {
 				_m.PriceListID = new(uuid.UUID)
 				*_m.PriceListID = *value.S.(*uuid.UUID)
 			}
+		case orderline.FieldTierCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tier_code", values[i])
+			} else if value.Valid {
+				_m.TierCode = new(string)
+				*_m.TierCode = value.String
+			}
 		case orderline.FieldReservedQuantity:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field reserved_quantity", values[i])
@@ -279,6 +288,11 @@ func (_m *OrderLine) String() string {
 	if v := _m.PriceListID; v != nil {
 		builder.WriteString("price_list_id=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.TierCode; v != nil {
+		builder.WriteString("tier_code=")
+		builder.WriteString(*v)
 	}
 	builder.WriteString(", ")
 	builder.WriteString("reserved_quantity=")

@@ -125,6 +125,20 @@ func (_c *OrderLineCreate) SetNillablePriceListID(v *uuid.UUID) *OrderLineCreate
 	return _c
 }
 
+// SetTierCode sets the "tier_code" field.
+func (_c *OrderLineCreate) SetTierCode(v string) *OrderLineCreate {
+	_c.mutation.SetTierCode(v)
+	return _c
+}
+
+// SetNillableTierCode sets the "tier_code" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableTierCode(v *string) *OrderLineCreate {
+	if v != nil {
+		_c.SetTierCode(*v)
+	}
+	return _c
+}
+
 // SetReservedQuantity sets the "reserved_quantity" field.
 func (_c *OrderLineCreate) SetReservedQuantity(v int64) *OrderLineCreate {
 	_c.mutation.SetReservedQuantity(v)
@@ -280,6 +294,11 @@ func (_c *OrderLineCreate) check() error {
 	if _, ok := _c.mutation.TaxRate(); !ok {
 		return &ValidationError{Name: "tax_rate", err: errors.New(`commerce: missing required field "OrderLine.tax_rate"`)}
 	}
+	if v, ok := _c.mutation.TierCode(); ok {
+		if err := orderline.TierCodeValidator(v); err != nil {
+			return &ValidationError{Name: "tier_code", err: fmt.Errorf(`commerce: validator failed for field "OrderLine.tier_code": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.ReservedQuantity(); !ok {
 		return &ValidationError{Name: "reserved_quantity", err: errors.New(`commerce: missing required field "OrderLine.reserved_quantity"`)}
 	}
@@ -370,6 +389,10 @@ func (_c *OrderLineCreate) createSpec() (*OrderLine, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.PriceListID(); ok {
 		_spec.SetField(orderline.FieldPriceListID, field.TypeUUID, value)
 		_node.PriceListID = &value
+	}
+	if value, ok := _c.mutation.TierCode(); ok {
+		_spec.SetField(orderline.FieldTierCode, field.TypeString, value)
+		_node.TierCode = &value
 	}
 	if value, ok := _c.mutation.ReservedQuantity(); ok {
 		_spec.SetField(orderline.FieldReservedQuantity, field.TypeInt64, value)

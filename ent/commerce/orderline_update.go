@@ -188,6 +188,26 @@ func (_u *OrderLineUpdate) ClearPriceListID() *OrderLineUpdate {
 	return _u
 }
 
+// SetTierCode sets the "tier_code" field.
+func (_u *OrderLineUpdate) SetTierCode(v string) *OrderLineUpdate {
+	_u.mutation.SetTierCode(v)
+	return _u
+}
+
+// SetNillableTierCode sets the "tier_code" field if the given value is not nil.
+func (_u *OrderLineUpdate) SetNillableTierCode(v *string) *OrderLineUpdate {
+	if v != nil {
+		_u.SetTierCode(*v)
+	}
+	return _u
+}
+
+// ClearTierCode clears the value of the "tier_code" field.
+func (_u *OrderLineUpdate) ClearTierCode() *OrderLineUpdate {
+	_u.mutation.ClearTierCode()
+	return _u
+}
+
 // SetReservedQuantity sets the "reserved_quantity" field.
 func (_u *OrderLineUpdate) SetReservedQuantity(v int64) *OrderLineUpdate {
 	_u.mutation.ResetReservedQuantity()
@@ -290,6 +310,11 @@ func (_u *OrderLineUpdate) check() error {
 			return &ValidationError{Name: "title", err: fmt.Errorf(`commerce: validator failed for field "OrderLine.title": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.TierCode(); ok {
+		if err := orderline.TierCodeValidator(v); err != nil {
+			return &ValidationError{Name: "tier_code", err: fmt.Errorf(`commerce: validator failed for field "OrderLine.tier_code": %w`, err)}
+		}
+	}
 	if _u.mutation.OrderCleared() && len(_u.mutation.OrderIDs()) > 0 {
 		return errors.New(`commerce: clearing a required unique edge "OrderLine.order"`)
 	}
@@ -358,6 +383,12 @@ func (_u *OrderLineUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.PriceListIDCleared() {
 		_spec.ClearField(orderline.FieldPriceListID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.TierCode(); ok {
+		_spec.SetField(orderline.FieldTierCode, field.TypeString, value)
+	}
+	if _u.mutation.TierCodeCleared() {
+		_spec.ClearField(orderline.FieldTierCode, field.TypeString)
 	}
 	if value, ok := _u.mutation.ReservedQuantity(); ok {
 		_spec.SetField(orderline.FieldReservedQuantity, field.TypeInt64, value)
@@ -558,6 +589,26 @@ func (_u *OrderLineUpdateOne) ClearPriceListID() *OrderLineUpdateOne {
 	return _u
 }
 
+// SetTierCode sets the "tier_code" field.
+func (_u *OrderLineUpdateOne) SetTierCode(v string) *OrderLineUpdateOne {
+	_u.mutation.SetTierCode(v)
+	return _u
+}
+
+// SetNillableTierCode sets the "tier_code" field if the given value is not nil.
+func (_u *OrderLineUpdateOne) SetNillableTierCode(v *string) *OrderLineUpdateOne {
+	if v != nil {
+		_u.SetTierCode(*v)
+	}
+	return _u
+}
+
+// ClearTierCode clears the value of the "tier_code" field.
+func (_u *OrderLineUpdateOne) ClearTierCode() *OrderLineUpdateOne {
+	_u.mutation.ClearTierCode()
+	return _u
+}
+
 // SetReservedQuantity sets the "reserved_quantity" field.
 func (_u *OrderLineUpdateOne) SetReservedQuantity(v int64) *OrderLineUpdateOne {
 	_u.mutation.ResetReservedQuantity()
@@ -673,6 +724,11 @@ func (_u *OrderLineUpdateOne) check() error {
 			return &ValidationError{Name: "title", err: fmt.Errorf(`commerce: validator failed for field "OrderLine.title": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.TierCode(); ok {
+		if err := orderline.TierCodeValidator(v); err != nil {
+			return &ValidationError{Name: "tier_code", err: fmt.Errorf(`commerce: validator failed for field "OrderLine.tier_code": %w`, err)}
+		}
+	}
 	if _u.mutation.OrderCleared() && len(_u.mutation.OrderIDs()) > 0 {
 		return errors.New(`commerce: clearing a required unique edge "OrderLine.order"`)
 	}
@@ -758,6 +814,12 @@ func (_u *OrderLineUpdateOne) sqlSave(ctx context.Context) (_node *OrderLine, er
 	}
 	if _u.mutation.PriceListIDCleared() {
 		_spec.ClearField(orderline.FieldPriceListID, field.TypeUUID)
+	}
+	if value, ok := _u.mutation.TierCode(); ok {
+		_spec.SetField(orderline.FieldTierCode, field.TypeString, value)
+	}
+	if _u.mutation.TierCodeCleared() {
+		_spec.ClearField(orderline.FieldTierCode, field.TypeString)
 	}
 	if value, ok := _u.mutation.ReservedQuantity(); ok {
 		_spec.SetField(orderline.FieldReservedQuantity, field.TypeInt64, value)

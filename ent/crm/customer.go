@@ -79,6 +79,8 @@ type Customer struct {
 	TagExpiries map[uuid.UUID]time.Time `json:"tag_expiries,omitempty"`
 	// LifecycleStage holds the value of the "lifecycle_stage" field.
 	LifecycleStage customer.LifecycleStage `json:"lifecycle_stage,omitempty"`
+	// the tier of membership; null: none. Package membership has it written
+	TierCode *string `json:"tier_code,omitempty"`
 	// the stage was set by hand and is not derived
 	LifecyclePinned bool `json:"lifecycle_pinned,omitempty"`
 	// where the values came from, without any
@@ -113,7 +115,7 @@ func (*Customer) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case customer.FieldNameBlock, customer.FieldPhoneLast4Token, customer.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case customer.FieldExternalID, customer.FieldPhoneKind, customer.FieldAddressRegion, customer.FieldAddressCity, customer.FieldGender, customer.FieldLanguage, customer.FieldSource, customer.FieldLifecycleStage:
+		case customer.FieldExternalID, customer.FieldPhoneKind, customer.FieldAddressRegion, customer.FieldAddressCity, customer.FieldGender, customer.FieldLanguage, customer.FieldSource, customer.FieldLifecycleStage, customer.FieldTierCode:
 			values[i] = new(sql.NullString)
 		case customer.FieldBirthDate, customer.FieldArchivedAt, customer.FieldCreatedAt, customer.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -328,6 +330,13 @@ func (_m *Customer) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.LifecycleStage = customer.LifecycleStage(value.String)
 			}
+		case customer.FieldTierCode:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tier_code", values[i])
+			} else if value.Valid {
+				_m.TierCode = new(string)
+				*_m.TierCode = value.String
+			}
 		case customer.FieldLifecyclePinned:
 			if value, ok := values[i].(*sql.NullBool); !ok {
 				return fmt.Errorf("unexpected type %T for field lifecycle_pinned", values[i])
@@ -498,6 +507,11 @@ func (_m *Customer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("lifecycle_stage=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LifecycleStage))
+	builder.WriteString(", ")
+	if v := _m.TierCode; v != nil {
+		builder.WriteString("tier_code=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("lifecycle_pinned=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LifecyclePinned))

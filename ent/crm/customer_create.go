@@ -301,6 +301,20 @@ func (_c *CustomerCreate) SetNillableLifecycleStage(v *customer.LifecycleStage) 
 	return _c
 }
 
+// SetTierCode sets the "tier_code" field.
+func (_c *CustomerCreate) SetTierCode(v string) *CustomerCreate {
+	_c.mutation.SetTierCode(v)
+	return _c
+}
+
+// SetNillableTierCode sets the "tier_code" field if the given value is not nil.
+func (_c *CustomerCreate) SetNillableTierCode(v *string) *CustomerCreate {
+	if v != nil {
+		_c.SetTierCode(*v)
+	}
+	return _c
+}
+
 // SetLifecyclePinned sets the "lifecycle_pinned" field.
 func (_c *CustomerCreate) SetLifecyclePinned(v bool) *CustomerCreate {
 	_c.mutation.SetLifecyclePinned(v)
@@ -545,6 +559,11 @@ func (_c *CustomerCreate) check() error {
 			return &ValidationError{Name: "lifecycle_stage", err: fmt.Errorf(`crm: validator failed for field "Customer.lifecycle_stage": %w`, err)}
 		}
 	}
+	if v, ok := _c.mutation.TierCode(); ok {
+		if err := customer.TierCodeValidator(v); err != nil {
+			return &ValidationError{Name: "tier_code", err: fmt.Errorf(`crm: validator failed for field "Customer.tier_code": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.LifecyclePinned(); !ok {
 		return &ValidationError{Name: "lifecycle_pinned", err: errors.New(`crm: missing required field "Customer.lifecycle_pinned"`)}
 	}
@@ -707,6 +726,10 @@ func (_c *CustomerCreate) createSpec() (*Customer, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LifecycleStage(); ok {
 		_spec.SetField(customer.FieldLifecycleStage, field.TypeEnum, value)
 		_node.LifecycleStage = value
+	}
+	if value, ok := _c.mutation.TierCode(); ok {
+		_spec.SetField(customer.FieldTierCode, field.TypeString, value)
+		_node.TierCode = &value
 	}
 	if value, ok := _c.mutation.LifecyclePinned(); ok {
 		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)

@@ -450,6 +450,26 @@ func (_u *CustomerUpdate) SetNillableLifecycleStage(v *customer.LifecycleStage) 
 	return _u
 }
 
+// SetTierCode sets the "tier_code" field.
+func (_u *CustomerUpdate) SetTierCode(v string) *CustomerUpdate {
+	_u.mutation.SetTierCode(v)
+	return _u
+}
+
+// SetNillableTierCode sets the "tier_code" field if the given value is not nil.
+func (_u *CustomerUpdate) SetNillableTierCode(v *string) *CustomerUpdate {
+	if v != nil {
+		_u.SetTierCode(*v)
+	}
+	return _u
+}
+
+// ClearTierCode clears the value of the "tier_code" field.
+func (_u *CustomerUpdate) ClearTierCode() *CustomerUpdate {
+	_u.mutation.ClearTierCode()
+	return _u
+}
+
 // SetLifecyclePinned sets the "lifecycle_pinned" field.
 func (_u *CustomerUpdate) SetLifecyclePinned(v bool) *CustomerUpdate {
 	_u.mutation.SetLifecyclePinned(v)
@@ -623,6 +643,11 @@ func (_u *CustomerUpdate) check() error {
 	if v, ok := _u.mutation.LifecycleStage(); ok {
 		if err := customer.LifecycleStageValidator(v); err != nil {
 			return &ValidationError{Name: "lifecycle_stage", err: fmt.Errorf(`crm: validator failed for field "Customer.lifecycle_stage": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TierCode(); ok {
+		if err := customer.TierCodeValidator(v); err != nil {
+			return &ValidationError{Name: "tier_code", err: fmt.Errorf(`crm: validator failed for field "Customer.tier_code": %w`, err)}
 		}
 	}
 	return nil
@@ -801,6 +826,12 @@ func (_u *CustomerUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.LifecycleStage(); ok {
 		_spec.SetField(customer.FieldLifecycleStage, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.TierCode(); ok {
+		_spec.SetField(customer.FieldTierCode, field.TypeString, value)
+	}
+	if _u.mutation.TierCodeCleared() {
+		_spec.ClearField(customer.FieldTierCode, field.TypeString)
 	}
 	if value, ok := _u.mutation.LifecyclePinned(); ok {
 		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)
@@ -1272,6 +1303,26 @@ func (_u *CustomerUpdateOne) SetNillableLifecycleStage(v *customer.LifecycleStag
 	return _u
 }
 
+// SetTierCode sets the "tier_code" field.
+func (_u *CustomerUpdateOne) SetTierCode(v string) *CustomerUpdateOne {
+	_u.mutation.SetTierCode(v)
+	return _u
+}
+
+// SetNillableTierCode sets the "tier_code" field if the given value is not nil.
+func (_u *CustomerUpdateOne) SetNillableTierCode(v *string) *CustomerUpdateOne {
+	if v != nil {
+		_u.SetTierCode(*v)
+	}
+	return _u
+}
+
+// ClearTierCode clears the value of the "tier_code" field.
+func (_u *CustomerUpdateOne) ClearTierCode() *CustomerUpdateOne {
+	_u.mutation.ClearTierCode()
+	return _u
+}
+
 // SetLifecyclePinned sets the "lifecycle_pinned" field.
 func (_u *CustomerUpdateOne) SetLifecyclePinned(v bool) *CustomerUpdateOne {
 	_u.mutation.SetLifecyclePinned(v)
@@ -1458,6 +1509,11 @@ func (_u *CustomerUpdateOne) check() error {
 	if v, ok := _u.mutation.LifecycleStage(); ok {
 		if err := customer.LifecycleStageValidator(v); err != nil {
 			return &ValidationError{Name: "lifecycle_stage", err: fmt.Errorf(`crm: validator failed for field "Customer.lifecycle_stage": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.TierCode(); ok {
+		if err := customer.TierCodeValidator(v); err != nil {
+			return &ValidationError{Name: "tier_code", err: fmt.Errorf(`crm: validator failed for field "Customer.tier_code": %w`, err)}
 		}
 	}
 	return nil
@@ -1653,6 +1709,12 @@ func (_u *CustomerUpdateOne) sqlSave(ctx context.Context) (_node *Customer, err 
 	}
 	if value, ok := _u.mutation.LifecycleStage(); ok {
 		_spec.SetField(customer.FieldLifecycleStage, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.TierCode(); ok {
+		_spec.SetField(customer.FieldTierCode, field.TypeString, value)
+	}
+	if _u.mutation.TierCodeCleared() {
+		_spec.ClearField(customer.FieldTierCode, field.TypeString)
 	}
 	if value, ok := _u.mutation.LifecyclePinned(); ok {
 		_spec.SetField(customer.FieldLifecyclePinned, field.TypeBool, value)

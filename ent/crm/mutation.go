@@ -3126,6 +3126,7 @@ type CustomerMutation struct {
 	tag_ids               *pgarray.UUIDs
 	tag_expiries          *map[uuid.UUID]time.Time
 	lifecycle_stage       *customer.LifecycleStage
+	tier_code             *string
 	lifecycle_pinned      *bool
 	provenance            **schema.Provenance
 	archived_at           *time.Time
@@ -4602,6 +4603,55 @@ func (m *CustomerMutation) ResetLifecycleStage() {
 	m.lifecycle_stage = nil
 }
 
+// SetTierCode sets the "tier_code" field.
+func (m *CustomerMutation) SetTierCode(s string) {
+	m.tier_code = &s
+}
+
+// TierCode returns the value of the "tier_code" field in the mutation.
+func (m *CustomerMutation) TierCode() (r string, exists bool) {
+	v := m.tier_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTierCode returns the old "tier_code" field's value of the Customer entity.
+// If the Customer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CustomerMutation) OldTierCode(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTierCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTierCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTierCode: %w", err)
+	}
+	return oldValue.TierCode, nil
+}
+
+// ClearTierCode clears the value of the "tier_code" field.
+func (m *CustomerMutation) ClearTierCode() {
+	m.tier_code = nil
+	m.clearedFields[customer.FieldTierCode] = struct{}{}
+}
+
+// TierCodeCleared returns if the "tier_code" field was cleared in this mutation.
+func (m *CustomerMutation) TierCodeCleared() bool {
+	_, ok := m.clearedFields[customer.FieldTierCode]
+	return ok
+}
+
+// ResetTierCode resets all changes to the "tier_code" field.
+func (m *CustomerMutation) ResetTierCode() {
+	m.tier_code = nil
+	delete(m.clearedFields, customer.FieldTierCode)
+}
+
 // SetLifecyclePinned sets the "lifecycle_pinned" field.
 func (m *CustomerMutation) SetLifecyclePinned(b bool) {
 	m.lifecycle_pinned = &b
@@ -4947,7 +4997,7 @@ func (m *CustomerMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CustomerMutation) Fields() []string {
-	fields := make([]string, 0, 36)
+	fields := make([]string, 0, 37)
 	if m.external_id != nil {
 		fields = append(fields, customer.FieldExternalID)
 	}
@@ -5034,6 +5084,9 @@ func (m *CustomerMutation) Fields() []string {
 	}
 	if m.lifecycle_stage != nil {
 		fields = append(fields, customer.FieldLifecycleStage)
+	}
+	if m.tier_code != nil {
+		fields = append(fields, customer.FieldTierCode)
 	}
 	if m.lifecycle_pinned != nil {
 		fields = append(fields, customer.FieldLifecyclePinned)
@@ -5122,6 +5175,8 @@ func (m *CustomerMutation) Field(name string) (ent.Value, bool) {
 		return m.TagExpiries()
 	case customer.FieldLifecycleStage:
 		return m.LifecycleStage()
+	case customer.FieldTierCode:
+		return m.TierCode()
 	case customer.FieldLifecyclePinned:
 		return m.LifecyclePinned()
 	case customer.FieldProvenance:
@@ -5203,6 +5258,8 @@ func (m *CustomerMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldTagExpiries(ctx)
 	case customer.FieldLifecycleStage:
 		return m.OldLifecycleStage(ctx)
+	case customer.FieldTierCode:
+		return m.OldTierCode(ctx)
 	case customer.FieldLifecyclePinned:
 		return m.OldLifecyclePinned(ctx)
 	case customer.FieldProvenance:
@@ -5429,6 +5486,13 @@ func (m *CustomerMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLifecycleStage(v)
 		return nil
+	case customer.FieldTierCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTierCode(v)
+		return nil
 	case customer.FieldLifecyclePinned:
 		v, ok := value.(bool)
 		if !ok {
@@ -5610,6 +5674,9 @@ func (m *CustomerMutation) ClearedFields() []string {
 	if m.FieldCleared(customer.FieldTagExpiries) {
 		fields = append(fields, customer.FieldTagExpiries)
 	}
+	if m.FieldCleared(customer.FieldTierCode) {
+		fields = append(fields, customer.FieldTierCode)
+	}
 	if m.FieldCleared(customer.FieldProvenance) {
 		fields = append(fields, customer.FieldProvenance)
 	}
@@ -5695,6 +5762,9 @@ func (m *CustomerMutation) ClearField(name string) error {
 		return nil
 	case customer.FieldTagExpiries:
 		m.ClearTagExpiries()
+		return nil
+	case customer.FieldTierCode:
+		m.ClearTierCode()
 		return nil
 	case customer.FieldProvenance:
 		m.ClearProvenance()
@@ -5799,6 +5869,9 @@ func (m *CustomerMutation) ResetField(name string) error {
 		return nil
 	case customer.FieldLifecycleStage:
 		m.ResetLifecycleStage()
+		return nil
+	case customer.FieldTierCode:
+		m.ResetTierCode()
 		return nil
 	case customer.FieldLifecyclePinned:
 		m.ResetLifecyclePinned()

@@ -18,6 +18,9 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
+	"github.com/shuke-crm/shuke/ent/loyalty/membership"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipchange"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipgrant"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -29,6 +32,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/ent/loyalty/tier"
+	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
@@ -50,6 +55,12 @@ type Client struct {
 	GiftCard *GiftCardClient
 	// GiftCardBatch is the client for interacting with the GiftCardBatch builders.
 	GiftCardBatch *GiftCardBatchClient
+	// Membership is the client for interacting with the Membership builders.
+	Membership *MembershipClient
+	// MembershipChange is the client for interacting with the MembershipChange builders.
+	MembershipChange *MembershipChangeClient
+	// MembershipGrant is the client for interacting with the MembershipGrant builders.
+	MembershipGrant *MembershipGrantClient
 	// PointsAccount is the client for interacting with the PointsAccount builders.
 	PointsAccount *PointsAccountClient
 	// PointsAdjustment is the client for interacting with the PointsAdjustment builders.
@@ -72,6 +83,10 @@ type Client struct {
 	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
+	// Tier is the client for interacting with the Tier builders.
+	Tier *TierClient
+	// TierScheme is the client for interacting with the TierScheme builders.
+	TierScheme *TierSchemeClient
 	// WalletAccount is the client for interacting with the WalletAccount builders.
 	WalletAccount *WalletAccountClient
 	// WalletAdjustment is the client for interacting with the WalletAdjustment builders.
@@ -101,6 +116,9 @@ func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.GiftCard = NewGiftCardClient(c.config)
 	c.GiftCardBatch = NewGiftCardBatchClient(c.config)
+	c.Membership = NewMembershipClient(c.config)
+	c.MembershipChange = NewMembershipChangeClient(c.config)
+	c.MembershipGrant = NewMembershipGrantClient(c.config)
 	c.PointsAccount = NewPointsAccountClient(c.config)
 	c.PointsAdjustment = NewPointsAdjustmentClient(c.config)
 	c.PointsEarning = NewPointsEarningClient(c.config)
@@ -112,6 +130,8 @@ func (c *Client) init() {
 	c.PointsRule = NewPointsRuleClient(c.config)
 	c.PointsRuleVersion = NewPointsRuleVersionClient(c.config)
 	c.PointsUnit = NewPointsUnitClient(c.config)
+	c.Tier = NewTierClient(c.config)
+	c.TierScheme = NewTierSchemeClient(c.config)
 	c.WalletAccount = NewWalletAccountClient(c.config)
 	c.WalletAdjustment = NewWalletAdjustmentClient(c.config)
 	c.WalletEntry = NewWalletEntryClient(c.config)
@@ -214,6 +234,9 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		config:            cfg,
 		GiftCard:          NewGiftCardClient(cfg),
 		GiftCardBatch:     NewGiftCardBatchClient(cfg),
+		Membership:        NewMembershipClient(cfg),
+		MembershipChange:  NewMembershipChangeClient(cfg),
+		MembershipGrant:   NewMembershipGrantClient(cfg),
 		PointsAccount:     NewPointsAccountClient(cfg),
 		PointsAdjustment:  NewPointsAdjustmentClient(cfg),
 		PointsEarning:     NewPointsEarningClient(cfg),
@@ -225,6 +248,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
 		PointsUnit:        NewPointsUnitClient(cfg),
+		Tier:              NewTierClient(cfg),
+		TierScheme:        NewTierSchemeClient(cfg),
 		WalletAccount:     NewWalletAccountClient(cfg),
 		WalletAdjustment:  NewWalletAdjustmentClient(cfg),
 		WalletEntry:       NewWalletEntryClient(cfg),
@@ -254,6 +279,9 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		config:            cfg,
 		GiftCard:          NewGiftCardClient(cfg),
 		GiftCardBatch:     NewGiftCardBatchClient(cfg),
+		Membership:        NewMembershipClient(cfg),
+		MembershipChange:  NewMembershipChangeClient(cfg),
+		MembershipGrant:   NewMembershipGrantClient(cfg),
 		PointsAccount:     NewPointsAccountClient(cfg),
 		PointsAdjustment:  NewPointsAdjustmentClient(cfg),
 		PointsEarning:     NewPointsEarningClient(cfg),
@@ -265,6 +293,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
 		PointsUnit:        NewPointsUnitClient(cfg),
+		Tier:              NewTierClient(cfg),
+		TierScheme:        NewTierSchemeClient(cfg),
 		WalletAccount:     NewWalletAccountClient(cfg),
 		WalletAdjustment:  NewWalletAdjustmentClient(cfg),
 		WalletEntry:       NewWalletEntryClient(cfg),
@@ -302,9 +332,10 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.GiftCard, c.GiftCardBatch, c.PointsAccount, c.PointsAdjustment,
-		c.PointsEarning, c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot,
-		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit,
+		c.GiftCard, c.GiftCardBatch, c.Membership, c.MembershipChange,
+		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
+		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting,
+		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Tier, c.TierScheme,
 		c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
 		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
 	} {
@@ -316,9 +347,10 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.GiftCard, c.GiftCardBatch, c.PointsAccount, c.PointsAdjustment,
-		c.PointsEarning, c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot,
-		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit,
+		c.GiftCard, c.GiftCardBatch, c.Membership, c.MembershipChange,
+		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
+		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting,
+		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Tier, c.TierScheme,
 		c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
 		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
 	} {
@@ -333,6 +365,12 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.GiftCard.mutate(ctx, m)
 	case *GiftCardBatchMutation:
 		return c.GiftCardBatch.mutate(ctx, m)
+	case *MembershipMutation:
+		return c.Membership.mutate(ctx, m)
+	case *MembershipChangeMutation:
+		return c.MembershipChange.mutate(ctx, m)
+	case *MembershipGrantMutation:
+		return c.MembershipGrant.mutate(ctx, m)
 	case *PointsAccountMutation:
 		return c.PointsAccount.mutate(ctx, m)
 	case *PointsAdjustmentMutation:
@@ -355,6 +393,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.PointsRuleVersion.mutate(ctx, m)
 	case *PointsUnitMutation:
 		return c.PointsUnit.mutate(ctx, m)
+	case *TierMutation:
+		return c.Tier.mutate(ctx, m)
+	case *TierSchemeMutation:
+		return c.TierScheme.mutate(ctx, m)
 	case *WalletAccountMutation:
 		return c.WalletAccount.mutate(ctx, m)
 	case *WalletAdjustmentMutation:
@@ -673,6 +715,408 @@ func (c *GiftCardBatchClient) mutate(ctx context.Context, m *GiftCardBatchMutati
 		return (&GiftCardBatchDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("loyalty: unknown GiftCardBatch mutation op: %q", m.Op())
+	}
+}
+
+// MembershipClient is a client for the Membership schema.
+type MembershipClient struct {
+	config
+}
+
+// NewMembershipClient returns a client for the Membership from the given config.
+func NewMembershipClient(c config) *MembershipClient {
+	return &MembershipClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `membership.Hooks(f(g(h())))`.
+func (c *MembershipClient) Use(hooks ...Hook) {
+	c.hooks.Membership = append(c.hooks.Membership, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `membership.Intercept(f(g(h())))`.
+func (c *MembershipClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Membership = append(c.inters.Membership, interceptors...)
+}
+
+// Create returns a builder for creating a Membership entity.
+func (c *MembershipClient) Create() *MembershipCreate {
+	mutation := newMembershipMutation(c.config, OpCreate)
+	return &MembershipCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Membership entities.
+func (c *MembershipClient) CreateBulk(builders ...*MembershipCreate) *MembershipCreateBulk {
+	return &MembershipCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MembershipClient) MapCreateBulk(slice any, setFunc func(*MembershipCreate, int)) *MembershipCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MembershipCreateBulk{err: fmt.Errorf("calling to MembershipClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MembershipCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MembershipCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Membership.
+func (c *MembershipClient) Update() *MembershipUpdate {
+	mutation := newMembershipMutation(c.config, OpUpdate)
+	return &MembershipUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MembershipClient) UpdateOne(_m *Membership) *MembershipUpdateOne {
+	mutation := newMembershipMutation(c.config, OpUpdateOne, withMembership(_m))
+	return &MembershipUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MembershipClient) UpdateOneID(id uuid.UUID) *MembershipUpdateOne {
+	mutation := newMembershipMutation(c.config, OpUpdateOne, withMembershipID(id))
+	return &MembershipUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Membership.
+func (c *MembershipClient) Delete() *MembershipDelete {
+	mutation := newMembershipMutation(c.config, OpDelete)
+	return &MembershipDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MembershipClient) DeleteOne(_m *Membership) *MembershipDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MembershipClient) DeleteOneID(id uuid.UUID) *MembershipDeleteOne {
+	builder := c.Delete().Where(membership.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MembershipDeleteOne{builder}
+}
+
+// Query returns a query builder for Membership.
+func (c *MembershipClient) Query() *MembershipQuery {
+	return &MembershipQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMembership},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Membership entity by its id.
+func (c *MembershipClient) Get(ctx context.Context, id uuid.UUID) (*Membership, error) {
+	return c.Query().Where(membership.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MembershipClient) GetX(ctx context.Context, id uuid.UUID) *Membership {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *MembershipClient) Hooks() []Hook {
+	hooks := c.hooks.Membership
+	return append(hooks[:len(hooks):len(hooks)], membership.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *MembershipClient) Interceptors() []Interceptor {
+	return c.inters.Membership
+}
+
+func (c *MembershipClient) mutate(ctx context.Context, m *MembershipMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MembershipCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MembershipUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MembershipUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MembershipDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown Membership mutation op: %q", m.Op())
+	}
+}
+
+// MembershipChangeClient is a client for the MembershipChange schema.
+type MembershipChangeClient struct {
+	config
+}
+
+// NewMembershipChangeClient returns a client for the MembershipChange from the given config.
+func NewMembershipChangeClient(c config) *MembershipChangeClient {
+	return &MembershipChangeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `membershipchange.Hooks(f(g(h())))`.
+func (c *MembershipChangeClient) Use(hooks ...Hook) {
+	c.hooks.MembershipChange = append(c.hooks.MembershipChange, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `membershipchange.Intercept(f(g(h())))`.
+func (c *MembershipChangeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.MembershipChange = append(c.inters.MembershipChange, interceptors...)
+}
+
+// Create returns a builder for creating a MembershipChange entity.
+func (c *MembershipChangeClient) Create() *MembershipChangeCreate {
+	mutation := newMembershipChangeMutation(c.config, OpCreate)
+	return &MembershipChangeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of MembershipChange entities.
+func (c *MembershipChangeClient) CreateBulk(builders ...*MembershipChangeCreate) *MembershipChangeCreateBulk {
+	return &MembershipChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MembershipChangeClient) MapCreateBulk(slice any, setFunc func(*MembershipChangeCreate, int)) *MembershipChangeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MembershipChangeCreateBulk{err: fmt.Errorf("calling to MembershipChangeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MembershipChangeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MembershipChangeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for MembershipChange.
+func (c *MembershipChangeClient) Update() *MembershipChangeUpdate {
+	mutation := newMembershipChangeMutation(c.config, OpUpdate)
+	return &MembershipChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MembershipChangeClient) UpdateOne(_m *MembershipChange) *MembershipChangeUpdateOne {
+	mutation := newMembershipChangeMutation(c.config, OpUpdateOne, withMembershipChange(_m))
+	return &MembershipChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MembershipChangeClient) UpdateOneID(id uuid.UUID) *MembershipChangeUpdateOne {
+	mutation := newMembershipChangeMutation(c.config, OpUpdateOne, withMembershipChangeID(id))
+	return &MembershipChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for MembershipChange.
+func (c *MembershipChangeClient) Delete() *MembershipChangeDelete {
+	mutation := newMembershipChangeMutation(c.config, OpDelete)
+	return &MembershipChangeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MembershipChangeClient) DeleteOne(_m *MembershipChange) *MembershipChangeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MembershipChangeClient) DeleteOneID(id uuid.UUID) *MembershipChangeDeleteOne {
+	builder := c.Delete().Where(membershipchange.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MembershipChangeDeleteOne{builder}
+}
+
+// Query returns a query builder for MembershipChange.
+func (c *MembershipChangeClient) Query() *MembershipChangeQuery {
+	return &MembershipChangeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMembershipChange},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a MembershipChange entity by its id.
+func (c *MembershipChangeClient) Get(ctx context.Context, id uuid.UUID) (*MembershipChange, error) {
+	return c.Query().Where(membershipchange.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MembershipChangeClient) GetX(ctx context.Context, id uuid.UUID) *MembershipChange {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *MembershipChangeClient) Hooks() []Hook {
+	hooks := c.hooks.MembershipChange
+	return append(hooks[:len(hooks):len(hooks)], membershipchange.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *MembershipChangeClient) Interceptors() []Interceptor {
+	return c.inters.MembershipChange
+}
+
+func (c *MembershipChangeClient) mutate(ctx context.Context, m *MembershipChangeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MembershipChangeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MembershipChangeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MembershipChangeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MembershipChangeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown MembershipChange mutation op: %q", m.Op())
+	}
+}
+
+// MembershipGrantClient is a client for the MembershipGrant schema.
+type MembershipGrantClient struct {
+	config
+}
+
+// NewMembershipGrantClient returns a client for the MembershipGrant from the given config.
+func NewMembershipGrantClient(c config) *MembershipGrantClient {
+	return &MembershipGrantClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `membershipgrant.Hooks(f(g(h())))`.
+func (c *MembershipGrantClient) Use(hooks ...Hook) {
+	c.hooks.MembershipGrant = append(c.hooks.MembershipGrant, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `membershipgrant.Intercept(f(g(h())))`.
+func (c *MembershipGrantClient) Intercept(interceptors ...Interceptor) {
+	c.inters.MembershipGrant = append(c.inters.MembershipGrant, interceptors...)
+}
+
+// Create returns a builder for creating a MembershipGrant entity.
+func (c *MembershipGrantClient) Create() *MembershipGrantCreate {
+	mutation := newMembershipGrantMutation(c.config, OpCreate)
+	return &MembershipGrantCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of MembershipGrant entities.
+func (c *MembershipGrantClient) CreateBulk(builders ...*MembershipGrantCreate) *MembershipGrantCreateBulk {
+	return &MembershipGrantCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *MembershipGrantClient) MapCreateBulk(slice any, setFunc func(*MembershipGrantCreate, int)) *MembershipGrantCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &MembershipGrantCreateBulk{err: fmt.Errorf("calling to MembershipGrantClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*MembershipGrantCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &MembershipGrantCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for MembershipGrant.
+func (c *MembershipGrantClient) Update() *MembershipGrantUpdate {
+	mutation := newMembershipGrantMutation(c.config, OpUpdate)
+	return &MembershipGrantUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *MembershipGrantClient) UpdateOne(_m *MembershipGrant) *MembershipGrantUpdateOne {
+	mutation := newMembershipGrantMutation(c.config, OpUpdateOne, withMembershipGrant(_m))
+	return &MembershipGrantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *MembershipGrantClient) UpdateOneID(id uuid.UUID) *MembershipGrantUpdateOne {
+	mutation := newMembershipGrantMutation(c.config, OpUpdateOne, withMembershipGrantID(id))
+	return &MembershipGrantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for MembershipGrant.
+func (c *MembershipGrantClient) Delete() *MembershipGrantDelete {
+	mutation := newMembershipGrantMutation(c.config, OpDelete)
+	return &MembershipGrantDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *MembershipGrantClient) DeleteOne(_m *MembershipGrant) *MembershipGrantDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *MembershipGrantClient) DeleteOneID(id uuid.UUID) *MembershipGrantDeleteOne {
+	builder := c.Delete().Where(membershipgrant.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &MembershipGrantDeleteOne{builder}
+}
+
+// Query returns a query builder for MembershipGrant.
+func (c *MembershipGrantClient) Query() *MembershipGrantQuery {
+	return &MembershipGrantQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeMembershipGrant},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a MembershipGrant entity by its id.
+func (c *MembershipGrantClient) Get(ctx context.Context, id uuid.UUID) (*MembershipGrant, error) {
+	return c.Query().Where(membershipgrant.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *MembershipGrantClient) GetX(ctx context.Context, id uuid.UUID) *MembershipGrant {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *MembershipGrantClient) Hooks() []Hook {
+	hooks := c.hooks.MembershipGrant
+	return append(hooks[:len(hooks):len(hooks)], membershipgrant.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *MembershipGrantClient) Interceptors() []Interceptor {
+	return c.inters.MembershipGrant
+}
+
+func (c *MembershipGrantClient) mutate(ctx context.Context, m *MembershipGrantMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&MembershipGrantCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&MembershipGrantUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&MembershipGrantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&MembershipGrantDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown MembershipGrant mutation op: %q", m.Op())
 	}
 }
 
@@ -2406,6 +2850,274 @@ func (c *PointsUnitClient) mutate(ctx context.Context, m *PointsUnitMutation) (V
 	}
 }
 
+// TierClient is a client for the Tier schema.
+type TierClient struct {
+	config
+}
+
+// NewTierClient returns a client for the Tier from the given config.
+func NewTierClient(c config) *TierClient {
+	return &TierClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `tier.Hooks(f(g(h())))`.
+func (c *TierClient) Use(hooks ...Hook) {
+	c.hooks.Tier = append(c.hooks.Tier, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `tier.Intercept(f(g(h())))`.
+func (c *TierClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Tier = append(c.inters.Tier, interceptors...)
+}
+
+// Create returns a builder for creating a Tier entity.
+func (c *TierClient) Create() *TierCreate {
+	mutation := newTierMutation(c.config, OpCreate)
+	return &TierCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Tier entities.
+func (c *TierClient) CreateBulk(builders ...*TierCreate) *TierCreateBulk {
+	return &TierCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TierClient) MapCreateBulk(slice any, setFunc func(*TierCreate, int)) *TierCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TierCreateBulk{err: fmt.Errorf("calling to TierClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TierCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TierCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Tier.
+func (c *TierClient) Update() *TierUpdate {
+	mutation := newTierMutation(c.config, OpUpdate)
+	return &TierUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TierClient) UpdateOne(_m *Tier) *TierUpdateOne {
+	mutation := newTierMutation(c.config, OpUpdateOne, withTier(_m))
+	return &TierUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TierClient) UpdateOneID(id uuid.UUID) *TierUpdateOne {
+	mutation := newTierMutation(c.config, OpUpdateOne, withTierID(id))
+	return &TierUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Tier.
+func (c *TierClient) Delete() *TierDelete {
+	mutation := newTierMutation(c.config, OpDelete)
+	return &TierDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TierClient) DeleteOne(_m *Tier) *TierDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TierClient) DeleteOneID(id uuid.UUID) *TierDeleteOne {
+	builder := c.Delete().Where(tier.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TierDeleteOne{builder}
+}
+
+// Query returns a query builder for Tier.
+func (c *TierClient) Query() *TierQuery {
+	return &TierQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTier},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Tier entity by its id.
+func (c *TierClient) Get(ctx context.Context, id uuid.UUID) (*Tier, error) {
+	return c.Query().Where(tier.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TierClient) GetX(ctx context.Context, id uuid.UUID) *Tier {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *TierClient) Hooks() []Hook {
+	hooks := c.hooks.Tier
+	return append(hooks[:len(hooks):len(hooks)], tier.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *TierClient) Interceptors() []Interceptor {
+	return c.inters.Tier
+}
+
+func (c *TierClient) mutate(ctx context.Context, m *TierMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TierCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TierUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TierUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TierDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown Tier mutation op: %q", m.Op())
+	}
+}
+
+// TierSchemeClient is a client for the TierScheme schema.
+type TierSchemeClient struct {
+	config
+}
+
+// NewTierSchemeClient returns a client for the TierScheme from the given config.
+func NewTierSchemeClient(c config) *TierSchemeClient {
+	return &TierSchemeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `tierscheme.Hooks(f(g(h())))`.
+func (c *TierSchemeClient) Use(hooks ...Hook) {
+	c.hooks.TierScheme = append(c.hooks.TierScheme, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `tierscheme.Intercept(f(g(h())))`.
+func (c *TierSchemeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.TierScheme = append(c.inters.TierScheme, interceptors...)
+}
+
+// Create returns a builder for creating a TierScheme entity.
+func (c *TierSchemeClient) Create() *TierSchemeCreate {
+	mutation := newTierSchemeMutation(c.config, OpCreate)
+	return &TierSchemeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of TierScheme entities.
+func (c *TierSchemeClient) CreateBulk(builders ...*TierSchemeCreate) *TierSchemeCreateBulk {
+	return &TierSchemeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *TierSchemeClient) MapCreateBulk(slice any, setFunc func(*TierSchemeCreate, int)) *TierSchemeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &TierSchemeCreateBulk{err: fmt.Errorf("calling to TierSchemeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*TierSchemeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &TierSchemeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for TierScheme.
+func (c *TierSchemeClient) Update() *TierSchemeUpdate {
+	mutation := newTierSchemeMutation(c.config, OpUpdate)
+	return &TierSchemeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *TierSchemeClient) UpdateOne(_m *TierScheme) *TierSchemeUpdateOne {
+	mutation := newTierSchemeMutation(c.config, OpUpdateOne, withTierScheme(_m))
+	return &TierSchemeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *TierSchemeClient) UpdateOneID(id uuid.UUID) *TierSchemeUpdateOne {
+	mutation := newTierSchemeMutation(c.config, OpUpdateOne, withTierSchemeID(id))
+	return &TierSchemeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for TierScheme.
+func (c *TierSchemeClient) Delete() *TierSchemeDelete {
+	mutation := newTierSchemeMutation(c.config, OpDelete)
+	return &TierSchemeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *TierSchemeClient) DeleteOne(_m *TierScheme) *TierSchemeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *TierSchemeClient) DeleteOneID(id uuid.UUID) *TierSchemeDeleteOne {
+	builder := c.Delete().Where(tierscheme.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &TierSchemeDeleteOne{builder}
+}
+
+// Query returns a query builder for TierScheme.
+func (c *TierSchemeClient) Query() *TierSchemeQuery {
+	return &TierSchemeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeTierScheme},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a TierScheme entity by its id.
+func (c *TierSchemeClient) Get(ctx context.Context, id uuid.UUID) (*TierScheme, error) {
+	return c.Query().Where(tierscheme.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *TierSchemeClient) GetX(ctx context.Context, id uuid.UUID) *TierScheme {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *TierSchemeClient) Hooks() []Hook {
+	hooks := c.hooks.TierScheme
+	return append(hooks[:len(hooks):len(hooks)], tierscheme.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *TierSchemeClient) Interceptors() []Interceptor {
+	return c.inters.TierScheme
+}
+
+func (c *TierSchemeClient) mutate(ctx context.Context, m *TierSchemeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&TierSchemeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&TierSchemeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&TierSchemeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&TierSchemeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown TierScheme mutation op: %q", m.Op())
+	}
+}
+
 // WalletAccountClient is a client for the WalletAccount schema.
 type WalletAccountClient struct {
 	config
@@ -3577,16 +4289,18 @@ func (c *WalletTopUpClient) mutate(ctx context.Context, m *WalletTopUpMutation) 
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		GiftCard, GiftCardBatch, PointsAccount, PointsAdjustment, PointsEarning,
-		PointsEntry, PointsEvent, PointsHold, PointsLot, PointsPosting, PointsRule,
-		PointsRuleVersion, PointsUnit, WalletAccount, WalletAdjustment, WalletEntry,
+		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
+		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
+		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
+		PointsUnit, Tier, TierScheme, WalletAccount, WalletAdjustment, WalletEntry,
 		WalletLot, WalletPayment, WalletPosting, WalletProgramme,
 		WalletTopUp []ent.Hook
 	}
 	inters struct {
-		GiftCard, GiftCardBatch, PointsAccount, PointsAdjustment, PointsEarning,
-		PointsEntry, PointsEvent, PointsHold, PointsLot, PointsPosting, PointsRule,
-		PointsRuleVersion, PointsUnit, WalletAccount, WalletAdjustment, WalletEntry,
+		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
+		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
+		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
+		PointsUnit, Tier, TierScheme, WalletAccount, WalletAdjustment, WalletEntry,
 		WalletLot, WalletPayment, WalletPosting, WalletProgramme,
 		WalletTopUp []ent.Interceptor
 	}

@@ -14,6 +14,9 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
+	"github.com/shuke-crm/shuke/ent/loyalty/membership"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipchange"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipgrant"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -25,6 +28,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/ent/loyalty/tier"
+	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
@@ -95,6 +100,9 @@ func checkColumn(t, c string) error {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			giftcard.Table:          giftcard.ValidColumn,
 			giftcardbatch.Table:     giftcardbatch.ValidColumn,
+			membership.Table:        membership.ValidColumn,
+			membershipchange.Table:  membershipchange.ValidColumn,
+			membershipgrant.Table:   membershipgrant.ValidColumn,
 			pointsaccount.Table:     pointsaccount.ValidColumn,
 			pointsadjustment.Table:  pointsadjustment.ValidColumn,
 			pointsearning.Table:     pointsearning.ValidColumn,
@@ -106,6 +114,8 @@ func checkColumn(t, c string) error {
 			pointsrule.Table:        pointsrule.ValidColumn,
 			pointsruleversion.Table: pointsruleversion.ValidColumn,
 			pointsunit.Table:        pointsunit.ValidColumn,
+			tier.Table:              tier.ValidColumn,
+			tierscheme.Table:        tierscheme.ValidColumn,
 			walletaccount.Table:     walletaccount.ValidColumn,
 			walletadjustment.Table:  walletadjustment.ValidColumn,
 			walletentry.Table:       walletentry.ValidColumn,

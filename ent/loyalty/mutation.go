@@ -4,6 +4,7 @@ package loyalty
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -14,6 +15,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
+	"github.com/shuke-crm/shuke/ent/loyalty/membership"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipchange"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipgrant"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -27,6 +31,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/predicate"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
+	"github.com/shuke-crm/shuke/ent/loyalty/tier"
+	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
@@ -48,6 +54,9 @@ const (
 	// Node types.
 	TypeGiftCard          = "GiftCard"
 	TypeGiftCardBatch     = "GiftCardBatch"
+	TypeMembership        = "Membership"
+	TypeMembershipChange  = "MembershipChange"
+	TypeMembershipGrant   = "MembershipGrant"
 	TypePointsAccount     = "PointsAccount"
 	TypePointsAdjustment  = "PointsAdjustment"
 	TypePointsEarning     = "PointsEarning"
@@ -59,6 +68,8 @@ const (
 	TypePointsRule        = "PointsRule"
 	TypePointsRuleVersion = "PointsRuleVersion"
 	TypePointsUnit        = "PointsUnit"
+	TypeTier              = "Tier"
+	TypeTierScheme        = "TierScheme"
 	TypeWalletAccount     = "WalletAccount"
 	TypeWalletAdjustment  = "WalletAdjustment"
 	TypeWalletEntry       = "WalletEntry"
@@ -2684,6 +2695,3111 @@ func (m *GiftCardBatchMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *GiftCardBatchMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown GiftCardBatch edge %s", name)
+}
+
+// MembershipMutation represents an operation that mutates the Membership nodes in the graph.
+type MembershipMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	customer_id      *uuid.UUID
+	tier_code        *string
+	since_at         *time.Time
+	ends_at          *time.Time
+	grace_ends_at    *time.Time
+	grant_id         *uuid.UUID
+	scheme_number    *int64
+	addscheme_number *int64
+	review_at        *time.Time
+	reviewed_at      *time.Time
+	version          *int64
+	addversion       *int64
+	created_at       *time.Time
+	updated_at       *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*Membership, error)
+	predicates       []predicate.Membership
+}
+
+var _ ent.Mutation = (*MembershipMutation)(nil)
+
+// membershipOption allows management of the mutation configuration using functional options.
+type membershipOption func(*MembershipMutation)
+
+// newMembershipMutation creates new mutation for the Membership entity.
+func newMembershipMutation(c config, op Op, opts ...membershipOption) *MembershipMutation {
+	m := &MembershipMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMembership,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMembershipID sets the ID field of the mutation.
+func withMembershipID(id uuid.UUID) membershipOption {
+	return func(m *MembershipMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Membership
+		)
+		m.oldValue = func(ctx context.Context) (*Membership, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Membership.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMembership sets the old Membership of the mutation.
+func withMembership(node *Membership) membershipOption {
+	return func(m *MembershipMutation) {
+		m.oldValue = func(context.Context) (*Membership, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MembershipMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MembershipMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Membership entities.
+func (m *MembershipMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MembershipMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MembershipMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Membership.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *MembershipMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *MembershipMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *MembershipMutation) ResetCustomerID() {
+	m.customer_id = nil
+}
+
+// SetTierCode sets the "tier_code" field.
+func (m *MembershipMutation) SetTierCode(s string) {
+	m.tier_code = &s
+}
+
+// TierCode returns the value of the "tier_code" field in the mutation.
+func (m *MembershipMutation) TierCode() (r string, exists bool) {
+	v := m.tier_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTierCode returns the old "tier_code" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldTierCode(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTierCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTierCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTierCode: %w", err)
+	}
+	return oldValue.TierCode, nil
+}
+
+// ClearTierCode clears the value of the "tier_code" field.
+func (m *MembershipMutation) ClearTierCode() {
+	m.tier_code = nil
+	m.clearedFields[membership.FieldTierCode] = struct{}{}
+}
+
+// TierCodeCleared returns if the "tier_code" field was cleared in this mutation.
+func (m *MembershipMutation) TierCodeCleared() bool {
+	_, ok := m.clearedFields[membership.FieldTierCode]
+	return ok
+}
+
+// ResetTierCode resets all changes to the "tier_code" field.
+func (m *MembershipMutation) ResetTierCode() {
+	m.tier_code = nil
+	delete(m.clearedFields, membership.FieldTierCode)
+}
+
+// SetSinceAt sets the "since_at" field.
+func (m *MembershipMutation) SetSinceAt(t time.Time) {
+	m.since_at = &t
+}
+
+// SinceAt returns the value of the "since_at" field in the mutation.
+func (m *MembershipMutation) SinceAt() (r time.Time, exists bool) {
+	v := m.since_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSinceAt returns the old "since_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldSinceAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSinceAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSinceAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSinceAt: %w", err)
+	}
+	return oldValue.SinceAt, nil
+}
+
+// ClearSinceAt clears the value of the "since_at" field.
+func (m *MembershipMutation) ClearSinceAt() {
+	m.since_at = nil
+	m.clearedFields[membership.FieldSinceAt] = struct{}{}
+}
+
+// SinceAtCleared returns if the "since_at" field was cleared in this mutation.
+func (m *MembershipMutation) SinceAtCleared() bool {
+	_, ok := m.clearedFields[membership.FieldSinceAt]
+	return ok
+}
+
+// ResetSinceAt resets all changes to the "since_at" field.
+func (m *MembershipMutation) ResetSinceAt() {
+	m.since_at = nil
+	delete(m.clearedFields, membership.FieldSinceAt)
+}
+
+// SetEndsAt sets the "ends_at" field.
+func (m *MembershipMutation) SetEndsAt(t time.Time) {
+	m.ends_at = &t
+}
+
+// EndsAt returns the value of the "ends_at" field in the mutation.
+func (m *MembershipMutation) EndsAt() (r time.Time, exists bool) {
+	v := m.ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndsAt returns the old "ends_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldEndsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndsAt: %w", err)
+	}
+	return oldValue.EndsAt, nil
+}
+
+// ClearEndsAt clears the value of the "ends_at" field.
+func (m *MembershipMutation) ClearEndsAt() {
+	m.ends_at = nil
+	m.clearedFields[membership.FieldEndsAt] = struct{}{}
+}
+
+// EndsAtCleared returns if the "ends_at" field was cleared in this mutation.
+func (m *MembershipMutation) EndsAtCleared() bool {
+	_, ok := m.clearedFields[membership.FieldEndsAt]
+	return ok
+}
+
+// ResetEndsAt resets all changes to the "ends_at" field.
+func (m *MembershipMutation) ResetEndsAt() {
+	m.ends_at = nil
+	delete(m.clearedFields, membership.FieldEndsAt)
+}
+
+// SetGraceEndsAt sets the "grace_ends_at" field.
+func (m *MembershipMutation) SetGraceEndsAt(t time.Time) {
+	m.grace_ends_at = &t
+}
+
+// GraceEndsAt returns the value of the "grace_ends_at" field in the mutation.
+func (m *MembershipMutation) GraceEndsAt() (r time.Time, exists bool) {
+	v := m.grace_ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGraceEndsAt returns the old "grace_ends_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldGraceEndsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGraceEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGraceEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGraceEndsAt: %w", err)
+	}
+	return oldValue.GraceEndsAt, nil
+}
+
+// ClearGraceEndsAt clears the value of the "grace_ends_at" field.
+func (m *MembershipMutation) ClearGraceEndsAt() {
+	m.grace_ends_at = nil
+	m.clearedFields[membership.FieldGraceEndsAt] = struct{}{}
+}
+
+// GraceEndsAtCleared returns if the "grace_ends_at" field was cleared in this mutation.
+func (m *MembershipMutation) GraceEndsAtCleared() bool {
+	_, ok := m.clearedFields[membership.FieldGraceEndsAt]
+	return ok
+}
+
+// ResetGraceEndsAt resets all changes to the "grace_ends_at" field.
+func (m *MembershipMutation) ResetGraceEndsAt() {
+	m.grace_ends_at = nil
+	delete(m.clearedFields, membership.FieldGraceEndsAt)
+}
+
+// SetGrantID sets the "grant_id" field.
+func (m *MembershipMutation) SetGrantID(u uuid.UUID) {
+	m.grant_id = &u
+}
+
+// GrantID returns the value of the "grant_id" field in the mutation.
+func (m *MembershipMutation) GrantID() (r uuid.UUID, exists bool) {
+	v := m.grant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGrantID returns the old "grant_id" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldGrantID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGrantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGrantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGrantID: %w", err)
+	}
+	return oldValue.GrantID, nil
+}
+
+// ClearGrantID clears the value of the "grant_id" field.
+func (m *MembershipMutation) ClearGrantID() {
+	m.grant_id = nil
+	m.clearedFields[membership.FieldGrantID] = struct{}{}
+}
+
+// GrantIDCleared returns if the "grant_id" field was cleared in this mutation.
+func (m *MembershipMutation) GrantIDCleared() bool {
+	_, ok := m.clearedFields[membership.FieldGrantID]
+	return ok
+}
+
+// ResetGrantID resets all changes to the "grant_id" field.
+func (m *MembershipMutation) ResetGrantID() {
+	m.grant_id = nil
+	delete(m.clearedFields, membership.FieldGrantID)
+}
+
+// SetSchemeNumber sets the "scheme_number" field.
+func (m *MembershipMutation) SetSchemeNumber(i int64) {
+	m.scheme_number = &i
+	m.addscheme_number = nil
+}
+
+// SchemeNumber returns the value of the "scheme_number" field in the mutation.
+func (m *MembershipMutation) SchemeNumber() (r int64, exists bool) {
+	v := m.scheme_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSchemeNumber returns the old "scheme_number" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldSchemeNumber(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSchemeNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSchemeNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSchemeNumber: %w", err)
+	}
+	return oldValue.SchemeNumber, nil
+}
+
+// AddSchemeNumber adds i to the "scheme_number" field.
+func (m *MembershipMutation) AddSchemeNumber(i int64) {
+	if m.addscheme_number != nil {
+		*m.addscheme_number += i
+	} else {
+		m.addscheme_number = &i
+	}
+}
+
+// AddedSchemeNumber returns the value that was added to the "scheme_number" field in this mutation.
+func (m *MembershipMutation) AddedSchemeNumber() (r int64, exists bool) {
+	v := m.addscheme_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSchemeNumber resets all changes to the "scheme_number" field.
+func (m *MembershipMutation) ResetSchemeNumber() {
+	m.scheme_number = nil
+	m.addscheme_number = nil
+}
+
+// SetReviewAt sets the "review_at" field.
+func (m *MembershipMutation) SetReviewAt(t time.Time) {
+	m.review_at = &t
+}
+
+// ReviewAt returns the value of the "review_at" field in the mutation.
+func (m *MembershipMutation) ReviewAt() (r time.Time, exists bool) {
+	v := m.review_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReviewAt returns the old "review_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldReviewAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReviewAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReviewAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReviewAt: %w", err)
+	}
+	return oldValue.ReviewAt, nil
+}
+
+// ClearReviewAt clears the value of the "review_at" field.
+func (m *MembershipMutation) ClearReviewAt() {
+	m.review_at = nil
+	m.clearedFields[membership.FieldReviewAt] = struct{}{}
+}
+
+// ReviewAtCleared returns if the "review_at" field was cleared in this mutation.
+func (m *MembershipMutation) ReviewAtCleared() bool {
+	_, ok := m.clearedFields[membership.FieldReviewAt]
+	return ok
+}
+
+// ResetReviewAt resets all changes to the "review_at" field.
+func (m *MembershipMutation) ResetReviewAt() {
+	m.review_at = nil
+	delete(m.clearedFields, membership.FieldReviewAt)
+}
+
+// SetReviewedAt sets the "reviewed_at" field.
+func (m *MembershipMutation) SetReviewedAt(t time.Time) {
+	m.reviewed_at = &t
+}
+
+// ReviewedAt returns the value of the "reviewed_at" field in the mutation.
+func (m *MembershipMutation) ReviewedAt() (r time.Time, exists bool) {
+	v := m.reviewed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReviewedAt returns the old "reviewed_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldReviewedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReviewedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReviewedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReviewedAt: %w", err)
+	}
+	return oldValue.ReviewedAt, nil
+}
+
+// ClearReviewedAt clears the value of the "reviewed_at" field.
+func (m *MembershipMutation) ClearReviewedAt() {
+	m.reviewed_at = nil
+	m.clearedFields[membership.FieldReviewedAt] = struct{}{}
+}
+
+// ReviewedAtCleared returns if the "reviewed_at" field was cleared in this mutation.
+func (m *MembershipMutation) ReviewedAtCleared() bool {
+	_, ok := m.clearedFields[membership.FieldReviewedAt]
+	return ok
+}
+
+// ResetReviewedAt resets all changes to the "reviewed_at" field.
+func (m *MembershipMutation) ResetReviewedAt() {
+	m.reviewed_at = nil
+	delete(m.clearedFields, membership.FieldReviewedAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *MembershipMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *MembershipMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *MembershipMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *MembershipMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *MembershipMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *MembershipMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *MembershipMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *MembershipMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *MembershipMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *MembershipMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Membership entity.
+// If the Membership object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *MembershipMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the MembershipMutation builder.
+func (m *MembershipMutation) Where(ps ...predicate.Membership) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MembershipMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MembershipMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Membership, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MembershipMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MembershipMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Membership).
+func (m *MembershipMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MembershipMutation) Fields() []string {
+	fields := make([]string, 0, 12)
+	if m.customer_id != nil {
+		fields = append(fields, membership.FieldCustomerID)
+	}
+	if m.tier_code != nil {
+		fields = append(fields, membership.FieldTierCode)
+	}
+	if m.since_at != nil {
+		fields = append(fields, membership.FieldSinceAt)
+	}
+	if m.ends_at != nil {
+		fields = append(fields, membership.FieldEndsAt)
+	}
+	if m.grace_ends_at != nil {
+		fields = append(fields, membership.FieldGraceEndsAt)
+	}
+	if m.grant_id != nil {
+		fields = append(fields, membership.FieldGrantID)
+	}
+	if m.scheme_number != nil {
+		fields = append(fields, membership.FieldSchemeNumber)
+	}
+	if m.review_at != nil {
+		fields = append(fields, membership.FieldReviewAt)
+	}
+	if m.reviewed_at != nil {
+		fields = append(fields, membership.FieldReviewedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, membership.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, membership.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, membership.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MembershipMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case membership.FieldCustomerID:
+		return m.CustomerID()
+	case membership.FieldTierCode:
+		return m.TierCode()
+	case membership.FieldSinceAt:
+		return m.SinceAt()
+	case membership.FieldEndsAt:
+		return m.EndsAt()
+	case membership.FieldGraceEndsAt:
+		return m.GraceEndsAt()
+	case membership.FieldGrantID:
+		return m.GrantID()
+	case membership.FieldSchemeNumber:
+		return m.SchemeNumber()
+	case membership.FieldReviewAt:
+		return m.ReviewAt()
+	case membership.FieldReviewedAt:
+		return m.ReviewedAt()
+	case membership.FieldVersion:
+		return m.Version()
+	case membership.FieldCreatedAt:
+		return m.CreatedAt()
+	case membership.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MembershipMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case membership.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case membership.FieldTierCode:
+		return m.OldTierCode(ctx)
+	case membership.FieldSinceAt:
+		return m.OldSinceAt(ctx)
+	case membership.FieldEndsAt:
+		return m.OldEndsAt(ctx)
+	case membership.FieldGraceEndsAt:
+		return m.OldGraceEndsAt(ctx)
+	case membership.FieldGrantID:
+		return m.OldGrantID(ctx)
+	case membership.FieldSchemeNumber:
+		return m.OldSchemeNumber(ctx)
+	case membership.FieldReviewAt:
+		return m.OldReviewAt(ctx)
+	case membership.FieldReviewedAt:
+		return m.OldReviewedAt(ctx)
+	case membership.FieldVersion:
+		return m.OldVersion(ctx)
+	case membership.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case membership.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Membership field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case membership.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case membership.FieldTierCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTierCode(v)
+		return nil
+	case membership.FieldSinceAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSinceAt(v)
+		return nil
+	case membership.FieldEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndsAt(v)
+		return nil
+	case membership.FieldGraceEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGraceEndsAt(v)
+		return nil
+	case membership.FieldGrantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGrantID(v)
+		return nil
+	case membership.FieldSchemeNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSchemeNumber(v)
+		return nil
+	case membership.FieldReviewAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReviewAt(v)
+		return nil
+	case membership.FieldReviewedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReviewedAt(v)
+		return nil
+	case membership.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case membership.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case membership.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Membership field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MembershipMutation) AddedFields() []string {
+	var fields []string
+	if m.addscheme_number != nil {
+		fields = append(fields, membership.FieldSchemeNumber)
+	}
+	if m.addversion != nil {
+		fields = append(fields, membership.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MembershipMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case membership.FieldSchemeNumber:
+		return m.AddedSchemeNumber()
+	case membership.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case membership.FieldSchemeNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSchemeNumber(v)
+		return nil
+	case membership.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Membership numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MembershipMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(membership.FieldTierCode) {
+		fields = append(fields, membership.FieldTierCode)
+	}
+	if m.FieldCleared(membership.FieldSinceAt) {
+		fields = append(fields, membership.FieldSinceAt)
+	}
+	if m.FieldCleared(membership.FieldEndsAt) {
+		fields = append(fields, membership.FieldEndsAt)
+	}
+	if m.FieldCleared(membership.FieldGraceEndsAt) {
+		fields = append(fields, membership.FieldGraceEndsAt)
+	}
+	if m.FieldCleared(membership.FieldGrantID) {
+		fields = append(fields, membership.FieldGrantID)
+	}
+	if m.FieldCleared(membership.FieldReviewAt) {
+		fields = append(fields, membership.FieldReviewAt)
+	}
+	if m.FieldCleared(membership.FieldReviewedAt) {
+		fields = append(fields, membership.FieldReviewedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MembershipMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MembershipMutation) ClearField(name string) error {
+	switch name {
+	case membership.FieldTierCode:
+		m.ClearTierCode()
+		return nil
+	case membership.FieldSinceAt:
+		m.ClearSinceAt()
+		return nil
+	case membership.FieldEndsAt:
+		m.ClearEndsAt()
+		return nil
+	case membership.FieldGraceEndsAt:
+		m.ClearGraceEndsAt()
+		return nil
+	case membership.FieldGrantID:
+		m.ClearGrantID()
+		return nil
+	case membership.FieldReviewAt:
+		m.ClearReviewAt()
+		return nil
+	case membership.FieldReviewedAt:
+		m.ClearReviewedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Membership nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MembershipMutation) ResetField(name string) error {
+	switch name {
+	case membership.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case membership.FieldTierCode:
+		m.ResetTierCode()
+		return nil
+	case membership.FieldSinceAt:
+		m.ResetSinceAt()
+		return nil
+	case membership.FieldEndsAt:
+		m.ResetEndsAt()
+		return nil
+	case membership.FieldGraceEndsAt:
+		m.ResetGraceEndsAt()
+		return nil
+	case membership.FieldGrantID:
+		m.ResetGrantID()
+		return nil
+	case membership.FieldSchemeNumber:
+		m.ResetSchemeNumber()
+		return nil
+	case membership.FieldReviewAt:
+		m.ResetReviewAt()
+		return nil
+	case membership.FieldReviewedAt:
+		m.ResetReviewedAt()
+		return nil
+	case membership.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case membership.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case membership.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Membership field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MembershipMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MembershipMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MembershipMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MembershipMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MembershipMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MembershipMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MembershipMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Membership unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MembershipMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Membership edge %s", name)
+}
+
+// MembershipChangeMutation represents an operation that mutates the MembershipChange nodes in the graph.
+type MembershipChangeMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	membership_id    *uuid.UUID
+	from_tier        *string
+	to_tier          *string
+	reason           *membershipchange.Reason
+	scheme_number    *int64
+	addscheme_number *int64
+	facts            *map[string]int64
+	grant_id         *uuid.UUID
+	ends_at          *time.Time
+	effective_at     *time.Time
+	created_at       *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*MembershipChange, error)
+	predicates       []predicate.MembershipChange
+}
+
+var _ ent.Mutation = (*MembershipChangeMutation)(nil)
+
+// membershipchangeOption allows management of the mutation configuration using functional options.
+type membershipchangeOption func(*MembershipChangeMutation)
+
+// newMembershipChangeMutation creates new mutation for the MembershipChange entity.
+func newMembershipChangeMutation(c config, op Op, opts ...membershipchangeOption) *MembershipChangeMutation {
+	m := &MembershipChangeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMembershipChange,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMembershipChangeID sets the ID field of the mutation.
+func withMembershipChangeID(id uuid.UUID) membershipchangeOption {
+	return func(m *MembershipChangeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *MembershipChange
+		)
+		m.oldValue = func(ctx context.Context) (*MembershipChange, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().MembershipChange.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMembershipChange sets the old MembershipChange of the mutation.
+func withMembershipChange(node *MembershipChange) membershipchangeOption {
+	return func(m *MembershipChangeMutation) {
+		m.oldValue = func(context.Context) (*MembershipChange, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MembershipChangeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MembershipChangeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of MembershipChange entities.
+func (m *MembershipChangeMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MembershipChangeMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MembershipChangeMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().MembershipChange.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetMembershipID sets the "membership_id" field.
+func (m *MembershipChangeMutation) SetMembershipID(u uuid.UUID) {
+	m.membership_id = &u
+}
+
+// MembershipID returns the value of the "membership_id" field in the mutation.
+func (m *MembershipChangeMutation) MembershipID() (r uuid.UUID, exists bool) {
+	v := m.membership_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMembershipID returns the old "membership_id" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldMembershipID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMembershipID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMembershipID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMembershipID: %w", err)
+	}
+	return oldValue.MembershipID, nil
+}
+
+// ResetMembershipID resets all changes to the "membership_id" field.
+func (m *MembershipChangeMutation) ResetMembershipID() {
+	m.membership_id = nil
+}
+
+// SetFromTier sets the "from_tier" field.
+func (m *MembershipChangeMutation) SetFromTier(s string) {
+	m.from_tier = &s
+}
+
+// FromTier returns the value of the "from_tier" field in the mutation.
+func (m *MembershipChangeMutation) FromTier() (r string, exists bool) {
+	v := m.from_tier
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFromTier returns the old "from_tier" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldFromTier(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFromTier is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFromTier requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFromTier: %w", err)
+	}
+	return oldValue.FromTier, nil
+}
+
+// ClearFromTier clears the value of the "from_tier" field.
+func (m *MembershipChangeMutation) ClearFromTier() {
+	m.from_tier = nil
+	m.clearedFields[membershipchange.FieldFromTier] = struct{}{}
+}
+
+// FromTierCleared returns if the "from_tier" field was cleared in this mutation.
+func (m *MembershipChangeMutation) FromTierCleared() bool {
+	_, ok := m.clearedFields[membershipchange.FieldFromTier]
+	return ok
+}
+
+// ResetFromTier resets all changes to the "from_tier" field.
+func (m *MembershipChangeMutation) ResetFromTier() {
+	m.from_tier = nil
+	delete(m.clearedFields, membershipchange.FieldFromTier)
+}
+
+// SetToTier sets the "to_tier" field.
+func (m *MembershipChangeMutation) SetToTier(s string) {
+	m.to_tier = &s
+}
+
+// ToTier returns the value of the "to_tier" field in the mutation.
+func (m *MembershipChangeMutation) ToTier() (r string, exists bool) {
+	v := m.to_tier
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToTier returns the old "to_tier" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldToTier(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToTier is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToTier requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToTier: %w", err)
+	}
+	return oldValue.ToTier, nil
+}
+
+// ClearToTier clears the value of the "to_tier" field.
+func (m *MembershipChangeMutation) ClearToTier() {
+	m.to_tier = nil
+	m.clearedFields[membershipchange.FieldToTier] = struct{}{}
+}
+
+// ToTierCleared returns if the "to_tier" field was cleared in this mutation.
+func (m *MembershipChangeMutation) ToTierCleared() bool {
+	_, ok := m.clearedFields[membershipchange.FieldToTier]
+	return ok
+}
+
+// ResetToTier resets all changes to the "to_tier" field.
+func (m *MembershipChangeMutation) ResetToTier() {
+	m.to_tier = nil
+	delete(m.clearedFields, membershipchange.FieldToTier)
+}
+
+// SetReason sets the "reason" field.
+func (m *MembershipChangeMutation) SetReason(value membershipchange.Reason) {
+	m.reason = &value
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *MembershipChangeMutation) Reason() (r membershipchange.Reason, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldReason(ctx context.Context) (v membershipchange.Reason, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *MembershipChangeMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetSchemeNumber sets the "scheme_number" field.
+func (m *MembershipChangeMutation) SetSchemeNumber(i int64) {
+	m.scheme_number = &i
+	m.addscheme_number = nil
+}
+
+// SchemeNumber returns the value of the "scheme_number" field in the mutation.
+func (m *MembershipChangeMutation) SchemeNumber() (r int64, exists bool) {
+	v := m.scheme_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSchemeNumber returns the old "scheme_number" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldSchemeNumber(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSchemeNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSchemeNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSchemeNumber: %w", err)
+	}
+	return oldValue.SchemeNumber, nil
+}
+
+// AddSchemeNumber adds i to the "scheme_number" field.
+func (m *MembershipChangeMutation) AddSchemeNumber(i int64) {
+	if m.addscheme_number != nil {
+		*m.addscheme_number += i
+	} else {
+		m.addscheme_number = &i
+	}
+}
+
+// AddedSchemeNumber returns the value that was added to the "scheme_number" field in this mutation.
+func (m *MembershipChangeMutation) AddedSchemeNumber() (r int64, exists bool) {
+	v := m.addscheme_number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetSchemeNumber resets all changes to the "scheme_number" field.
+func (m *MembershipChangeMutation) ResetSchemeNumber() {
+	m.scheme_number = nil
+	m.addscheme_number = nil
+}
+
+// SetFacts sets the "facts" field.
+func (m *MembershipChangeMutation) SetFacts(value map[string]int64) {
+	m.facts = &value
+}
+
+// Facts returns the value of the "facts" field in the mutation.
+func (m *MembershipChangeMutation) Facts() (r map[string]int64, exists bool) {
+	v := m.facts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFacts returns the old "facts" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldFacts(ctx context.Context) (v map[string]int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFacts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFacts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFacts: %w", err)
+	}
+	return oldValue.Facts, nil
+}
+
+// ResetFacts resets all changes to the "facts" field.
+func (m *MembershipChangeMutation) ResetFacts() {
+	m.facts = nil
+}
+
+// SetGrantID sets the "grant_id" field.
+func (m *MembershipChangeMutation) SetGrantID(u uuid.UUID) {
+	m.grant_id = &u
+}
+
+// GrantID returns the value of the "grant_id" field in the mutation.
+func (m *MembershipChangeMutation) GrantID() (r uuid.UUID, exists bool) {
+	v := m.grant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGrantID returns the old "grant_id" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldGrantID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGrantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGrantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGrantID: %w", err)
+	}
+	return oldValue.GrantID, nil
+}
+
+// ClearGrantID clears the value of the "grant_id" field.
+func (m *MembershipChangeMutation) ClearGrantID() {
+	m.grant_id = nil
+	m.clearedFields[membershipchange.FieldGrantID] = struct{}{}
+}
+
+// GrantIDCleared returns if the "grant_id" field was cleared in this mutation.
+func (m *MembershipChangeMutation) GrantIDCleared() bool {
+	_, ok := m.clearedFields[membershipchange.FieldGrantID]
+	return ok
+}
+
+// ResetGrantID resets all changes to the "grant_id" field.
+func (m *MembershipChangeMutation) ResetGrantID() {
+	m.grant_id = nil
+	delete(m.clearedFields, membershipchange.FieldGrantID)
+}
+
+// SetEndsAt sets the "ends_at" field.
+func (m *MembershipChangeMutation) SetEndsAt(t time.Time) {
+	m.ends_at = &t
+}
+
+// EndsAt returns the value of the "ends_at" field in the mutation.
+func (m *MembershipChangeMutation) EndsAt() (r time.Time, exists bool) {
+	v := m.ends_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndsAt returns the old "ends_at" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldEndsAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndsAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndsAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndsAt: %w", err)
+	}
+	return oldValue.EndsAt, nil
+}
+
+// ClearEndsAt clears the value of the "ends_at" field.
+func (m *MembershipChangeMutation) ClearEndsAt() {
+	m.ends_at = nil
+	m.clearedFields[membershipchange.FieldEndsAt] = struct{}{}
+}
+
+// EndsAtCleared returns if the "ends_at" field was cleared in this mutation.
+func (m *MembershipChangeMutation) EndsAtCleared() bool {
+	_, ok := m.clearedFields[membershipchange.FieldEndsAt]
+	return ok
+}
+
+// ResetEndsAt resets all changes to the "ends_at" field.
+func (m *MembershipChangeMutation) ResetEndsAt() {
+	m.ends_at = nil
+	delete(m.clearedFields, membershipchange.FieldEndsAt)
+}
+
+// SetEffectiveAt sets the "effective_at" field.
+func (m *MembershipChangeMutation) SetEffectiveAt(t time.Time) {
+	m.effective_at = &t
+}
+
+// EffectiveAt returns the value of the "effective_at" field in the mutation.
+func (m *MembershipChangeMutation) EffectiveAt() (r time.Time, exists bool) {
+	v := m.effective_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEffectiveAt returns the old "effective_at" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldEffectiveAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEffectiveAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEffectiveAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEffectiveAt: %w", err)
+	}
+	return oldValue.EffectiveAt, nil
+}
+
+// ResetEffectiveAt resets all changes to the "effective_at" field.
+func (m *MembershipChangeMutation) ResetEffectiveAt() {
+	m.effective_at = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *MembershipChangeMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *MembershipChangeMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the MembershipChange entity.
+// If the MembershipChange object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipChangeMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *MembershipChangeMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the MembershipChangeMutation builder.
+func (m *MembershipChangeMutation) Where(ps ...predicate.MembershipChange) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MembershipChangeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MembershipChangeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.MembershipChange, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MembershipChangeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MembershipChangeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (MembershipChange).
+func (m *MembershipChangeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MembershipChangeMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.membership_id != nil {
+		fields = append(fields, membershipchange.FieldMembershipID)
+	}
+	if m.from_tier != nil {
+		fields = append(fields, membershipchange.FieldFromTier)
+	}
+	if m.to_tier != nil {
+		fields = append(fields, membershipchange.FieldToTier)
+	}
+	if m.reason != nil {
+		fields = append(fields, membershipchange.FieldReason)
+	}
+	if m.scheme_number != nil {
+		fields = append(fields, membershipchange.FieldSchemeNumber)
+	}
+	if m.facts != nil {
+		fields = append(fields, membershipchange.FieldFacts)
+	}
+	if m.grant_id != nil {
+		fields = append(fields, membershipchange.FieldGrantID)
+	}
+	if m.ends_at != nil {
+		fields = append(fields, membershipchange.FieldEndsAt)
+	}
+	if m.effective_at != nil {
+		fields = append(fields, membershipchange.FieldEffectiveAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, membershipchange.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MembershipChangeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case membershipchange.FieldMembershipID:
+		return m.MembershipID()
+	case membershipchange.FieldFromTier:
+		return m.FromTier()
+	case membershipchange.FieldToTier:
+		return m.ToTier()
+	case membershipchange.FieldReason:
+		return m.Reason()
+	case membershipchange.FieldSchemeNumber:
+		return m.SchemeNumber()
+	case membershipchange.FieldFacts:
+		return m.Facts()
+	case membershipchange.FieldGrantID:
+		return m.GrantID()
+	case membershipchange.FieldEndsAt:
+		return m.EndsAt()
+	case membershipchange.FieldEffectiveAt:
+		return m.EffectiveAt()
+	case membershipchange.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MembershipChangeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case membershipchange.FieldMembershipID:
+		return m.OldMembershipID(ctx)
+	case membershipchange.FieldFromTier:
+		return m.OldFromTier(ctx)
+	case membershipchange.FieldToTier:
+		return m.OldToTier(ctx)
+	case membershipchange.FieldReason:
+		return m.OldReason(ctx)
+	case membershipchange.FieldSchemeNumber:
+		return m.OldSchemeNumber(ctx)
+	case membershipchange.FieldFacts:
+		return m.OldFacts(ctx)
+	case membershipchange.FieldGrantID:
+		return m.OldGrantID(ctx)
+	case membershipchange.FieldEndsAt:
+		return m.OldEndsAt(ctx)
+	case membershipchange.FieldEffectiveAt:
+		return m.OldEffectiveAt(ctx)
+	case membershipchange.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown MembershipChange field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipChangeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case membershipchange.FieldMembershipID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMembershipID(v)
+		return nil
+	case membershipchange.FieldFromTier:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFromTier(v)
+		return nil
+	case membershipchange.FieldToTier:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToTier(v)
+		return nil
+	case membershipchange.FieldReason:
+		v, ok := value.(membershipchange.Reason)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case membershipchange.FieldSchemeNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSchemeNumber(v)
+		return nil
+	case membershipchange.FieldFacts:
+		v, ok := value.(map[string]int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFacts(v)
+		return nil
+	case membershipchange.FieldGrantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGrantID(v)
+		return nil
+	case membershipchange.FieldEndsAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndsAt(v)
+		return nil
+	case membershipchange.FieldEffectiveAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEffectiveAt(v)
+		return nil
+	case membershipchange.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipChange field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MembershipChangeMutation) AddedFields() []string {
+	var fields []string
+	if m.addscheme_number != nil {
+		fields = append(fields, membershipchange.FieldSchemeNumber)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MembershipChangeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case membershipchange.FieldSchemeNumber:
+		return m.AddedSchemeNumber()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipChangeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case membershipchange.FieldSchemeNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddSchemeNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipChange numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MembershipChangeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(membershipchange.FieldFromTier) {
+		fields = append(fields, membershipchange.FieldFromTier)
+	}
+	if m.FieldCleared(membershipchange.FieldToTier) {
+		fields = append(fields, membershipchange.FieldToTier)
+	}
+	if m.FieldCleared(membershipchange.FieldGrantID) {
+		fields = append(fields, membershipchange.FieldGrantID)
+	}
+	if m.FieldCleared(membershipchange.FieldEndsAt) {
+		fields = append(fields, membershipchange.FieldEndsAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MembershipChangeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MembershipChangeMutation) ClearField(name string) error {
+	switch name {
+	case membershipchange.FieldFromTier:
+		m.ClearFromTier()
+		return nil
+	case membershipchange.FieldToTier:
+		m.ClearToTier()
+		return nil
+	case membershipchange.FieldGrantID:
+		m.ClearGrantID()
+		return nil
+	case membershipchange.FieldEndsAt:
+		m.ClearEndsAt()
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipChange nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MembershipChangeMutation) ResetField(name string) error {
+	switch name {
+	case membershipchange.FieldMembershipID:
+		m.ResetMembershipID()
+		return nil
+	case membershipchange.FieldFromTier:
+		m.ResetFromTier()
+		return nil
+	case membershipchange.FieldToTier:
+		m.ResetToTier()
+		return nil
+	case membershipchange.FieldReason:
+		m.ResetReason()
+		return nil
+	case membershipchange.FieldSchemeNumber:
+		m.ResetSchemeNumber()
+		return nil
+	case membershipchange.FieldFacts:
+		m.ResetFacts()
+		return nil
+	case membershipchange.FieldGrantID:
+		m.ResetGrantID()
+		return nil
+	case membershipchange.FieldEndsAt:
+		m.ResetEndsAt()
+		return nil
+	case membershipchange.FieldEffectiveAt:
+		m.ResetEffectiveAt()
+		return nil
+	case membershipchange.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipChange field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MembershipChangeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MembershipChangeMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MembershipChangeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MembershipChangeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MembershipChangeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MembershipChangeMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MembershipChangeMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown MembershipChange unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MembershipChangeMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown MembershipChange edge %s", name)
+}
+
+// MembershipGrantMutation represents an operation that mutates the MembershipGrant nodes in the graph.
+type MembershipGrantMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	customer_id   *uuid.UUID
+	tier_code     *string
+	from_at       *time.Time
+	until_at      *time.Time
+	reason        *string
+	granted_by    *uuid.UUID
+	revoked_at    *time.Time
+	revoked_by    *uuid.UUID
+	revoke_reason *string
+	version       *int64
+	addversion    *int64
+	created_at    *time.Time
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*MembershipGrant, error)
+	predicates    []predicate.MembershipGrant
+}
+
+var _ ent.Mutation = (*MembershipGrantMutation)(nil)
+
+// membershipgrantOption allows management of the mutation configuration using functional options.
+type membershipgrantOption func(*MembershipGrantMutation)
+
+// newMembershipGrantMutation creates new mutation for the MembershipGrant entity.
+func newMembershipGrantMutation(c config, op Op, opts ...membershipgrantOption) *MembershipGrantMutation {
+	m := &MembershipGrantMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeMembershipGrant,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withMembershipGrantID sets the ID field of the mutation.
+func withMembershipGrantID(id uuid.UUID) membershipgrantOption {
+	return func(m *MembershipGrantMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *MembershipGrant
+		)
+		m.oldValue = func(ctx context.Context) (*MembershipGrant, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().MembershipGrant.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withMembershipGrant sets the old MembershipGrant of the mutation.
+func withMembershipGrant(node *MembershipGrant) membershipgrantOption {
+	return func(m *MembershipGrantMutation) {
+		m.oldValue = func(context.Context) (*MembershipGrant, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m MembershipGrantMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m MembershipGrantMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of MembershipGrant entities.
+func (m *MembershipGrantMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *MembershipGrantMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *MembershipGrantMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().MembershipGrant.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *MembershipGrantMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *MembershipGrantMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *MembershipGrantMutation) ResetCustomerID() {
+	m.customer_id = nil
+}
+
+// SetTierCode sets the "tier_code" field.
+func (m *MembershipGrantMutation) SetTierCode(s string) {
+	m.tier_code = &s
+}
+
+// TierCode returns the value of the "tier_code" field in the mutation.
+func (m *MembershipGrantMutation) TierCode() (r string, exists bool) {
+	v := m.tier_code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTierCode returns the old "tier_code" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldTierCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTierCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTierCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTierCode: %w", err)
+	}
+	return oldValue.TierCode, nil
+}
+
+// ResetTierCode resets all changes to the "tier_code" field.
+func (m *MembershipGrantMutation) ResetTierCode() {
+	m.tier_code = nil
+}
+
+// SetFromAt sets the "from_at" field.
+func (m *MembershipGrantMutation) SetFromAt(t time.Time) {
+	m.from_at = &t
+}
+
+// FromAt returns the value of the "from_at" field in the mutation.
+func (m *MembershipGrantMutation) FromAt() (r time.Time, exists bool) {
+	v := m.from_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFromAt returns the old "from_at" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldFromAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFromAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFromAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFromAt: %w", err)
+	}
+	return oldValue.FromAt, nil
+}
+
+// ResetFromAt resets all changes to the "from_at" field.
+func (m *MembershipGrantMutation) ResetFromAt() {
+	m.from_at = nil
+}
+
+// SetUntilAt sets the "until_at" field.
+func (m *MembershipGrantMutation) SetUntilAt(t time.Time) {
+	m.until_at = &t
+}
+
+// UntilAt returns the value of the "until_at" field in the mutation.
+func (m *MembershipGrantMutation) UntilAt() (r time.Time, exists bool) {
+	v := m.until_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUntilAt returns the old "until_at" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldUntilAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUntilAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUntilAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUntilAt: %w", err)
+	}
+	return oldValue.UntilAt, nil
+}
+
+// ClearUntilAt clears the value of the "until_at" field.
+func (m *MembershipGrantMutation) ClearUntilAt() {
+	m.until_at = nil
+	m.clearedFields[membershipgrant.FieldUntilAt] = struct{}{}
+}
+
+// UntilAtCleared returns if the "until_at" field was cleared in this mutation.
+func (m *MembershipGrantMutation) UntilAtCleared() bool {
+	_, ok := m.clearedFields[membershipgrant.FieldUntilAt]
+	return ok
+}
+
+// ResetUntilAt resets all changes to the "until_at" field.
+func (m *MembershipGrantMutation) ResetUntilAt() {
+	m.until_at = nil
+	delete(m.clearedFields, membershipgrant.FieldUntilAt)
+}
+
+// SetReason sets the "reason" field.
+func (m *MembershipGrantMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *MembershipGrantMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *MembershipGrantMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetGrantedBy sets the "granted_by" field.
+func (m *MembershipGrantMutation) SetGrantedBy(u uuid.UUID) {
+	m.granted_by = &u
+}
+
+// GrantedBy returns the value of the "granted_by" field in the mutation.
+func (m *MembershipGrantMutation) GrantedBy() (r uuid.UUID, exists bool) {
+	v := m.granted_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGrantedBy returns the old "granted_by" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldGrantedBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGrantedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGrantedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGrantedBy: %w", err)
+	}
+	return oldValue.GrantedBy, nil
+}
+
+// ClearGrantedBy clears the value of the "granted_by" field.
+func (m *MembershipGrantMutation) ClearGrantedBy() {
+	m.granted_by = nil
+	m.clearedFields[membershipgrant.FieldGrantedBy] = struct{}{}
+}
+
+// GrantedByCleared returns if the "granted_by" field was cleared in this mutation.
+func (m *MembershipGrantMutation) GrantedByCleared() bool {
+	_, ok := m.clearedFields[membershipgrant.FieldGrantedBy]
+	return ok
+}
+
+// ResetGrantedBy resets all changes to the "granted_by" field.
+func (m *MembershipGrantMutation) ResetGrantedBy() {
+	m.granted_by = nil
+	delete(m.clearedFields, membershipgrant.FieldGrantedBy)
+}
+
+// SetRevokedAt sets the "revoked_at" field.
+func (m *MembershipGrantMutation) SetRevokedAt(t time.Time) {
+	m.revoked_at = &t
+}
+
+// RevokedAt returns the value of the "revoked_at" field in the mutation.
+func (m *MembershipGrantMutation) RevokedAt() (r time.Time, exists bool) {
+	v := m.revoked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokedAt returns the old "revoked_at" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldRevokedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokedAt: %w", err)
+	}
+	return oldValue.RevokedAt, nil
+}
+
+// ClearRevokedAt clears the value of the "revoked_at" field.
+func (m *MembershipGrantMutation) ClearRevokedAt() {
+	m.revoked_at = nil
+	m.clearedFields[membershipgrant.FieldRevokedAt] = struct{}{}
+}
+
+// RevokedAtCleared returns if the "revoked_at" field was cleared in this mutation.
+func (m *MembershipGrantMutation) RevokedAtCleared() bool {
+	_, ok := m.clearedFields[membershipgrant.FieldRevokedAt]
+	return ok
+}
+
+// ResetRevokedAt resets all changes to the "revoked_at" field.
+func (m *MembershipGrantMutation) ResetRevokedAt() {
+	m.revoked_at = nil
+	delete(m.clearedFields, membershipgrant.FieldRevokedAt)
+}
+
+// SetRevokedBy sets the "revoked_by" field.
+func (m *MembershipGrantMutation) SetRevokedBy(u uuid.UUID) {
+	m.revoked_by = &u
+}
+
+// RevokedBy returns the value of the "revoked_by" field in the mutation.
+func (m *MembershipGrantMutation) RevokedBy() (r uuid.UUID, exists bool) {
+	v := m.revoked_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokedBy returns the old "revoked_by" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldRevokedBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokedBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokedBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokedBy: %w", err)
+	}
+	return oldValue.RevokedBy, nil
+}
+
+// ClearRevokedBy clears the value of the "revoked_by" field.
+func (m *MembershipGrantMutation) ClearRevokedBy() {
+	m.revoked_by = nil
+	m.clearedFields[membershipgrant.FieldRevokedBy] = struct{}{}
+}
+
+// RevokedByCleared returns if the "revoked_by" field was cleared in this mutation.
+func (m *MembershipGrantMutation) RevokedByCleared() bool {
+	_, ok := m.clearedFields[membershipgrant.FieldRevokedBy]
+	return ok
+}
+
+// ResetRevokedBy resets all changes to the "revoked_by" field.
+func (m *MembershipGrantMutation) ResetRevokedBy() {
+	m.revoked_by = nil
+	delete(m.clearedFields, membershipgrant.FieldRevokedBy)
+}
+
+// SetRevokeReason sets the "revoke_reason" field.
+func (m *MembershipGrantMutation) SetRevokeReason(s string) {
+	m.revoke_reason = &s
+}
+
+// RevokeReason returns the value of the "revoke_reason" field in the mutation.
+func (m *MembershipGrantMutation) RevokeReason() (r string, exists bool) {
+	v := m.revoke_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevokeReason returns the old "revoke_reason" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldRevokeReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevokeReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevokeReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevokeReason: %w", err)
+	}
+	return oldValue.RevokeReason, nil
+}
+
+// ResetRevokeReason resets all changes to the "revoke_reason" field.
+func (m *MembershipGrantMutation) ResetRevokeReason() {
+	m.revoke_reason = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *MembershipGrantMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *MembershipGrantMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *MembershipGrantMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *MembershipGrantMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *MembershipGrantMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *MembershipGrantMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *MembershipGrantMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *MembershipGrantMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *MembershipGrantMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *MembershipGrantMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the MembershipGrant entity.
+// If the MembershipGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MembershipGrantMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *MembershipGrantMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the MembershipGrantMutation builder.
+func (m *MembershipGrantMutation) Where(ps ...predicate.MembershipGrant) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the MembershipGrantMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *MembershipGrantMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.MembershipGrant, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *MembershipGrantMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *MembershipGrantMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (MembershipGrant).
+func (m *MembershipGrantMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *MembershipGrantMutation) Fields() []string {
+	fields := make([]string, 0, 12)
+	if m.customer_id != nil {
+		fields = append(fields, membershipgrant.FieldCustomerID)
+	}
+	if m.tier_code != nil {
+		fields = append(fields, membershipgrant.FieldTierCode)
+	}
+	if m.from_at != nil {
+		fields = append(fields, membershipgrant.FieldFromAt)
+	}
+	if m.until_at != nil {
+		fields = append(fields, membershipgrant.FieldUntilAt)
+	}
+	if m.reason != nil {
+		fields = append(fields, membershipgrant.FieldReason)
+	}
+	if m.granted_by != nil {
+		fields = append(fields, membershipgrant.FieldGrantedBy)
+	}
+	if m.revoked_at != nil {
+		fields = append(fields, membershipgrant.FieldRevokedAt)
+	}
+	if m.revoked_by != nil {
+		fields = append(fields, membershipgrant.FieldRevokedBy)
+	}
+	if m.revoke_reason != nil {
+		fields = append(fields, membershipgrant.FieldRevokeReason)
+	}
+	if m.version != nil {
+		fields = append(fields, membershipgrant.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, membershipgrant.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, membershipgrant.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *MembershipGrantMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case membershipgrant.FieldCustomerID:
+		return m.CustomerID()
+	case membershipgrant.FieldTierCode:
+		return m.TierCode()
+	case membershipgrant.FieldFromAt:
+		return m.FromAt()
+	case membershipgrant.FieldUntilAt:
+		return m.UntilAt()
+	case membershipgrant.FieldReason:
+		return m.Reason()
+	case membershipgrant.FieldGrantedBy:
+		return m.GrantedBy()
+	case membershipgrant.FieldRevokedAt:
+		return m.RevokedAt()
+	case membershipgrant.FieldRevokedBy:
+		return m.RevokedBy()
+	case membershipgrant.FieldRevokeReason:
+		return m.RevokeReason()
+	case membershipgrant.FieldVersion:
+		return m.Version()
+	case membershipgrant.FieldCreatedAt:
+		return m.CreatedAt()
+	case membershipgrant.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *MembershipGrantMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case membershipgrant.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case membershipgrant.FieldTierCode:
+		return m.OldTierCode(ctx)
+	case membershipgrant.FieldFromAt:
+		return m.OldFromAt(ctx)
+	case membershipgrant.FieldUntilAt:
+		return m.OldUntilAt(ctx)
+	case membershipgrant.FieldReason:
+		return m.OldReason(ctx)
+	case membershipgrant.FieldGrantedBy:
+		return m.OldGrantedBy(ctx)
+	case membershipgrant.FieldRevokedAt:
+		return m.OldRevokedAt(ctx)
+	case membershipgrant.FieldRevokedBy:
+		return m.OldRevokedBy(ctx)
+	case membershipgrant.FieldRevokeReason:
+		return m.OldRevokeReason(ctx)
+	case membershipgrant.FieldVersion:
+		return m.OldVersion(ctx)
+	case membershipgrant.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case membershipgrant.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown MembershipGrant field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipGrantMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case membershipgrant.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case membershipgrant.FieldTierCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTierCode(v)
+		return nil
+	case membershipgrant.FieldFromAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFromAt(v)
+		return nil
+	case membershipgrant.FieldUntilAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUntilAt(v)
+		return nil
+	case membershipgrant.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case membershipgrant.FieldGrantedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGrantedBy(v)
+		return nil
+	case membershipgrant.FieldRevokedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokedAt(v)
+		return nil
+	case membershipgrant.FieldRevokedBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokedBy(v)
+		return nil
+	case membershipgrant.FieldRevokeReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevokeReason(v)
+		return nil
+	case membershipgrant.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case membershipgrant.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case membershipgrant.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipGrant field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *MembershipGrantMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, membershipgrant.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *MembershipGrantMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case membershipgrant.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *MembershipGrantMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case membershipgrant.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipGrant numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *MembershipGrantMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(membershipgrant.FieldUntilAt) {
+		fields = append(fields, membershipgrant.FieldUntilAt)
+	}
+	if m.FieldCleared(membershipgrant.FieldGrantedBy) {
+		fields = append(fields, membershipgrant.FieldGrantedBy)
+	}
+	if m.FieldCleared(membershipgrant.FieldRevokedAt) {
+		fields = append(fields, membershipgrant.FieldRevokedAt)
+	}
+	if m.FieldCleared(membershipgrant.FieldRevokedBy) {
+		fields = append(fields, membershipgrant.FieldRevokedBy)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *MembershipGrantMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *MembershipGrantMutation) ClearField(name string) error {
+	switch name {
+	case membershipgrant.FieldUntilAt:
+		m.ClearUntilAt()
+		return nil
+	case membershipgrant.FieldGrantedBy:
+		m.ClearGrantedBy()
+		return nil
+	case membershipgrant.FieldRevokedAt:
+		m.ClearRevokedAt()
+		return nil
+	case membershipgrant.FieldRevokedBy:
+		m.ClearRevokedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipGrant nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *MembershipGrantMutation) ResetField(name string) error {
+	switch name {
+	case membershipgrant.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case membershipgrant.FieldTierCode:
+		m.ResetTierCode()
+		return nil
+	case membershipgrant.FieldFromAt:
+		m.ResetFromAt()
+		return nil
+	case membershipgrant.FieldUntilAt:
+		m.ResetUntilAt()
+		return nil
+	case membershipgrant.FieldReason:
+		m.ResetReason()
+		return nil
+	case membershipgrant.FieldGrantedBy:
+		m.ResetGrantedBy()
+		return nil
+	case membershipgrant.FieldRevokedAt:
+		m.ResetRevokedAt()
+		return nil
+	case membershipgrant.FieldRevokedBy:
+		m.ResetRevokedBy()
+		return nil
+	case membershipgrant.FieldRevokeReason:
+		m.ResetRevokeReason()
+		return nil
+	case membershipgrant.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case membershipgrant.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case membershipgrant.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown MembershipGrant field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *MembershipGrantMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *MembershipGrantMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *MembershipGrantMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *MembershipGrantMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *MembershipGrantMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *MembershipGrantMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *MembershipGrantMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown MembershipGrant unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *MembershipGrantMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown MembershipGrant edge %s", name)
 }
 
 // PointsAccountMutation represents an operation that mutates the PointsAccount nodes in the graph.
@@ -15520,6 +18636,1585 @@ func (m *PointsUnitMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *PointsUnitMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown PointsUnit edge %s", name)
+}
+
+// TierMutation represents an operation that mutates the Tier nodes in the graph.
+type TierMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	code             *string
+	name             *string
+	name_en          *string
+	rank             *int
+	addrank          *int
+	match            *tier.Match
+	conditions       *[]schema.TierCondition
+	appendconditions []schema.TierCondition
+	benefits         *schema.TierBenefits
+	version          *int64
+	addversion       *int64
+	created_at       *time.Time
+	updated_at       *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*Tier, error)
+	predicates       []predicate.Tier
+}
+
+var _ ent.Mutation = (*TierMutation)(nil)
+
+// tierOption allows management of the mutation configuration using functional options.
+type tierOption func(*TierMutation)
+
+// newTierMutation creates new mutation for the Tier entity.
+func newTierMutation(c config, op Op, opts ...tierOption) *TierMutation {
+	m := &TierMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTier,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTierID sets the ID field of the mutation.
+func withTierID(id uuid.UUID) tierOption {
+	return func(m *TierMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Tier
+		)
+		m.oldValue = func(ctx context.Context) (*Tier, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Tier.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTier sets the old Tier of the mutation.
+func withTier(node *Tier) tierOption {
+	return func(m *TierMutation) {
+		m.oldValue = func(context.Context) (*Tier, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TierMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TierMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Tier entities.
+func (m *TierMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TierMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TierMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Tier.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCode sets the "code" field.
+func (m *TierMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *TierMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *TierMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetName sets the "name" field.
+func (m *TierMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *TierMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *TierMutation) ResetName() {
+	m.name = nil
+}
+
+// SetNameEn sets the "name_en" field.
+func (m *TierMutation) SetNameEn(s string) {
+	m.name_en = &s
+}
+
+// NameEn returns the value of the "name_en" field in the mutation.
+func (m *TierMutation) NameEn() (r string, exists bool) {
+	v := m.name_en
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameEn returns the old "name_en" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldNameEn(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameEn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameEn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameEn: %w", err)
+	}
+	return oldValue.NameEn, nil
+}
+
+// ResetNameEn resets all changes to the "name_en" field.
+func (m *TierMutation) ResetNameEn() {
+	m.name_en = nil
+}
+
+// SetRank sets the "rank" field.
+func (m *TierMutation) SetRank(i int) {
+	m.rank = &i
+	m.addrank = nil
+}
+
+// Rank returns the value of the "rank" field in the mutation.
+func (m *TierMutation) Rank() (r int, exists bool) {
+	v := m.rank
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRank returns the old "rank" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldRank(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRank is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRank requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRank: %w", err)
+	}
+	return oldValue.Rank, nil
+}
+
+// AddRank adds i to the "rank" field.
+func (m *TierMutation) AddRank(i int) {
+	if m.addrank != nil {
+		*m.addrank += i
+	} else {
+		m.addrank = &i
+	}
+}
+
+// AddedRank returns the value that was added to the "rank" field in this mutation.
+func (m *TierMutation) AddedRank() (r int, exists bool) {
+	v := m.addrank
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRank resets all changes to the "rank" field.
+func (m *TierMutation) ResetRank() {
+	m.rank = nil
+	m.addrank = nil
+}
+
+// SetMatch sets the "match" field.
+func (m *TierMutation) SetMatch(t tier.Match) {
+	m.match = &t
+}
+
+// Match returns the value of the "match" field in the mutation.
+func (m *TierMutation) Match() (r tier.Match, exists bool) {
+	v := m.match
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMatch returns the old "match" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldMatch(ctx context.Context) (v tier.Match, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMatch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMatch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMatch: %w", err)
+	}
+	return oldValue.Match, nil
+}
+
+// ResetMatch resets all changes to the "match" field.
+func (m *TierMutation) ResetMatch() {
+	m.match = nil
+}
+
+// SetConditions sets the "conditions" field.
+func (m *TierMutation) SetConditions(sc []schema.TierCondition) {
+	m.conditions = &sc
+	m.appendconditions = nil
+}
+
+// Conditions returns the value of the "conditions" field in the mutation.
+func (m *TierMutation) Conditions() (r []schema.TierCondition, exists bool) {
+	v := m.conditions
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldConditions returns the old "conditions" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldConditions(ctx context.Context) (v []schema.TierCondition, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldConditions is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldConditions requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldConditions: %w", err)
+	}
+	return oldValue.Conditions, nil
+}
+
+// AppendConditions adds sc to the "conditions" field.
+func (m *TierMutation) AppendConditions(sc []schema.TierCondition) {
+	m.appendconditions = append(m.appendconditions, sc...)
+}
+
+// AppendedConditions returns the list of values that were appended to the "conditions" field in this mutation.
+func (m *TierMutation) AppendedConditions() ([]schema.TierCondition, bool) {
+	if len(m.appendconditions) == 0 {
+		return nil, false
+	}
+	return m.appendconditions, true
+}
+
+// ResetConditions resets all changes to the "conditions" field.
+func (m *TierMutation) ResetConditions() {
+	m.conditions = nil
+	m.appendconditions = nil
+}
+
+// SetBenefits sets the "benefits" field.
+func (m *TierMutation) SetBenefits(sb schema.TierBenefits) {
+	m.benefits = &sb
+}
+
+// Benefits returns the value of the "benefits" field in the mutation.
+func (m *TierMutation) Benefits() (r schema.TierBenefits, exists bool) {
+	v := m.benefits
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBenefits returns the old "benefits" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldBenefits(ctx context.Context) (v schema.TierBenefits, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBenefits is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBenefits requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBenefits: %w", err)
+	}
+	return oldValue.Benefits, nil
+}
+
+// ResetBenefits resets all changes to the "benefits" field.
+func (m *TierMutation) ResetBenefits() {
+	m.benefits = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *TierMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *TierMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *TierMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *TierMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *TierMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *TierMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *TierMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *TierMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *TierMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *TierMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Tier entity.
+// If the Tier object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *TierMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the TierMutation builder.
+func (m *TierMutation) Where(ps ...predicate.Tier) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TierMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TierMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Tier, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TierMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TierMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Tier).
+func (m *TierMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TierMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.code != nil {
+		fields = append(fields, tier.FieldCode)
+	}
+	if m.name != nil {
+		fields = append(fields, tier.FieldName)
+	}
+	if m.name_en != nil {
+		fields = append(fields, tier.FieldNameEn)
+	}
+	if m.rank != nil {
+		fields = append(fields, tier.FieldRank)
+	}
+	if m.match != nil {
+		fields = append(fields, tier.FieldMatch)
+	}
+	if m.conditions != nil {
+		fields = append(fields, tier.FieldConditions)
+	}
+	if m.benefits != nil {
+		fields = append(fields, tier.FieldBenefits)
+	}
+	if m.version != nil {
+		fields = append(fields, tier.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, tier.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, tier.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TierMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case tier.FieldCode:
+		return m.Code()
+	case tier.FieldName:
+		return m.Name()
+	case tier.FieldNameEn:
+		return m.NameEn()
+	case tier.FieldRank:
+		return m.Rank()
+	case tier.FieldMatch:
+		return m.Match()
+	case tier.FieldConditions:
+		return m.Conditions()
+	case tier.FieldBenefits:
+		return m.Benefits()
+	case tier.FieldVersion:
+		return m.Version()
+	case tier.FieldCreatedAt:
+		return m.CreatedAt()
+	case tier.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TierMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case tier.FieldCode:
+		return m.OldCode(ctx)
+	case tier.FieldName:
+		return m.OldName(ctx)
+	case tier.FieldNameEn:
+		return m.OldNameEn(ctx)
+	case tier.FieldRank:
+		return m.OldRank(ctx)
+	case tier.FieldMatch:
+		return m.OldMatch(ctx)
+	case tier.FieldConditions:
+		return m.OldConditions(ctx)
+	case tier.FieldBenefits:
+		return m.OldBenefits(ctx)
+	case tier.FieldVersion:
+		return m.OldVersion(ctx)
+	case tier.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case tier.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Tier field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TierMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case tier.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case tier.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case tier.FieldNameEn:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameEn(v)
+		return nil
+	case tier.FieldRank:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRank(v)
+		return nil
+	case tier.FieldMatch:
+		v, ok := value.(tier.Match)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMatch(v)
+		return nil
+	case tier.FieldConditions:
+		v, ok := value.([]schema.TierCondition)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetConditions(v)
+		return nil
+	case tier.FieldBenefits:
+		v, ok := value.(schema.TierBenefits)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBenefits(v)
+		return nil
+	case tier.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case tier.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case tier.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Tier field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TierMutation) AddedFields() []string {
+	var fields []string
+	if m.addrank != nil {
+		fields = append(fields, tier.FieldRank)
+	}
+	if m.addversion != nil {
+		fields = append(fields, tier.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TierMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case tier.FieldRank:
+		return m.AddedRank()
+	case tier.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TierMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case tier.FieldRank:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRank(v)
+		return nil
+	case tier.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Tier numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TierMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TierMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TierMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown Tier nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TierMutation) ResetField(name string) error {
+	switch name {
+	case tier.FieldCode:
+		m.ResetCode()
+		return nil
+	case tier.FieldName:
+		m.ResetName()
+		return nil
+	case tier.FieldNameEn:
+		m.ResetNameEn()
+		return nil
+	case tier.FieldRank:
+		m.ResetRank()
+		return nil
+	case tier.FieldMatch:
+		m.ResetMatch()
+		return nil
+	case tier.FieldConditions:
+		m.ResetConditions()
+		return nil
+	case tier.FieldBenefits:
+		m.ResetBenefits()
+		return nil
+	case tier.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case tier.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case tier.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Tier field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TierMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TierMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TierMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TierMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TierMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TierMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TierMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Tier unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TierMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Tier edge %s", name)
+}
+
+// TierSchemeMutation represents an operation that mutates the TierScheme nodes in the graph.
+type TierSchemeMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	number         *int64
+	addnumber      *int64
+	document       *json.RawMessage
+	appenddocument json.RawMessage
+	in_force_at    *time.Time
+	actor_kind     *string
+	actor_id       *uuid.UUID
+	created_at     *time.Time
+	clearedFields  map[string]struct{}
+	done           bool
+	oldValue       func(context.Context) (*TierScheme, error)
+	predicates     []predicate.TierScheme
+}
+
+var _ ent.Mutation = (*TierSchemeMutation)(nil)
+
+// tierschemeOption allows management of the mutation configuration using functional options.
+type tierschemeOption func(*TierSchemeMutation)
+
+// newTierSchemeMutation creates new mutation for the TierScheme entity.
+func newTierSchemeMutation(c config, op Op, opts ...tierschemeOption) *TierSchemeMutation {
+	m := &TierSchemeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeTierScheme,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withTierSchemeID sets the ID field of the mutation.
+func withTierSchemeID(id uuid.UUID) tierschemeOption {
+	return func(m *TierSchemeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *TierScheme
+		)
+		m.oldValue = func(ctx context.Context) (*TierScheme, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().TierScheme.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withTierScheme sets the old TierScheme of the mutation.
+func withTierScheme(node *TierScheme) tierschemeOption {
+	return func(m *TierSchemeMutation) {
+		m.oldValue = func(context.Context) (*TierScheme, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m TierSchemeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m TierSchemeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of TierScheme entities.
+func (m *TierSchemeMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *TierSchemeMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *TierSchemeMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().TierScheme.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetNumber sets the "number" field.
+func (m *TierSchemeMutation) SetNumber(i int64) {
+	m.number = &i
+	m.addnumber = nil
+}
+
+// Number returns the value of the "number" field in the mutation.
+func (m *TierSchemeMutation) Number() (r int64, exists bool) {
+	v := m.number
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNumber returns the old "number" field's value of the TierScheme entity.
+// If the TierScheme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierSchemeMutation) OldNumber(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNumber is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNumber requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNumber: %w", err)
+	}
+	return oldValue.Number, nil
+}
+
+// AddNumber adds i to the "number" field.
+func (m *TierSchemeMutation) AddNumber(i int64) {
+	if m.addnumber != nil {
+		*m.addnumber += i
+	} else {
+		m.addnumber = &i
+	}
+}
+
+// AddedNumber returns the value that was added to the "number" field in this mutation.
+func (m *TierSchemeMutation) AddedNumber() (r int64, exists bool) {
+	v := m.addnumber
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetNumber resets all changes to the "number" field.
+func (m *TierSchemeMutation) ResetNumber() {
+	m.number = nil
+	m.addnumber = nil
+}
+
+// SetDocument sets the "document" field.
+func (m *TierSchemeMutation) SetDocument(jm json.RawMessage) {
+	m.document = &jm
+	m.appenddocument = nil
+}
+
+// Document returns the value of the "document" field in the mutation.
+func (m *TierSchemeMutation) Document() (r json.RawMessage, exists bool) {
+	v := m.document
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDocument returns the old "document" field's value of the TierScheme entity.
+// If the TierScheme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierSchemeMutation) OldDocument(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDocument is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDocument requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDocument: %w", err)
+	}
+	return oldValue.Document, nil
+}
+
+// AppendDocument adds jm to the "document" field.
+func (m *TierSchemeMutation) AppendDocument(jm json.RawMessage) {
+	m.appenddocument = append(m.appenddocument, jm...)
+}
+
+// AppendedDocument returns the list of values that were appended to the "document" field in this mutation.
+func (m *TierSchemeMutation) AppendedDocument() (json.RawMessage, bool) {
+	if len(m.appenddocument) == 0 {
+		return nil, false
+	}
+	return m.appenddocument, true
+}
+
+// ResetDocument resets all changes to the "document" field.
+func (m *TierSchemeMutation) ResetDocument() {
+	m.document = nil
+	m.appenddocument = nil
+}
+
+// SetInForceAt sets the "in_force_at" field.
+func (m *TierSchemeMutation) SetInForceAt(t time.Time) {
+	m.in_force_at = &t
+}
+
+// InForceAt returns the value of the "in_force_at" field in the mutation.
+func (m *TierSchemeMutation) InForceAt() (r time.Time, exists bool) {
+	v := m.in_force_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldInForceAt returns the old "in_force_at" field's value of the TierScheme entity.
+// If the TierScheme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierSchemeMutation) OldInForceAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldInForceAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldInForceAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldInForceAt: %w", err)
+	}
+	return oldValue.InForceAt, nil
+}
+
+// ResetInForceAt resets all changes to the "in_force_at" field.
+func (m *TierSchemeMutation) ResetInForceAt() {
+	m.in_force_at = nil
+}
+
+// SetActorKind sets the "actor_kind" field.
+func (m *TierSchemeMutation) SetActorKind(s string) {
+	m.actor_kind = &s
+}
+
+// ActorKind returns the value of the "actor_kind" field in the mutation.
+func (m *TierSchemeMutation) ActorKind() (r string, exists bool) {
+	v := m.actor_kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorKind returns the old "actor_kind" field's value of the TierScheme entity.
+// If the TierScheme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierSchemeMutation) OldActorKind(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorKind: %w", err)
+	}
+	return oldValue.ActorKind, nil
+}
+
+// ResetActorKind resets all changes to the "actor_kind" field.
+func (m *TierSchemeMutation) ResetActorKind() {
+	m.actor_kind = nil
+}
+
+// SetActorID sets the "actor_id" field.
+func (m *TierSchemeMutation) SetActorID(u uuid.UUID) {
+	m.actor_id = &u
+}
+
+// ActorID returns the value of the "actor_id" field in the mutation.
+func (m *TierSchemeMutation) ActorID() (r uuid.UUID, exists bool) {
+	v := m.actor_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActorID returns the old "actor_id" field's value of the TierScheme entity.
+// If the TierScheme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierSchemeMutation) OldActorID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActorID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActorID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActorID: %w", err)
+	}
+	return oldValue.ActorID, nil
+}
+
+// ClearActorID clears the value of the "actor_id" field.
+func (m *TierSchemeMutation) ClearActorID() {
+	m.actor_id = nil
+	m.clearedFields[tierscheme.FieldActorID] = struct{}{}
+}
+
+// ActorIDCleared returns if the "actor_id" field was cleared in this mutation.
+func (m *TierSchemeMutation) ActorIDCleared() bool {
+	_, ok := m.clearedFields[tierscheme.FieldActorID]
+	return ok
+}
+
+// ResetActorID resets all changes to the "actor_id" field.
+func (m *TierSchemeMutation) ResetActorID() {
+	m.actor_id = nil
+	delete(m.clearedFields, tierscheme.FieldActorID)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *TierSchemeMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *TierSchemeMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the TierScheme entity.
+// If the TierScheme object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TierSchemeMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *TierSchemeMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// Where appends a list predicates to the TierSchemeMutation builder.
+func (m *TierSchemeMutation) Where(ps ...predicate.TierScheme) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the TierSchemeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *TierSchemeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.TierScheme, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *TierSchemeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *TierSchemeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (TierScheme).
+func (m *TierSchemeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *TierSchemeMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.number != nil {
+		fields = append(fields, tierscheme.FieldNumber)
+	}
+	if m.document != nil {
+		fields = append(fields, tierscheme.FieldDocument)
+	}
+	if m.in_force_at != nil {
+		fields = append(fields, tierscheme.FieldInForceAt)
+	}
+	if m.actor_kind != nil {
+		fields = append(fields, tierscheme.FieldActorKind)
+	}
+	if m.actor_id != nil {
+		fields = append(fields, tierscheme.FieldActorID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, tierscheme.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *TierSchemeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case tierscheme.FieldNumber:
+		return m.Number()
+	case tierscheme.FieldDocument:
+		return m.Document()
+	case tierscheme.FieldInForceAt:
+		return m.InForceAt()
+	case tierscheme.FieldActorKind:
+		return m.ActorKind()
+	case tierscheme.FieldActorID:
+		return m.ActorID()
+	case tierscheme.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *TierSchemeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case tierscheme.FieldNumber:
+		return m.OldNumber(ctx)
+	case tierscheme.FieldDocument:
+		return m.OldDocument(ctx)
+	case tierscheme.FieldInForceAt:
+		return m.OldInForceAt(ctx)
+	case tierscheme.FieldActorKind:
+		return m.OldActorKind(ctx)
+	case tierscheme.FieldActorID:
+		return m.OldActorID(ctx)
+	case tierscheme.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown TierScheme field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TierSchemeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case tierscheme.FieldNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNumber(v)
+		return nil
+	case tierscheme.FieldDocument:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDocument(v)
+		return nil
+	case tierscheme.FieldInForceAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetInForceAt(v)
+		return nil
+	case tierscheme.FieldActorKind:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorKind(v)
+		return nil
+	case tierscheme.FieldActorID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActorID(v)
+		return nil
+	case tierscheme.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TierScheme field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *TierSchemeMutation) AddedFields() []string {
+	var fields []string
+	if m.addnumber != nil {
+		fields = append(fields, tierscheme.FieldNumber)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *TierSchemeMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case tierscheme.FieldNumber:
+		return m.AddedNumber()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *TierSchemeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case tierscheme.FieldNumber:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddNumber(v)
+		return nil
+	}
+	return fmt.Errorf("unknown TierScheme numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *TierSchemeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(tierscheme.FieldActorID) {
+		fields = append(fields, tierscheme.FieldActorID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *TierSchemeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *TierSchemeMutation) ClearField(name string) error {
+	switch name {
+	case tierscheme.FieldActorID:
+		m.ClearActorID()
+		return nil
+	}
+	return fmt.Errorf("unknown TierScheme nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *TierSchemeMutation) ResetField(name string) error {
+	switch name {
+	case tierscheme.FieldNumber:
+		m.ResetNumber()
+		return nil
+	case tierscheme.FieldDocument:
+		m.ResetDocument()
+		return nil
+	case tierscheme.FieldInForceAt:
+		m.ResetInForceAt()
+		return nil
+	case tierscheme.FieldActorKind:
+		m.ResetActorKind()
+		return nil
+	case tierscheme.FieldActorID:
+		m.ResetActorID()
+		return nil
+	case tierscheme.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown TierScheme field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *TierSchemeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *TierSchemeMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *TierSchemeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *TierSchemeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *TierSchemeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *TierSchemeMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *TierSchemeMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown TierScheme unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *TierSchemeMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown TierScheme edge %s", name)
 }
 
 // WalletAccountMutation represents an operation that mutates the WalletAccount nodes in the graph.

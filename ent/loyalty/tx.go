@@ -18,6 +18,12 @@ type Tx struct {
 	GiftCard *GiftCardClient
 	// GiftCardBatch is the client for interacting with the GiftCardBatch builders.
 	GiftCardBatch *GiftCardBatchClient
+	// Membership is the client for interacting with the Membership builders.
+	Membership *MembershipClient
+	// MembershipChange is the client for interacting with the MembershipChange builders.
+	MembershipChange *MembershipChangeClient
+	// MembershipGrant is the client for interacting with the MembershipGrant builders.
+	MembershipGrant *MembershipGrantClient
 	// PointsAccount is the client for interacting with the PointsAccount builders.
 	PointsAccount *PointsAccountClient
 	// PointsAdjustment is the client for interacting with the PointsAdjustment builders.
@@ -40,6 +46,10 @@ type Tx struct {
 	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
+	// Tier is the client for interacting with the Tier builders.
+	Tier *TierClient
+	// TierScheme is the client for interacting with the TierScheme builders.
+	TierScheme *TierSchemeClient
 	// WalletAccount is the client for interacting with the WalletAccount builders.
 	WalletAccount *WalletAccountClient
 	// WalletAdjustment is the client for interacting with the WalletAdjustment builders.
@@ -189,6 +199,9 @@ func (tx *Tx) Client() *Client {
 func (tx *Tx) init() {
 	tx.GiftCard = NewGiftCardClient(tx.config)
 	tx.GiftCardBatch = NewGiftCardBatchClient(tx.config)
+	tx.Membership = NewMembershipClient(tx.config)
+	tx.MembershipChange = NewMembershipChangeClient(tx.config)
+	tx.MembershipGrant = NewMembershipGrantClient(tx.config)
 	tx.PointsAccount = NewPointsAccountClient(tx.config)
 	tx.PointsAdjustment = NewPointsAdjustmentClient(tx.config)
 	tx.PointsEarning = NewPointsEarningClient(tx.config)
@@ -200,6 +213,8 @@ func (tx *Tx) init() {
 	tx.PointsRule = NewPointsRuleClient(tx.config)
 	tx.PointsRuleVersion = NewPointsRuleVersionClient(tx.config)
 	tx.PointsUnit = NewPointsUnitClient(tx.config)
+	tx.Tier = NewTierClient(tx.config)
+	tx.TierScheme = NewTierSchemeClient(tx.config)
 	tx.WalletAccount = NewWalletAccountClient(tx.config)
 	tx.WalletAdjustment = NewWalletAdjustmentClient(tx.config)
 	tx.WalletEntry = NewWalletEntryClient(tx.config)

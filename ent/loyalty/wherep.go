@@ -22,6 +22,27 @@ func (q *GiftCardBatchQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *MembershipQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Membership(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *MembershipChangeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.MembershipChange(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *MembershipGrantQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.MembershipGrant(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *PointsAccountQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.PointsAccount(p))
@@ -95,6 +116,20 @@ func (q *PointsRuleVersionQuery) WhereP(ps ...func(*sql.Selector)) {
 func (q *PointsUnitQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.PointsUnit(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *TierQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Tier(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *TierSchemeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.TierScheme(p))
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/crm"
 	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/membership"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
@@ -275,6 +276,19 @@ func (a API) GetMemberPoints(ctx context.Context, r memberapi.GetMemberPointsReq
 		return nil, err
 	}
 	return memberapi.GetMemberPoints200JSONResponse(points.ToAPIBalance(b)), nil
+}
+
+// GetMemberMembership implements getMemberMembership.
+func (a API) GetMemberMembership(ctx context.Context, _ memberapi.GetMemberMembershipRequestObject) (memberapi.GetMemberMembershipResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := a.Membership.Standing(ctx, actor.ID)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.GetMemberMembership200JSONResponse(membership.ToAPIStanding(st)), nil
 }
 
 // ListMemberPointsEntries implements listMemberPointsEntries.

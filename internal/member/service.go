@@ -9,6 +9,7 @@ import (
 
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/forms"
+	"github.com/shuke-crm/shuke/internal/membership"
 	"github.com/shuke-crm/shuke/internal/orders"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
@@ -26,19 +27,20 @@ import (
 
 // Deps is what the service works with.
 type Deps struct {
-	DB        *db.DB
-	Clock     *clock.Clock
-	Keys      *crypto.Keyring
-	Cache     *cache.Client // principals; may be down
-	Pages     *page.Codec
-	Log       *slog.Logger
-	Customers *customers.Service
-	Orders    *orders.Service
-	Points    *points.Service
-	Wallets   *wallets.Service
-	Forms     *forms.Service
-	Codes     *otp.Service
-	Outside   outside.Services // what is not configured answers which setting is missing
+	DB         *db.DB
+	Clock      *clock.Clock
+	Keys       *crypto.Keyring
+	Cache      *cache.Client // principals; may be down
+	Pages      *page.Codec
+	Log        *slog.Logger
+	Customers  *customers.Service
+	Orders     *orders.Service
+	Points     *points.Service
+	Membership *membership.Service
+	Wallets    *wallets.Service
+	Forms      *forms.Service
+	Codes      *otp.Service
+	Outside    outside.Services // what is not configured answers which setting is missing
 	// Attempt counts a try at a password, or tells how long to wait first.
 	Attempt func(ctx context.Context, subject string) time.Duration
 }

@@ -191,6 +191,7 @@ var memberProbes = map[string]probe{
 	"getMemberWallet":          asGuest(http.MethodGet, "/v1/member/wallet", nil),
 	"listMemberWalletEntries":  asGuest(http.MethodGet, "/v1/member/wallet/entries", nil),
 	"setMemberWalletPin":       asGuest(http.MethodPut, "/v1/member/wallet/pin", func(*world) any { return map[string]any{"pin": "271828"} }),
+	"getMemberMembership":      asGuest(http.MethodGet, "/v1/member/membership", nil),
 	"listMemberOrders":         lists("/v1/member/orders", "orders"),
 	"getMemberOrder":           onOwn(http.MethodGet, "/v1/member/orders/%s", "orders", nil),
 	"listMemberTrackingEvents": onOwn(http.MethodGet, "/v1/member/orders/%s/tracking-events", "orders", nil),

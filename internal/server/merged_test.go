@@ -20,6 +20,7 @@ var staying = map[string]string{
 	"duplicate_candidates":       "copied to the survivor, and back (customers.followPairs)",
 	"member_exchanges":           "codes of some minutes; dropped with the sessions (member.Follower)",
 	"member_sessions":            "ended (member.Follower)",
+	"memberships":                "what follows from the facts of each record; reviewed after a merge (membership.Follower)",
 	"customer_quality":           "not counted while archived, by a trigger; judged anew (analytics)",
 }
 

@@ -21,6 +21,7 @@ import (
 	importsapi "github.com/shuke-crm/shuke/api/imports"
 	inventoryapi "github.com/shuke-crm/shuke/api/inventory"
 	memberapi "github.com/shuke-crm/shuke/api/member"
+	membershipapi "github.com/shuke-crm/shuke/api/membership"
 	merchantsapi "github.com/shuke-crm/shuke/api/merchants"
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
@@ -37,6 +38,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/imports"
 	"github.com/shuke-crm/shuke/internal/inventory"
 	"github.com/shuke-crm/shuke/internal/member"
+	"github.com/shuke-crm/shuke/internal/membership"
 	"github.com/shuke-crm/shuke/internal/merchants"
 	"github.com/shuke-crm/shuke/internal/operations"
 	"github.com/shuke-crm/shuke/internal/orders"
@@ -112,6 +114,7 @@ type Server struct {
 	Inventory  *inventory.Service
 	Points     *points.Service
 	Wallets    *wallets.Service
+	Membership *membership.Service
 	Merchants  *merchants.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
@@ -215,6 +218,8 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Points = points.New(points.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Catalog: s.Catalog, Queue: s.Jobs})
 	s.Points.Subscribe(s.Events)
 	s.Wallets = wallets.New(wallets.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Currency: cfg.Currency, Customers: s.Customers, Queue: s.Jobs})
+	s.Membership = membership.New(membership.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Points: s.Points, Queue: s.Jobs})
+	s.Points.SetTiers(s.Membership)
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Points: s.Points, Queue: s.Jobs,
@@ -230,7 +235,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 			return s.Member.Agree(ctx, tx, customerID, member.Purpose(purpose), version, channel, pointer)
 		}}
 	s.Member = member.New(member.Deps{
-		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Wallets: s.Wallets, Forms: s.Forms,
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Membership: s.Membership, Wallets: s.Wallets, Forms: s.Forms,
 		Codes: codes, Outside: d.Outside,
 		Attempt: func(ctx context.Context, subject string) time.Duration {
 			if r := limiter.Allow(ctx, ratelimit.SignInByAccount, ratelimit.Text(subject)); !r.Allowed {
@@ -240,7 +245,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Wallets.Follower(), s.Segments.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
+	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Wallets.Follower(), s.Segments.Follower(), s.Membership.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
@@ -268,6 +273,7 @@ func (s *Server) register() {
 	inventoryapi.RegisterHandlers(r, inventoryapi.NewStrictHandler(inventory.API{Service: s.Inventory}, nil))
 	pointsapi.RegisterHandlers(r, pointsapi.NewStrictHandler(points.API{Service: s.Points}, nil))
 	walletsapi.RegisterHandlers(r, walletsapi.NewStrictHandler(wallets.API{Service: s.Wallets}, nil))
+	membershipapi.RegisterHandlers(r, membershipapi.NewStrictHandler(membership.API{Service: s.Membership}, nil))
 	merchantsapi.RegisterHandlers(r, merchantsapi.NewStrictHandler(merchants.API{Service: s.Merchants}, nil))
 	segmentsapi.RegisterHandlers(r, segmentsapi.NewStrictHandler(segments.API{Service: s.Segments}, nil))
 	ordersapi.RegisterHandlers(r, ordersapi.NewStrictHandler(orders.API{Service: s.Orders}, nil))

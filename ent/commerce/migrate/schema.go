@@ -240,6 +240,7 @@ var (
 		{Name: "total_amount", Type: field.TypeInt64},
 		{Name: "tax_rate", Type: field.TypeInt, Default: 0},
 		{Name: "price_list_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "tier_code", Type: field.TypeString, Nullable: true, Size: 32},
 		{Name: "reserved_quantity", Type: field.TypeInt64, Default: 0},
 		{Name: "shipped_quantity", Type: field.TypeInt64, Default: 0},
 		{Name: "returned_quantity", Type: field.TypeInt64, Default: 0},
@@ -253,7 +254,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_lines_orders_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[15]},
+				Columns:    []*schema.Column{OrderLinesColumns[16]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -262,7 +263,7 @@ var (
 			{
 				Name:    "order_lines_order_key",
 				Unique:  true,
-				Columns: []*schema.Column{OrderLinesColumns[15], OrderLinesColumns[1]},
+				Columns: []*schema.Column{OrderLinesColumns[16], OrderLinesColumns[1]},
 			},
 			{
 				Name:    "order_lines_variant_idx",
@@ -272,7 +273,7 @@ var (
 			{
 				Name:    "order_lines_reserved_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrderLinesColumns[2], OrderLinesColumns[15]},
+				Columns: []*schema.Column{OrderLinesColumns[2], OrderLinesColumns[16]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "reserved_quantity > 0",
 				},

@@ -37,6 +37,8 @@ const (
 	FieldTaxRate = "tax_rate"
 	// FieldPriceListID holds the string denoting the price_list_id field in the database.
 	FieldPriceListID = "price_list_id"
+	// FieldTierCode holds the string denoting the tier_code field in the database.
+	FieldTierCode = "tier_code"
 	// FieldReservedQuantity holds the string denoting the reserved_quantity field in the database.
 	FieldReservedQuantity = "reserved_quantity"
 	// FieldShippedQuantity holds the string denoting the shipped_quantity field in the database.
@@ -71,6 +73,7 @@ var Columns = []string{
 	FieldTotalAmount,
 	FieldTaxRate,
 	FieldPriceListID,
+	FieldTierCode,
 	FieldReservedQuantity,
 	FieldShippedQuantity,
 	FieldReturnedQuantity,
@@ -102,6 +105,8 @@ var (
 	DefaultDiscountAmount int64
 	// DefaultTaxRate holds the default value on creation for the "tax_rate" field.
 	DefaultTaxRate int
+	// TierCodeValidator is a validator for the "tier_code" field. It is called by the builders before save.
+	TierCodeValidator func(string) error
 	// DefaultReservedQuantity holds the default value on creation for the "reserved_quantity" field.
 	DefaultReservedQuantity int64
 	// DefaultShippedQuantity holds the default value on creation for the "shipped_quantity" field.
@@ -176,6 +181,11 @@ func ByTaxRate(opts ...sql.OrderTermOption) OrderOption {
 // ByPriceListID orders the results by the price_list_id field.
 func ByPriceListID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPriceListID, opts...).ToFunc()
+}
+
+// ByTierCode orders the results by the tier_code field.
+func ByTierCode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTierCode, opts...).ToFunc()
 }
 
 // ByReservedQuantity orders the results by the reserved_quantity field.

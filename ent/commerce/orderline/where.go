@@ -114,6 +114,11 @@ func PriceListID(v uuid.UUID) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldPriceListID, v))
 }
 
+// TierCode applies equality check predicate on the "tier_code" field. It's identical to TierCodeEQ.
+func TierCode(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldTierCode, v))
+}
+
 // ReservedQuantity applies equality check predicate on the "reserved_quantity" field. It's identical to ReservedQuantityEQ.
 func ReservedQuantity(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldReservedQuantity, v))
@@ -657,6 +662,81 @@ func PriceListIDIsNil() predicate.OrderLine {
 // PriceListIDNotNil applies the NotNil predicate on the "price_list_id" field.
 func PriceListIDNotNil() predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldNotNull(FieldPriceListID))
+}
+
+// TierCodeEQ applies the EQ predicate on the "tier_code" field.
+func TierCodeEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldTierCode, v))
+}
+
+// TierCodeNEQ applies the NEQ predicate on the "tier_code" field.
+func TierCodeNEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldTierCode, v))
+}
+
+// TierCodeIn applies the In predicate on the "tier_code" field.
+func TierCodeIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldTierCode, vs...))
+}
+
+// TierCodeNotIn applies the NotIn predicate on the "tier_code" field.
+func TierCodeNotIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldTierCode, vs...))
+}
+
+// TierCodeGT applies the GT predicate on the "tier_code" field.
+func TierCodeGT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldTierCode, v))
+}
+
+// TierCodeGTE applies the GTE predicate on the "tier_code" field.
+func TierCodeGTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldTierCode, v))
+}
+
+// TierCodeLT applies the LT predicate on the "tier_code" field.
+func TierCodeLT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldTierCode, v))
+}
+
+// TierCodeLTE applies the LTE predicate on the "tier_code" field.
+func TierCodeLTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldTierCode, v))
+}
+
+// TierCodeContains applies the Contains predicate on the "tier_code" field.
+func TierCodeContains(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContains(FieldTierCode, v))
+}
+
+// TierCodeHasPrefix applies the HasPrefix predicate on the "tier_code" field.
+func TierCodeHasPrefix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasPrefix(FieldTierCode, v))
+}
+
+// TierCodeHasSuffix applies the HasSuffix predicate on the "tier_code" field.
+func TierCodeHasSuffix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasSuffix(FieldTierCode, v))
+}
+
+// TierCodeIsNil applies the IsNil predicate on the "tier_code" field.
+func TierCodeIsNil() predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIsNull(FieldTierCode))
+}
+
+// TierCodeNotNil applies the NotNil predicate on the "tier_code" field.
+func TierCodeNotNil() predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotNull(FieldTierCode))
+}
+
+// TierCodeEqualFold applies the EqualFold predicate on the "tier_code" field.
+func TierCodeEqualFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEqualFold(FieldTierCode, v))
+}
+
+// TierCodeContainsFold applies the ContainsFold predicate on the "tier_code" field.
+func TierCodeContainsFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContainsFold(FieldTierCode, v))
 }
 
 // ReservedQuantityEQ applies the EQ predicate on the "reserved_quantity" field.

@@ -306,16 +306,20 @@ func init() {
 	orderlineDescTaxRate := orderlineFields[11].Descriptor()
 	// orderline.DefaultTaxRate holds the default value on creation for the tax_rate field.
 	orderline.DefaultTaxRate = orderlineDescTaxRate.Default.(int)
+	// orderlineDescTierCode is the schema descriptor for tier_code field.
+	orderlineDescTierCode := orderlineFields[13].Descriptor()
+	// orderline.TierCodeValidator is a validator for the "tier_code" field. It is called by the builders before save.
+	orderline.TierCodeValidator = orderlineDescTierCode.Validators[0].(func(string) error)
 	// orderlineDescReservedQuantity is the schema descriptor for reserved_quantity field.
-	orderlineDescReservedQuantity := orderlineFields[13].Descriptor()
+	orderlineDescReservedQuantity := orderlineFields[14].Descriptor()
 	// orderline.DefaultReservedQuantity holds the default value on creation for the reserved_quantity field.
 	orderline.DefaultReservedQuantity = orderlineDescReservedQuantity.Default.(int64)
 	// orderlineDescShippedQuantity is the schema descriptor for shipped_quantity field.
-	orderlineDescShippedQuantity := orderlineFields[14].Descriptor()
+	orderlineDescShippedQuantity := orderlineFields[15].Descriptor()
 	// orderline.DefaultShippedQuantity holds the default value on creation for the shipped_quantity field.
 	orderline.DefaultShippedQuantity = orderlineDescShippedQuantity.Default.(int64)
 	// orderlineDescReturnedQuantity is the schema descriptor for returned_quantity field.
-	orderlineDescReturnedQuantity := orderlineFields[15].Descriptor()
+	orderlineDescReturnedQuantity := orderlineFields[16].Descriptor()
 	// orderline.DefaultReturnedQuantity holds the default value on creation for the returned_quantity field.
 	orderline.DefaultReturnedQuantity = orderlineDescReturnedQuantity.Default.(int64)
 	orderpayment.Policy = privacy.NewPolicies(schema.OrderPayment{})

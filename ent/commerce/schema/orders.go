@@ -119,6 +119,7 @@ func (OrderLine) Fields() []ent.Field {
 		field.Int64("total_amount").Comment("quantity by unit price, less the discount"),
 		field.Int("tax_rate").Default(0).Comment("in basis points, contained in the amounts; for invoices"),
 		field.UUID("price_list_id", uuid.UUID{}).Optional().Nillable().Comment("where the price came from; null: the variant, a till or a person"),
+		field.String("tier_code").Optional().Nillable().MaxLen(32).Comment("the customer's tier of membership, where the discount is that tier's"),
 		field.Int64("reserved_quantity").Default(0).Comment("promised from the store's stock; zero where no stock is kept"),
 		field.Int64("shipped_quantity").Default(0).Comment("sent, or handed over"),
 		field.Int64("returned_quantity").Default(0).Comment("brought back, or announced and not refused"),

@@ -73,6 +73,8 @@ const (
 	FieldTagExpiries = "tag_expiries"
 	// FieldLifecycleStage holds the string denoting the lifecycle_stage field in the database.
 	FieldLifecycleStage = "lifecycle_stage"
+	// FieldTierCode holds the string denoting the tier_code field in the database.
+	FieldTierCode = "tier_code"
 	// FieldLifecyclePinned holds the string denoting the lifecycle_pinned field in the database.
 	FieldLifecyclePinned = "lifecycle_pinned"
 	// FieldProvenance holds the string denoting the provenance field in the database.
@@ -123,6 +125,7 @@ var Columns = []string{
 	FieldTagIds,
 	FieldTagExpiries,
 	FieldLifecycleStage,
+	FieldTierCode,
 	FieldLifecyclePinned,
 	FieldProvenance,
 	FieldArchivedAt,
@@ -166,6 +169,8 @@ var (
 	DefaultSource string
 	// SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	SourceValidator func(string) error
+	// TierCodeValidator is a validator for the "tier_code" field. It is called by the builders before save.
+	TierCodeValidator func(string) error
 	// DefaultLifecyclePinned holds the default value on creation for the "lifecycle_pinned" field.
 	DefaultLifecyclePinned bool
 	// DefaultVersion holds the default value on creation for the "version" field.
@@ -339,6 +344,11 @@ func ByTagIds(opts ...sql.OrderTermOption) OrderOption {
 // ByLifecycleStage orders the results by the lifecycle_stage field.
 func ByLifecycleStage(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLifecycleStage, opts...).ToFunc()
+}
+
+// ByTierCode orders the results by the tier_code field.
+func ByTierCode(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTierCode, opts...).ToFunc()
 }
 
 // ByLifecyclePinned orders the results by the lifecycle_pinned field.

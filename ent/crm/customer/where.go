@@ -166,6 +166,11 @@ func TagIds(v pgarray.UUIDs) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldTagIds, v))
 }
 
+// TierCode applies equality check predicate on the "tier_code" field. It's identical to TierCodeEQ.
+func TierCode(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldTierCode, v))
+}
+
 // LifecyclePinned applies equality check predicate on the "lifecycle_pinned" field. It's identical to LifecyclePinnedEQ.
 func LifecyclePinned(v bool) predicate.Customer {
 	return predicate.Customer(sql.FieldEQ(FieldLifecyclePinned, v))
@@ -1469,6 +1474,81 @@ func LifecycleStageIn(vs ...LifecycleStage) predicate.Customer {
 // LifecycleStageNotIn applies the NotIn predicate on the "lifecycle_stage" field.
 func LifecycleStageNotIn(vs ...LifecycleStage) predicate.Customer {
 	return predicate.Customer(sql.FieldNotIn(FieldLifecycleStage, vs...))
+}
+
+// TierCodeEQ applies the EQ predicate on the "tier_code" field.
+func TierCodeEQ(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldEQ(FieldTierCode, v))
+}
+
+// TierCodeNEQ applies the NEQ predicate on the "tier_code" field.
+func TierCodeNEQ(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldNEQ(FieldTierCode, v))
+}
+
+// TierCodeIn applies the In predicate on the "tier_code" field.
+func TierCodeIn(vs ...string) predicate.Customer {
+	return predicate.Customer(sql.FieldIn(FieldTierCode, vs...))
+}
+
+// TierCodeNotIn applies the NotIn predicate on the "tier_code" field.
+func TierCodeNotIn(vs ...string) predicate.Customer {
+	return predicate.Customer(sql.FieldNotIn(FieldTierCode, vs...))
+}
+
+// TierCodeGT applies the GT predicate on the "tier_code" field.
+func TierCodeGT(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldGT(FieldTierCode, v))
+}
+
+// TierCodeGTE applies the GTE predicate on the "tier_code" field.
+func TierCodeGTE(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldGTE(FieldTierCode, v))
+}
+
+// TierCodeLT applies the LT predicate on the "tier_code" field.
+func TierCodeLT(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldLT(FieldTierCode, v))
+}
+
+// TierCodeLTE applies the LTE predicate on the "tier_code" field.
+func TierCodeLTE(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldLTE(FieldTierCode, v))
+}
+
+// TierCodeContains applies the Contains predicate on the "tier_code" field.
+func TierCodeContains(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldContains(FieldTierCode, v))
+}
+
+// TierCodeHasPrefix applies the HasPrefix predicate on the "tier_code" field.
+func TierCodeHasPrefix(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldHasPrefix(FieldTierCode, v))
+}
+
+// TierCodeHasSuffix applies the HasSuffix predicate on the "tier_code" field.
+func TierCodeHasSuffix(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldHasSuffix(FieldTierCode, v))
+}
+
+// TierCodeIsNil applies the IsNil predicate on the "tier_code" field.
+func TierCodeIsNil() predicate.Customer {
+	return predicate.Customer(sql.FieldIsNull(FieldTierCode))
+}
+
+// TierCodeNotNil applies the NotNil predicate on the "tier_code" field.
+func TierCodeNotNil() predicate.Customer {
+	return predicate.Customer(sql.FieldNotNull(FieldTierCode))
+}
+
+// TierCodeEqualFold applies the EqualFold predicate on the "tier_code" field.
+func TierCodeEqualFold(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldEqualFold(FieldTierCode, v))
+}
+
+// TierCodeContainsFold applies the ContainsFold predicate on the "tier_code" field.
+func TierCodeContainsFold(v string) predicate.Customer {
+	return predicate.Customer(sql.FieldContainsFold(FieldTierCode, v))
 }
 
 // LifecyclePinnedEQ applies the EQ predicate on the "lifecycle_pinned" field.

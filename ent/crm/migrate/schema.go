@@ -147,6 +147,7 @@ var (
 		{Name: "tag_ids", Type: field.TypeOther, SchemaType: map[string]string{"postgres": "uuid[]"}},
 		{Name: "tag_expiries", Type: field.TypeJSON, Nullable: true},
 		{Name: "lifecycle_stage", Type: field.TypeEnum, Enums: []string{"prospect", "new", "active", "loyal", "dormant", "lost"}, Default: "prospect"},
+		{Name: "tier_code", Type: field.TypeString, Nullable: true, Size: 32},
 		{Name: "lifecycle_pinned", Type: field.TypeBool, Default: false},
 		{Name: "provenance", Type: field.TypeJSON, Nullable: true},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
@@ -207,12 +208,12 @@ var (
 			{
 				Name:    "customers_updated_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[36], CustomersColumns[0]},
+				Columns: []*schema.Column{CustomersColumns[37], CustomersColumns[0]},
 			},
 			{
 				Name:    "customers_merged_into_idx",
 				Unique:  false,
-				Columns: []*schema.Column{CustomersColumns[33]},
+				Columns: []*schema.Column{CustomersColumns[34]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "merged_into_id IS NOT NULL",
 				},
@@ -228,6 +229,14 @@ var (
 				Columns: []*schema.Column{CustomersColumns[29], CustomersColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "lifecycle_stage <> 'prospect'",
+				},
+			},
+			{
+				Name:    "customers_tier_idx",
+				Unique:  false,
+				Columns: []*schema.Column{CustomersColumns[30], CustomersColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "tier_code IS NOT NULL",
 				},
 			},
 		},

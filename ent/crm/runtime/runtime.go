@@ -127,20 +127,24 @@ func init() {
 	customer.DefaultSource = customerDescSource.Default.(string)
 	// customer.SourceValidator is a validator for the "source" field. It is called by the builders before save.
 	customer.SourceValidator = customerDescSource.Validators[0].(func(string) error)
+	// customerDescTierCode is the schema descriptor for tier_code field.
+	customerDescTierCode := customerFields[30].Descriptor()
+	// customer.TierCodeValidator is a validator for the "tier_code" field. It is called by the builders before save.
+	customer.TierCodeValidator = customerDescTierCode.Validators[0].(func(string) error)
 	// customerDescLifecyclePinned is the schema descriptor for lifecycle_pinned field.
-	customerDescLifecyclePinned := customerFields[30].Descriptor()
+	customerDescLifecyclePinned := customerFields[31].Descriptor()
 	// customer.DefaultLifecyclePinned holds the default value on creation for the lifecycle_pinned field.
 	customer.DefaultLifecyclePinned = customerDescLifecyclePinned.Default.(bool)
 	// customerDescVersion is the schema descriptor for version field.
-	customerDescVersion := customerFields[34].Descriptor()
+	customerDescVersion := customerFields[35].Descriptor()
 	// customer.DefaultVersion holds the default value on creation for the version field.
 	customer.DefaultVersion = customerDescVersion.Default.(int64)
 	// customerDescCreatedAt is the schema descriptor for created_at field.
-	customerDescCreatedAt := customerFields[35].Descriptor()
+	customerDescCreatedAt := customerFields[36].Descriptor()
 	// customer.DefaultCreatedAt holds the default value on creation for the created_at field.
 	customer.DefaultCreatedAt = customerDescCreatedAt.Default.(func() time.Time)
 	// customerDescUpdatedAt is the schema descriptor for updated_at field.
-	customerDescUpdatedAt := customerFields[36].Descriptor()
+	customerDescUpdatedAt := customerFields[37].Descriptor()
 	// customer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	customer.DefaultUpdatedAt = customerDescUpdatedAt.Default.(func() time.Time)
 	customeraddress.Policy = privacy.NewPolicies(schema.CustomerAddress{})

@@ -54,6 +54,7 @@ func (Customer) Fields() []ent.Field {
 		field.Other("tag_ids", pgarray.UUIDs{}).SchemaType(map[string]string{dialect.Postgres: "uuid[]"}),
 		field.JSON("tag_expiries", map[uuid.UUID]time.Time{}).Optional().Comment("when those of the tags end that end by themselves, by id"),
 		field.Enum("lifecycle_stage").Values("prospect", "new", "active", "loyal", "dormant", "lost").Default("prospect"),
+		field.String("tier_code").Optional().Nillable().MaxLen(32).Comment("the tier of membership; null: none. Package membership has it written"),
 		field.Bool("lifecycle_pinned").Default(false).Comment("the stage was set by hand and is not derived"),
 		field.JSON("provenance", &Provenance{}).Optional().Comment("where the values came from, without any"),
 		field.Time("archived_at").Optional().Nillable(),
@@ -81,6 +82,7 @@ func (Customer) Indexes() []ent.Index {
 		index.Fields("merged_into_id").StorageKey("customers_merged_into_idx").Annotations(entsql.IndexWhere("merged_into_id IS NOT NULL")),
 		index.Fields("birth_date", "id").StorageKey("customers_birth_date_idx"),
 		index.Fields("lifecycle_stage", "id").StorageKey("customers_stage_idx").Annotations(entsql.IndexWhere("lifecycle_stage <> 'prospect'")),
+		index.Fields("tier_code", "id").StorageKey("customers_tier_idx").Annotations(entsql.IndexWhere("tier_code IS NOT NULL")),
 	}
 }
 

@@ -33,6 +33,42 @@ func (f GiftCardBatchFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loya
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.GiftCardBatchMutation", m)
 }
 
+// The MembershipFunc type is an adapter to allow the use of ordinary
+// function as Membership mutator.
+type MembershipFunc func(context.Context, *loyalty.MembershipMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MembershipFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.MembershipMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.MembershipMutation", m)
+}
+
+// The MembershipChangeFunc type is an adapter to allow the use of ordinary
+// function as MembershipChange mutator.
+type MembershipChangeFunc func(context.Context, *loyalty.MembershipChangeMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MembershipChangeFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.MembershipChangeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.MembershipChangeMutation", m)
+}
+
+// The MembershipGrantFunc type is an adapter to allow the use of ordinary
+// function as MembershipGrant mutator.
+type MembershipGrantFunc func(context.Context, *loyalty.MembershipGrantMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f MembershipGrantFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.MembershipGrantMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.MembershipGrantMutation", m)
+}
+
 // The PointsAccountFunc type is an adapter to allow the use of ordinary
 // function as PointsAccount mutator.
 type PointsAccountFunc func(context.Context, *loyalty.PointsAccountMutation) (loyalty.Value, error)
@@ -163,6 +199,30 @@ func (f PointsUnitFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsUnitMutation", m)
+}
+
+// The TierFunc type is an adapter to allow the use of ordinary
+// function as Tier mutator.
+type TierFunc func(context.Context, *loyalty.TierMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TierFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.TierMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.TierMutation", m)
+}
+
+// The TierSchemeFunc type is an adapter to allow the use of ordinary
+// function as TierScheme mutator.
+type TierSchemeFunc func(context.Context, *loyalty.TierSchemeMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f TierSchemeFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.TierSchemeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.TierSchemeMutation", m)
 }
 
 // The WalletAccountFunc type is an adapter to allow the use of ordinary

@@ -97,6 +97,107 @@ var (
 		Columns:    GiftCardBatchesColumns,
 		PrimaryKey: []*schema.Column{GiftCardBatchesColumns[0]},
 	}
+	// MembershipsColumns holds the columns for the "memberships" table.
+	MembershipsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+		{Name: "tier_code", Type: field.TypeString, Nullable: true, Size: 32},
+		{Name: "since_at", Type: field.TypeTime, Nullable: true},
+		{Name: "ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "grace_ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "grant_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "scheme_number", Type: field.TypeInt64, Default: 0},
+		{Name: "review_at", Type: field.TypeTime, Nullable: true},
+		{Name: "reviewed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// MembershipsTable holds the schema information for the "memberships" table.
+	MembershipsTable = &schema.Table{
+		Name:       "memberships",
+		Columns:    MembershipsColumns,
+		PrimaryKey: []*schema.Column{MembershipsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "memberships_customer_key",
+				Unique:  true,
+				Columns: []*schema.Column{MembershipsColumns[1]},
+			},
+			{
+				Name:    "memberships_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{MembershipsColumns[8], MembershipsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "review_at IS NOT NULL",
+				},
+			},
+			{
+				Name:    "memberships_tier_idx",
+				Unique:  false,
+				Columns: []*schema.Column{MembershipsColumns[2], MembershipsColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "tier_code IS NOT NULL",
+				},
+			},
+		},
+	}
+	// MembershipChangesColumns holds the columns for the "membership_changes" table.
+	MembershipChangesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "membership_id", Type: field.TypeUUID},
+		{Name: "from_tier", Type: field.TypeString, Nullable: true, Size: 32},
+		{Name: "to_tier", Type: field.TypeString, Nullable: true, Size: 32},
+		{Name: "reason", Type: field.TypeEnum, Enums: []string{"reached", "renewed", "grace", "downgraded", "tier_removed", "granted", "grant_ended", "grant_revoked", "recalculated"}},
+		{Name: "scheme_number", Type: field.TypeInt64},
+		{Name: "facts", Type: field.TypeJSON},
+		{Name: "grant_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "ends_at", Type: field.TypeTime, Nullable: true},
+		{Name: "effective_at", Type: field.TypeTime},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// MembershipChangesTable holds the schema information for the "membership_changes" table.
+	MembershipChangesTable = &schema.Table{
+		Name:       "membership_changes",
+		Columns:    MembershipChangesColumns,
+		PrimaryKey: []*schema.Column{MembershipChangesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "membership_changes_membership_idx",
+				Unique:  false,
+				Columns: []*schema.Column{MembershipChangesColumns[1], MembershipChangesColumns[0]},
+			},
+		},
+	}
+	// MembershipGrantsColumns holds the columns for the "membership_grants" table.
+	MembershipGrantsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+		{Name: "tier_code", Type: field.TypeString, Size: 32},
+		{Name: "from_at", Type: field.TypeTime},
+		{Name: "until_at", Type: field.TypeTime, Nullable: true},
+		{Name: "reason", Type: field.TypeString, Size: 500},
+		{Name: "granted_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "revoked_at", Type: field.TypeTime, Nullable: true},
+		{Name: "revoked_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "revoke_reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// MembershipGrantsTable holds the schema information for the "membership_grants" table.
+	MembershipGrantsTable = &schema.Table{
+		Name:       "membership_grants",
+		Columns:    MembershipGrantsColumns,
+		PrimaryKey: []*schema.Column{MembershipGrantsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "membership_grants_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{MembershipGrantsColumns[1], MembershipGrantsColumns[0]},
+			},
+		},
+	}
 	// PointsAccountsColumns holds the columns for the "points_accounts" table.
 	PointsAccountsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -631,6 +732,61 @@ var (
 			},
 		},
 	}
+	// TiersColumns holds the columns for the "tiers" table.
+	TiersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 32},
+		{Name: "name", Type: field.TypeString, Size: 60},
+		{Name: "name_en", Type: field.TypeString, Size: 60, Default: ""},
+		{Name: "rank", Type: field.TypeInt},
+		{Name: "match", Type: field.TypeEnum, Enums: []string{"any", "all"}, Default: "any"},
+		{Name: "conditions", Type: field.TypeJSON},
+		{Name: "benefits", Type: field.TypeJSON},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// TiersTable holds the schema information for the "tiers" table.
+	TiersTable = &schema.Table{
+		Name:       "tiers",
+		Columns:    TiersColumns,
+		PrimaryKey: []*schema.Column{TiersColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tiers_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{TiersColumns[1]},
+			},
+			{
+				Name:    "tiers_rank_key",
+				Unique:  true,
+				Columns: []*schema.Column{TiersColumns[4]},
+			},
+		},
+	}
+	// TierSchemesColumns holds the columns for the "tier_schemes" table.
+	TierSchemesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "number", Type: field.TypeInt64},
+		{Name: "document", Type: field.TypeJSON},
+		{Name: "in_force_at", Type: field.TypeTime},
+		{Name: "actor_kind", Type: field.TypeString, Size: 20},
+		{Name: "actor_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+	}
+	// TierSchemesTable holds the schema information for the "tier_schemes" table.
+	TierSchemesTable = &schema.Table{
+		Name:       "tier_schemes",
+		Columns:    TierSchemesColumns,
+		PrimaryKey: []*schema.Column{TierSchemesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "tier_schemes_number_key",
+				Unique:  true,
+				Columns: []*schema.Column{TierSchemesColumns[1]},
+			},
+		},
+	}
 	// WalletAccountsColumns holds the columns for the "wallet_accounts" table.
 	WalletAccountsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -1009,6 +1165,9 @@ var (
 	Tables = []*schema.Table{
 		GiftCardsTable,
 		GiftCardBatchesTable,
+		MembershipsTable,
+		MembershipChangesTable,
+		MembershipGrantsTable,
 		PointsAccountsTable,
 		PointsAdjustmentsTable,
 		PointsEarningsTable,
@@ -1020,6 +1179,8 @@ var (
 		PointsRulesTable,
 		PointsRuleVersionsTable,
 		PointsUnitsTable,
+		TiersTable,
+		TierSchemesTable,
 		WalletAccountsTable,
 		WalletAdjustmentsTable,
 		WalletEntriesTable,
@@ -1079,6 +1240,10 @@ func init() {
 	PointsUnitsTable.Annotation = &entsql.Annotation{}
 	PointsUnitsTable.Annotation.Checks = map[string]string{
 		"points_units_numbers_check": "pending_days >= 0 AND expiry_count >= 0 AND redeem_points >= 0 AND redeem_amount >= 0 AND give_back_days >= 0 AND redeem_share_percent >= 0 AND redeem_share_percent <= 100",
+	}
+	TiersTable.Annotation = &entsql.Annotation{}
+	TiersTable.Annotation.Checks = map[string]string{
+		"tiers_rank_check": "rank > 0",
 	}
 	WalletAccountsTable.Annotation = &entsql.Annotation{}
 	WalletAccountsTable.Annotation.Checks = map[string]string{

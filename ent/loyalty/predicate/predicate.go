@@ -12,6 +12,15 @@ type GiftCard func(*sql.Selector)
 // GiftCardBatch is the predicate function for giftcardbatch builders.
 type GiftCardBatch func(*sql.Selector)
 
+// Membership is the predicate function for membership builders.
+type Membership func(*sql.Selector)
+
+// MembershipChange is the predicate function for membershipchange builders.
+type MembershipChange func(*sql.Selector)
+
+// MembershipGrant is the predicate function for membershipgrant builders.
+type MembershipGrant func(*sql.Selector)
+
 // PointsAccount is the predicate function for pointsaccount builders.
 type PointsAccount func(*sql.Selector)
 
@@ -44,6 +53,12 @@ type PointsRuleVersion func(*sql.Selector)
 
 // PointsUnit is the predicate function for pointsunit builders.
 type PointsUnit func(*sql.Selector)
+
+// Tier is the predicate function for tier builders.
+type Tier func(*sql.Selector)
+
+// TierScheme is the predicate function for tierscheme builders.
+type TierScheme func(*sql.Selector)
 
 // WalletAccount is the predicate function for walletaccount builders.
 type WalletAccount func(*sql.Selector)

@@ -158,6 +158,78 @@ func (f GiftCardBatchMutationRuleFunc) EvalMutation(ctx context.Context, m loyal
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.GiftCardBatchMutation", m)
 }
 
+// The MembershipQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type MembershipQueryRuleFunc func(context.Context, *loyalty.MembershipQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f MembershipQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.MembershipQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.MembershipQuery", q)
+}
+
+// The MembershipMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type MembershipMutationRuleFunc func(context.Context, *loyalty.MembershipMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f MembershipMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.MembershipMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.MembershipMutation", m)
+}
+
+// The MembershipChangeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type MembershipChangeQueryRuleFunc func(context.Context, *loyalty.MembershipChangeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f MembershipChangeQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.MembershipChangeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.MembershipChangeQuery", q)
+}
+
+// The MembershipChangeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type MembershipChangeMutationRuleFunc func(context.Context, *loyalty.MembershipChangeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f MembershipChangeMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.MembershipChangeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.MembershipChangeMutation", m)
+}
+
+// The MembershipGrantQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type MembershipGrantQueryRuleFunc func(context.Context, *loyalty.MembershipGrantQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f MembershipGrantQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.MembershipGrantQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.MembershipGrantQuery", q)
+}
+
+// The MembershipGrantMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type MembershipGrantMutationRuleFunc func(context.Context, *loyalty.MembershipGrantMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f MembershipGrantMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.MembershipGrantMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.MembershipGrantMutation", m)
+}
+
 // The PointsAccountQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type PointsAccountQueryRuleFunc func(context.Context, *loyalty.PointsAccountQuery) error
@@ -420,6 +492,54 @@ func (f PointsUnitMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.
 		return f(ctx, m)
 	}
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsUnitMutation", m)
+}
+
+// The TierQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type TierQueryRuleFunc func(context.Context, *loyalty.TierQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f TierQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.TierQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.TierQuery", q)
+}
+
+// The TierMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type TierMutationRuleFunc func(context.Context, *loyalty.TierMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f TierMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.TierMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.TierMutation", m)
+}
+
+// The TierSchemeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type TierSchemeQueryRuleFunc func(context.Context, *loyalty.TierSchemeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f TierSchemeQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.TierSchemeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.TierSchemeQuery", q)
+}
+
+// The TierSchemeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type TierSchemeMutationRuleFunc func(context.Context, *loyalty.TierSchemeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f TierSchemeMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.TierSchemeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.TierSchemeMutation", m)
 }
 
 // The WalletAccountQueryRuleFunc type is an adapter to allow the use of ordinary

@@ -8,6 +8,9 @@ import (
 
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcard"
 	"github.com/shuke-crm/shuke/ent/loyalty/giftcardbatch"
+	"github.com/shuke-crm/shuke/ent/loyalty/membership"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipchange"
+	"github.com/shuke-crm/shuke/ent/loyalty/membershipgrant"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsearning"
@@ -20,6 +23,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
+	"github.com/shuke-crm/shuke/ent/loyalty/tier"
+	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletadjustment"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletentry"
@@ -143,6 +148,125 @@ func init() {
 	giftcardbatchDescUpdatedAt := giftcardbatchFields[11].Descriptor()
 	// giftcardbatch.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	giftcardbatch.DefaultUpdatedAt = giftcardbatchDescUpdatedAt.Default.(func() time.Time)
+	membership.Policy = privacy.NewPolicies(schema.Membership{})
+	membership.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := membership.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	membershipFields := schema.Membership{}.Fields()
+	_ = membershipFields
+	// membershipDescTierCode is the schema descriptor for tier_code field.
+	membershipDescTierCode := membershipFields[2].Descriptor()
+	// membership.TierCodeValidator is a validator for the "tier_code" field. It is called by the builders before save.
+	membership.TierCodeValidator = membershipDescTierCode.Validators[0].(func(string) error)
+	// membershipDescSchemeNumber is the schema descriptor for scheme_number field.
+	membershipDescSchemeNumber := membershipFields[7].Descriptor()
+	// membership.DefaultSchemeNumber holds the default value on creation for the scheme_number field.
+	membership.DefaultSchemeNumber = membershipDescSchemeNumber.Default.(int64)
+	// membershipDescVersion is the schema descriptor for version field.
+	membershipDescVersion := membershipFields[10].Descriptor()
+	// membership.DefaultVersion holds the default value on creation for the version field.
+	membership.DefaultVersion = membershipDescVersion.Default.(int64)
+	// membershipDescCreatedAt is the schema descriptor for created_at field.
+	membershipDescCreatedAt := membershipFields[11].Descriptor()
+	// membership.DefaultCreatedAt holds the default value on creation for the created_at field.
+	membership.DefaultCreatedAt = membershipDescCreatedAt.Default.(func() time.Time)
+	// membershipDescUpdatedAt is the schema descriptor for updated_at field.
+	membershipDescUpdatedAt := membershipFields[12].Descriptor()
+	// membership.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	membership.DefaultUpdatedAt = membershipDescUpdatedAt.Default.(func() time.Time)
+	membershipchange.Policy = privacy.NewPolicies(schema.MembershipChange{})
+	membershipchange.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := membershipchange.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	membershipchangeFields := schema.MembershipChange{}.Fields()
+	_ = membershipchangeFields
+	// membershipchangeDescFromTier is the schema descriptor for from_tier field.
+	membershipchangeDescFromTier := membershipchangeFields[2].Descriptor()
+	// membershipchange.FromTierValidator is a validator for the "from_tier" field. It is called by the builders before save.
+	membershipchange.FromTierValidator = membershipchangeDescFromTier.Validators[0].(func(string) error)
+	// membershipchangeDescToTier is the schema descriptor for to_tier field.
+	membershipchangeDescToTier := membershipchangeFields[3].Descriptor()
+	// membershipchange.ToTierValidator is a validator for the "to_tier" field. It is called by the builders before save.
+	membershipchange.ToTierValidator = membershipchangeDescToTier.Validators[0].(func(string) error)
+	// membershipchangeDescCreatedAt is the schema descriptor for created_at field.
+	membershipchangeDescCreatedAt := membershipchangeFields[10].Descriptor()
+	// membershipchange.DefaultCreatedAt holds the default value on creation for the created_at field.
+	membershipchange.DefaultCreatedAt = membershipchangeDescCreatedAt.Default.(func() time.Time)
+	membershipgrant.Policy = privacy.NewPolicies(schema.MembershipGrant{})
+	membershipgrant.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := membershipgrant.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	membershipgrantFields := schema.MembershipGrant{}.Fields()
+	_ = membershipgrantFields
+	// membershipgrantDescTierCode is the schema descriptor for tier_code field.
+	membershipgrantDescTierCode := membershipgrantFields[2].Descriptor()
+	// membershipgrant.TierCodeValidator is a validator for the "tier_code" field. It is called by the builders before save.
+	membershipgrant.TierCodeValidator = func() func(string) error {
+		validators := membershipgrantDescTierCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(tier_code string) error {
+			for _, fn := range fns {
+				if err := fn(tier_code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// membershipgrantDescReason is the schema descriptor for reason field.
+	membershipgrantDescReason := membershipgrantFields[5].Descriptor()
+	// membershipgrant.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	membershipgrant.ReasonValidator = func() func(string) error {
+		validators := membershipgrantDescReason.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(reason string) error {
+			for _, fn := range fns {
+				if err := fn(reason); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// membershipgrantDescRevokeReason is the schema descriptor for revoke_reason field.
+	membershipgrantDescRevokeReason := membershipgrantFields[9].Descriptor()
+	// membershipgrant.DefaultRevokeReason holds the default value on creation for the revoke_reason field.
+	membershipgrant.DefaultRevokeReason = membershipgrantDescRevokeReason.Default.(string)
+	// membershipgrant.RevokeReasonValidator is a validator for the "revoke_reason" field. It is called by the builders before save.
+	membershipgrant.RevokeReasonValidator = membershipgrantDescRevokeReason.Validators[0].(func(string) error)
+	// membershipgrantDescVersion is the schema descriptor for version field.
+	membershipgrantDescVersion := membershipgrantFields[10].Descriptor()
+	// membershipgrant.DefaultVersion holds the default value on creation for the version field.
+	membershipgrant.DefaultVersion = membershipgrantDescVersion.Default.(int64)
+	// membershipgrantDescCreatedAt is the schema descriptor for created_at field.
+	membershipgrantDescCreatedAt := membershipgrantFields[11].Descriptor()
+	// membershipgrant.DefaultCreatedAt holds the default value on creation for the created_at field.
+	membershipgrant.DefaultCreatedAt = membershipgrantDescCreatedAt.Default.(func() time.Time)
+	// membershipgrantDescUpdatedAt is the schema descriptor for updated_at field.
+	membershipgrantDescUpdatedAt := membershipgrantFields[12].Descriptor()
+	// membershipgrant.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	membershipgrant.DefaultUpdatedAt = membershipgrantDescUpdatedAt.Default.(func() time.Time)
 	pointsaccount.Policy = privacy.NewPolicies(schema.PointsAccount{})
 	pointsaccount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
@@ -566,6 +690,90 @@ func init() {
 	pointsunitDescUpdatedAt := pointsunitFields[20].Descriptor()
 	// pointsunit.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	pointsunit.DefaultUpdatedAt = pointsunitDescUpdatedAt.Default.(func() time.Time)
+	tier.Policy = privacy.NewPolicies(schema.Tier{})
+	tier.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := tier.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	tierFields := schema.Tier{}.Fields()
+	_ = tierFields
+	// tierDescCode is the schema descriptor for code field.
+	tierDescCode := tierFields[1].Descriptor()
+	// tier.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	tier.CodeValidator = func() func(string) error {
+		validators := tierDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// tierDescName is the schema descriptor for name field.
+	tierDescName := tierFields[2].Descriptor()
+	// tier.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	tier.NameValidator = func() func(string) error {
+		validators := tierDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// tierDescNameEn is the schema descriptor for name_en field.
+	tierDescNameEn := tierFields[3].Descriptor()
+	// tier.DefaultNameEn holds the default value on creation for the name_en field.
+	tier.DefaultNameEn = tierDescNameEn.Default.(string)
+	// tier.NameEnValidator is a validator for the "name_en" field. It is called by the builders before save.
+	tier.NameEnValidator = tierDescNameEn.Validators[0].(func(string) error)
+	// tierDescVersion is the schema descriptor for version field.
+	tierDescVersion := tierFields[8].Descriptor()
+	// tier.DefaultVersion holds the default value on creation for the version field.
+	tier.DefaultVersion = tierDescVersion.Default.(int64)
+	// tierDescCreatedAt is the schema descriptor for created_at field.
+	tierDescCreatedAt := tierFields[9].Descriptor()
+	// tier.DefaultCreatedAt holds the default value on creation for the created_at field.
+	tier.DefaultCreatedAt = tierDescCreatedAt.Default.(func() time.Time)
+	// tierDescUpdatedAt is the schema descriptor for updated_at field.
+	tierDescUpdatedAt := tierFields[10].Descriptor()
+	// tier.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	tier.DefaultUpdatedAt = tierDescUpdatedAt.Default.(func() time.Time)
+	tierscheme.Policy = privacy.NewPolicies(schema.TierScheme{})
+	tierscheme.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := tierscheme.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	tierschemeFields := schema.TierScheme{}.Fields()
+	_ = tierschemeFields
+	// tierschemeDescActorKind is the schema descriptor for actor_kind field.
+	tierschemeDescActorKind := tierschemeFields[4].Descriptor()
+	// tierscheme.ActorKindValidator is a validator for the "actor_kind" field. It is called by the builders before save.
+	tierscheme.ActorKindValidator = tierschemeDescActorKind.Validators[0].(func(string) error)
+	// tierschemeDescCreatedAt is the schema descriptor for created_at field.
+	tierschemeDescCreatedAt := tierschemeFields[6].Descriptor()
+	// tierscheme.DefaultCreatedAt holds the default value on creation for the created_at field.
+	tierscheme.DefaultCreatedAt = tierschemeDescCreatedAt.Default.(func() time.Time)
 	walletaccount.Policy = privacy.NewPolicies(schema.WalletAccount{})
 	walletaccount.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

@@ -64,6 +64,9 @@ const (
 	WalletsManage       Permission = "wallets.manage"
 	WalletsConfigure    Permission = "wallets.configure"
 	WalletsAudit        Permission = "wallets.audit"
+	MembershipRead      Permission = "membership.read"
+	MembershipManage    Permission = "membership.manage"
+	MembershipGrant     Permission = "membership.grant"
 
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
@@ -161,6 +164,9 @@ var Catalogue = []Explained{
 	{WalletsManage, "Freeze wallets of members within the scope and set their PINs.", "冻结权限范围内会员的钱包并设置支付密码。"},
 	{WalletsConfigure, "Set how stored value is kept: bonus, limits, gift cards.", "设置储值规则：赠送、限额与礼品卡。"},
 	{WalletsAudit, "See all stored value that is owed and check that it adds up.", "查看储值负债并校验储值账目（须拥有全部范围）。"},
+	{MembershipRead, "Read tiers, and the memberships of customers within the scope.", "查看会员等级及权限范围内顾客的会籍。"},
+	{MembershipManage, "Define tiers and by which rules they are reached and kept.", "管理会员等级及升降级规则。"},
+	{MembershipGrant, "Give tiers by hand and take them back, within the scope.", "手工授予和收回权限范围内顾客的会员等级。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
 	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
@@ -189,11 +195,11 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{MembershipRead, WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{MembershipRead, MembershipManage, WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{MembershipRead, WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{WalletsAudit, PointsAudit, AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }
