@@ -21,7 +21,8 @@ import (
 	externalRef3 "github.com/shuke-crm/shuke/api/membership"
 	externalRef4 "github.com/shuke-crm/shuke/api/orders"
 	externalRef5 "github.com/shuke-crm/shuke/api/points"
-	externalRef6 "github.com/shuke-crm/shuke/api/wallets"
+	externalRef6 "github.com/shuke-crm/shuke/api/referrals"
+	externalRef7 "github.com/shuke-crm/shuke/api/wallets"
 )
 
 // Defines values for ConsentPurpose.
@@ -102,6 +103,24 @@ func (e MemberOrderInputChannel) Valid() bool {
 	case MemberChannelMiniProgram:
 		return true
 	case MemberChannelWeb:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MemberReferralCodeStatus.
+const (
+	MemberReferralCodeActive   MemberReferralCodeStatus = "active"
+	MemberReferralCodeDisabled MemberReferralCodeStatus = "disabled"
+)
+
+// Valid indicates whether the value is a known member of the MemberReferralCodeStatus enum.
+func (e MemberReferralCodeStatus) Valid() bool {
+	switch e {
+	case MemberReferralCodeActive:
+		return true
+	case MemberReferralCodeDisabled:
 		return true
 	default:
 		return false
@@ -252,6 +271,21 @@ const (
 func (e ListMemberPointsEntriesParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberPointsEntriesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberReferralsParamsInclude.
+const (
+	ListMemberReferralsParamsIncludeIncludeTotalCount ListMemberReferralsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberReferralsParamsInclude enum.
+func (e ListMemberReferralsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberReferralsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -926,6 +960,55 @@ type MemberProfileUpdate struct {
 	Preferences *externalRef1.CustomerPreferences `json:"preferences,omitempty"`
 }
 
+// MemberReferral Somebody who came.
+//
+// Example: {"created_at":"2026-11-01T02:00:00Z","points":200,"rewarded_at":"2026-12-05T02:00:00Z","status":"rewarded"}
+type MemberReferral struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Points That the member got for it.
+	Points     int64                        `json:"points"`
+	RewardedAt nullable.Nullable[time.Time] `json:"rewarded_at"`
+
+	// Status Registered; its order waits for the return window to be over; somebody has to decide; rewarded; refused; taken back.
+	//
+	// Example: registered
+	Status externalRef6.ReferralStatus `json:"status"`
+}
+
+// MemberReferralCode What to invite others by.
+//
+// Example: {"code":"7KQ2M9XH","link":"https://shop.example/join?code=7KQ2M9XH","status":"active"}
+type MemberReferralCode struct {
+	Code   string                    `json:"code"`
+	Link   nullable.Nullable[string] `json:"link"`
+	Status MemberReferralCodeStatus  `json:"status"`
+}
+
+// MemberReferralCodeStatus defines model for MemberReferralCode.Status.
+type MemberReferralCodeStatus string
+
+// MemberReferralInput The code.
+//
+// Example: {"code":"7KQ2M9XH"}
+type MemberReferralInput struct {
+	Code string `json:"code"`
+}
+
+// MemberReferralList A page of them.
+//
+// Example: {"has_more":false,"items":[{"created_at":"2026-11-01T02:00:00Z","points":200,"rewarded_at":"2026-12-05T02:00:00Z","status":"rewarded"}],"next_cursor":null}
+type MemberReferralList struct {
+	HasMore bool             `json:"has_more"`
+	Items   []MemberReferral `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
 // MemberRefresh Example: {"refresh_token":"shm_AZLxpHwee1KcVT8_fwwqEQ"}
 type MemberRefresh struct {
 	RefreshToken string `json:"refresh_token"`
@@ -1087,7 +1170,7 @@ type MemberWalletEntry struct {
 	// Kind What happened: paid in; given back to its source; paid; promised, spent of what was promised, free again; a payment come back; a bonus expired; by hand; to another member; from another member; a gift card sold, cancelled, put into a wallet; from a gift card.
 	//
 	// Example: top_up
-	Kind                  externalRef6.WalletEntryKind       `json:"kind"`
+	Kind                  externalRef7.WalletEntryKind       `json:"kind"`
 	OccurredAt            time.Time                          `json:"occurred_at"`
 	OrderId               nullable.Nullable[externalRef0.Id] `json:"order_id"`
 	PrincipalAfterAmount  int64                              `json:"principal_after_amount"`
@@ -1352,6 +1435,13 @@ type GetMemberPointsParams struct {
 	Unit *string `form:"unit,omitempty" json:"unit,omitempty"`
 }
 
+// CheckInMemberParams defines parameters for CheckInMember.
+type CheckInMemberParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListMemberPointsEntriesParams defines parameters for ListMemberPointsEntries.
 type ListMemberPointsEntriesParams struct {
 	// Unit Only this unit, by its code.
@@ -1392,6 +1482,28 @@ type GetMemberProfileParams struct {
 type UpdateMemberProfileParams struct {
 	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
 	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListMemberReferralsParams defines parameters for ListMemberReferrals.
+type ListMemberReferralsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberReferralsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberReferralsParamsInclude defines parameters for ListMemberReferrals.
+type ListMemberReferralsParamsInclude string
+
+// CreateMemberReferralParams defines parameters for CreateMemberReferral.
+type CreateMemberReferralParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // ListMemberReturnReasonsParams defines parameters for ListMemberReturnReasons.
@@ -1489,6 +1601,9 @@ type UpdateMemberPreferencesJSONRequestBody = MemberPreferencesUpdate
 
 // UpdateMemberProfileJSONRequestBody defines body for UpdateMemberProfile for application/json ContentType.
 type UpdateMemberProfileJSONRequestBody = MemberProfileUpdate
+
+// CreateMemberReferralJSONRequestBody defines body for CreateMemberReferral for application/json ContentType.
+type CreateMemberReferralJSONRequestBody = MemberReferralInput
 
 // SetMemberWalletPinJSONRequestBody defines body for SetMemberWalletPin for application/json ContentType.
 type SetMemberWalletPinJSONRequestBody = MemberWalletPin
@@ -1624,6 +1739,9 @@ type ServerInterface interface {
 	// GetMemberPoints Read own points
 	// (GET /v1/member/points)
 	GetMemberPoints(ctx echo.Context, params GetMemberPointsParams) error
+	// CheckInMember Check in today
+	// (POST /v1/member/points/check-ins)
+	CheckInMember(ctx echo.Context, params CheckInMemberParams) error
 	// ListMemberPointsEntries List own entries of points
 	// (GET /v1/member/points/entries)
 	ListMemberPointsEntries(ctx echo.Context, params ListMemberPointsEntriesParams) error
@@ -1639,6 +1757,15 @@ type ServerInterface interface {
 	// UpdateMemberProfile Change the own profile
 	// (PATCH /v1/member/profile)
 	UpdateMemberProfile(ctx echo.Context, params UpdateMemberProfileParams) error
+	// GetMemberReferralCode Read own referral code
+	// (GET /v1/member/referral-code)
+	GetMemberReferralCode(ctx echo.Context) error
+	// ListMemberReferrals List whom one brought
+	// (GET /v1/member/referrals)
+	ListMemberReferrals(ctx echo.Context, params ListMemberReferralsParams) error
+	// CreateMemberReferral Name the code by which one came
+	// (POST /v1/member/referrals)
+	CreateMemberReferral(ctx echo.Context, params CreateMemberReferralParams) error
 	// ListMemberReturnReasons List reasons of returns
 	// (GET /v1/member/return-reasons)
 	ListMemberReturnReasons(ctx echo.Context, params ListMemberReturnReasonsParams) error
@@ -2669,6 +2796,35 @@ func (w *ServerInterfaceWrapper) GetMemberPoints(ctx echo.Context) error {
 	return err
 }
 
+// CheckInMember converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckInMember(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CheckInMemberParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckInMember(ctx, params)
+	return err
+}
+
 // ListMemberPointsEntries converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMemberPointsEntries(ctx echo.Context) error {
 	var err error
@@ -2821,6 +2977,76 @@ func (w *ServerInterfaceWrapper) UpdateMemberProfile(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMemberProfile(ctx, params)
+	return err
+}
+
+// GetMemberReferralCode converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMemberReferralCode(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMemberReferralCode(ctx)
+	return err
+}
+
+// ListMemberReferrals converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberReferrals(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberReferralsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberReferrals(ctx, params)
+	return err
+}
+
+// CreateMemberReferral converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateMemberReferral(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateMemberReferralParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateMemberReferral(ctx, params)
 	return err
 }
 
@@ -2994,6 +3220,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/member/wallet/entries", wrapper.ListMemberWalletEntries, options.OperationMiddlewares["listMemberWalletEntries"]...)
 	router.PUT(options.BaseURL+"/v1/member/wallet/pin", wrapper.SetMemberWalletPin, options.OperationMiddlewares["setMemberWalletPin"]...)
 	router.GET(options.BaseURL+"/v1/member/membership", wrapper.GetMemberMembership, options.OperationMiddlewares["getMemberMembership"]...)
+	router.POST(options.BaseURL+"/v1/member/points/check-ins", wrapper.CheckInMember, options.OperationMiddlewares["checkInMember"]...)
+	router.GET(options.BaseURL+"/v1/member/referral-code", wrapper.GetMemberReferralCode, options.OperationMiddlewares["getMemberReferralCode"]...)
+	router.GET(options.BaseURL+"/v1/member/referrals", wrapper.ListMemberReferrals, options.OperationMiddlewares["listMemberReferrals"]...)
+	router.POST(options.BaseURL+"/v1/member/referrals", wrapper.CreateMemberReferral, options.OperationMiddlewares["createMemberReferral"]...)
 	router.GET(options.BaseURL+"/v1/member/orders", wrapper.ListMemberOrders, options.OperationMiddlewares["listMemberOrders"]...)
 	router.POST(options.BaseURL+"/v1/member/orders", wrapper.PlaceMemberOrder, options.OperationMiddlewares["placeMemberOrder"]...)
 	router.GET(options.BaseURL+"/v1/member/orders/:id", wrapper.GetMemberOrder, options.OperationMiddlewares["getMemberOrder"]...)
@@ -5153,6 +5383,52 @@ func (response GetMemberPointsdefaultApplicationProblemPlusJSONResponse) VisitGe
 	return err
 }
 
+type CheckInMemberRequestObject struct {
+	Params CheckInMemberParams
+}
+
+type CheckInMemberResponseObject interface {
+	VisitCheckInMemberResponse(w http.ResponseWriter) error
+}
+
+type CheckInMember200JSONResponse externalRef5.PointsOutcomes
+
+func (response CheckInMember200JSONResponse) VisitCheckInMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckInMemberdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CheckInMemberdefaultApplicationProblemPlusJSONResponse) VisitCheckInMemberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMemberPointsEntriesRequestObject struct {
 	Params ListMemberPointsEntriesParams
 }
@@ -5451,6 +5727,154 @@ func (response UpdateMemberProfiledefaultApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type GetMemberReferralCodeRequestObject struct {
+}
+
+type GetMemberReferralCodeResponseObject interface {
+	VisitGetMemberReferralCodeResponse(w http.ResponseWriter) error
+}
+
+type GetMemberReferralCode200JSONResponse MemberReferralCode
+
+func (response GetMemberReferralCode200JSONResponse) VisitGetMemberReferralCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMemberReferralCodedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetMemberReferralCodedefaultApplicationProblemPlusJSONResponse) VisitGetMemberReferralCodeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberReferralsRequestObject struct {
+	Params ListMemberReferralsParams
+}
+
+type ListMemberReferralsResponseObject interface {
+	VisitListMemberReferralsResponse(w http.ResponseWriter) error
+}
+
+type ListMemberReferrals200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMemberReferrals200JSONResponse struct {
+	Body    MemberReferralList
+	Headers ListMemberReferrals200ResponseHeaders
+}
+
+func (response ListMemberReferrals200JSONResponse) VisitListMemberReferralsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberReferralsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberReferralsdefaultApplicationProblemPlusJSONResponse) VisitListMemberReferralsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMemberReferralRequestObject struct {
+	Params CreateMemberReferralParams
+	Body   *CreateMemberReferralJSONRequestBody
+}
+
+type CreateMemberReferralResponseObject interface {
+	VisitCreateMemberReferralResponse(w http.ResponseWriter) error
+}
+
+type CreateMemberReferral200JSONResponse MemberReferral
+
+func (response CreateMemberReferral200JSONResponse) VisitCreateMemberReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateMemberReferraldefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreateMemberReferraldefaultApplicationProblemPlusJSONResponse) VisitCreateMemberReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMemberReturnReasonsRequestObject struct {
 	Params ListMemberReturnReasonsParams
 }
@@ -5514,7 +5938,7 @@ type GetMemberWalletResponseObject interface {
 	VisitGetMemberWalletResponse(w http.ResponseWriter) error
 }
 
-type GetMemberWallet200JSONResponse externalRef6.Wallet
+type GetMemberWallet200JSONResponse externalRef7.Wallet
 
 func (response GetMemberWallet200JSONResponse) VisitGetMemberWalletResponse(w http.ResponseWriter) error {
 
@@ -5779,6 +6203,9 @@ type StrictServerInterface interface {
 	// GetMemberPoints Read own points
 	// (GET /v1/member/points)
 	GetMemberPoints(ctx context.Context, request GetMemberPointsRequestObject) (GetMemberPointsResponseObject, error)
+	// CheckInMember Check in today
+	// (POST /v1/member/points/check-ins)
+	CheckInMember(ctx context.Context, request CheckInMemberRequestObject) (CheckInMemberResponseObject, error)
 	// ListMemberPointsEntries List own entries of points
 	// (GET /v1/member/points/entries)
 	ListMemberPointsEntries(ctx context.Context, request ListMemberPointsEntriesRequestObject) (ListMemberPointsEntriesResponseObject, error)
@@ -5794,6 +6221,15 @@ type StrictServerInterface interface {
 	// UpdateMemberProfile Change the own profile
 	// (PATCH /v1/member/profile)
 	UpdateMemberProfile(ctx context.Context, request UpdateMemberProfileRequestObject) (UpdateMemberProfileResponseObject, error)
+	// GetMemberReferralCode Read own referral code
+	// (GET /v1/member/referral-code)
+	GetMemberReferralCode(ctx context.Context, request GetMemberReferralCodeRequestObject) (GetMemberReferralCodeResponseObject, error)
+	// ListMemberReferrals List whom one brought
+	// (GET /v1/member/referrals)
+	ListMemberReferrals(ctx context.Context, request ListMemberReferralsRequestObject) (ListMemberReferralsResponseObject, error)
+	// CreateMemberReferral Name the code by which one came
+	// (POST /v1/member/referrals)
+	CreateMemberReferral(ctx context.Context, request CreateMemberReferralRequestObject) (CreateMemberReferralResponseObject, error)
 	// ListMemberReturnReasons List reasons of returns
 	// (GET /v1/member/return-reasons)
 	ListMemberReturnReasons(ctx context.Context, request ListMemberReturnReasonsRequestObject) (ListMemberReturnReasonsResponseObject, error)
@@ -7341,6 +7777,31 @@ func (sh *strictHandler) GetMemberPoints(ctx echo.Context, params GetMemberPoint
 	return nil
 }
 
+// CheckInMember operation middleware
+func (sh *strictHandler) CheckInMember(ctx echo.Context, params CheckInMemberParams) error {
+	var request CheckInMemberRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckInMember(ctx.Request().Context(), request.(CheckInMemberRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckInMember")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckInMemberResponseObject); ok {
+		return validResponse.VisitCheckInMemberResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListMemberPointsEntries operation middleware
 func (sh *strictHandler) ListMemberPointsEntries(ctx echo.Context, params ListMemberPointsEntriesParams) error {
 	var request ListMemberPointsEntriesRequestObject
@@ -7506,6 +7967,102 @@ func (sh *strictHandler) UpdateMemberProfile(ctx echo.Context, params UpdateMemb
 		return err
 	} else if validResponse, ok := response.(UpdateMemberProfileResponseObject); ok {
 		return validResponse.VisitUpdateMemberProfileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMemberReferralCode operation middleware
+func (sh *strictHandler) GetMemberReferralCode(ctx echo.Context) error {
+	var request GetMemberReferralCodeRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMemberReferralCode(ctx.Request().Context(), request.(GetMemberReferralCodeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMemberReferralCode")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMemberReferralCodeResponseObject); ok {
+		return validResponse.VisitGetMemberReferralCodeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberReferrals operation middleware
+func (sh *strictHandler) ListMemberReferrals(ctx echo.Context, params ListMemberReferralsParams) error {
+	var request ListMemberReferralsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberReferrals(ctx.Request().Context(), request.(ListMemberReferralsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberReferrals")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberReferralsResponseObject); ok {
+		return validResponse.VisitListMemberReferralsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateMemberReferral operation middleware
+func (sh *strictHandler) CreateMemberReferral(ctx echo.Context, params CreateMemberReferralParams) error {
+	var request CreateMemberReferralRequestObject
+
+	request.Params = params
+
+	var body CreateMemberReferralJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateMemberReferral(ctx.Request().Context(), request.(CreateMemberReferralRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateMemberReferral")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateMemberReferralResponseObject); ok {
+		return validResponse.VisitCreateMemberReferralResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

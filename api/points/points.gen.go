@@ -152,6 +152,27 @@ func (e PointsExpiryMethod) Valid() bool {
 	}
 }
 
+// Defines values for PointsGrantResultStatus.
+const (
+	GrantError PointsGrantResultStatus = "error"
+	GrantGiven PointsGrantResultStatus = "granted"
+	GrantKnown PointsGrantResultStatus = "known"
+)
+
+// Valid indicates whether the value is a known member of the PointsGrantResultStatus enum.
+func (e PointsGrantResultStatus) Valid() bool {
+	switch e {
+	case GrantError:
+		return true
+	case GrantGiven:
+		return true
+	case GrantKnown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PointsHoldStatus.
 const (
 	HoldBlocked  PointsHoldStatus = "blocked"
@@ -628,6 +649,20 @@ type PointsBlock struct {
 // Example: pending
 type PointsBook string
 
+// PointsCustomer A customer, by exactly one of these.
+//
+// Example: {"external_id":"E-1"}
+type PointsCustomer struct {
+	CardNumber *string `json:"card_number,omitempty"`
+	ExternalId *string `json:"external_id,omitempty"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id    *externalRef0.Id `json:"id,omitempty"`
+	Phone *string          `json:"phone,omitempty"`
+}
+
 // PointsDecision Why.
 //
 // Example: {"note":"已核实"}
@@ -820,7 +855,7 @@ type PointsEventTerms struct {
 	// TotalPoints Gives at most so much to all together.
 	TotalPoints *int64 `json:"total_points,omitempty"`
 
-	// Type Reported by the service itself: sign_up, profile_completed, birthday, check_in, referral. Any other word is what an application reports.
+	// Type Reported by the service itself: sign_up, profile_completed, birthday, check_in. Any other word is what an application reports.
 	Type string `json:"type"`
 }
 
@@ -845,6 +880,66 @@ type PointsExpiryMethod string
 type PointsGiveBack struct {
 	Points *int64  `json:"points,omitempty"`
 	Reason *string `json:"reason,omitempty"`
+}
+
+// PointsGrant Points for a customer.
+//
+// Example: {"customer":{"external_id":"E-1"},"expires_at":"2027-12-31T16:00:00Z","key":"opening-balance","points":1200,"reason":"旧系统积分余额"}
+type PointsGrant struct {
+	// Customer A customer, by exactly one of these.
+	//
+	// Example: {"external_id":"E-1"}
+	Customer PointsCustomer `json:"customer"`
+
+	// EarnedAt Now where left out.
+	EarnedAt *time.Time `json:"earned_at,omitempty"`
+
+	// ExpiresAt As the unit says where left out.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+
+	// Key Of this grant among those of the customer.
+	Key    string  `json:"key"`
+	Points int64   `json:"points"`
+	Reason string  `json:"reason"`
+	Unit   *string `json:"unit,omitempty"`
+}
+
+// PointsGrantResult What became of a grant.
+//
+// Example: {"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b09","index":0,"status":"granted"}
+type PointsGrantResult struct {
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId *externalRef0.Id `json:"customer_id,omitempty"`
+
+	// Error One faulty part of a request.
+	//
+	// Example: {"code":"request.minimum","detail":"must be at least 1","pointer":"/lines/0/quantity"}
+	Error *externalRef0.ProblemError `json:"error,omitempty"`
+
+	// Index Its place in the batch.
+	Index int32 `json:"index"`
+
+	// Status Given now, given before, or not at all.
+	Status PointsGrantResultStatus `json:"status"`
+}
+
+// PointsGrantResultStatus Given now, given before, or not at all.
+type PointsGrantResultStatus string
+
+// PointsGrantResults One result for each grant.
+//
+// Example: {"results":[{"customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b09","index":0,"status":"granted"}]}
+type PointsGrantResults struct {
+	Results []PointsGrantResult `json:"results"`
+}
+
+// PointsGrants Points for many.
+//
+// Example: {"grants":[{"customer":{"external_id":"E-1"},"key":"opening-balance","points":1200,"reason":"旧系统积分余额"}]}
+type PointsGrants struct {
+	Grants []PointsGrant `json:"grants"`
 }
 
 // PointsHeldLot Points of one lot.
@@ -1862,6 +1957,16 @@ type RejectPointsAdjustmentParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// GrantPointsParams defines parameters for GrantPoints.
+type GrantPointsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// AcceptLanguage Language of messages, zh-CN or en.
+	AcceptLanguage *externalRef0.AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // GetPointsHoldParams defines parameters for GetPointsHold.
 type GetPointsHoldParams struct {
 	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
@@ -2033,6 +2138,9 @@ type ApprovePointsAdjustmentJSONRequestBody = PointsDecision
 // RejectPointsAdjustmentJSONRequestBody defines body for RejectPointsAdjustment for application/json ContentType.
 type RejectPointsAdjustmentJSONRequestBody = PointsDecision
 
+// GrantPointsJSONRequestBody defines body for GrantPoints for application/json ContentType.
+type GrantPointsJSONRequestBody = PointsGrants
+
 // CapturePointsJSONRequestBody defines body for CapturePoints for application/json ContentType.
 type CapturePointsJSONRequestBody = PointsPart
 
@@ -2101,6 +2209,9 @@ type ServerInterface interface {
 	// GetPointsEntry Read an entry
 	// (GET /v1/points/entries/{id})
 	GetPointsEntry(ctx echo.Context, id PointsEntryId) error
+	// GrantPoints Give points to many
+	// (POST /v1/points/grants)
+	GrantPoints(ctx echo.Context, params GrantPointsParams) error
 	// GetPointsHold Read a hold
 	// (GET /v1/points/holds/{id})
 	GetPointsHold(ctx echo.Context, id PointsHoldId, params GetPointsHoldParams) error
@@ -2720,6 +2831,50 @@ func (w *ServerInterfaceWrapper) GetPointsEntry(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetPointsEntry(ctx, id)
+	return err
+}
+
+// GrantPoints converts echo context to params.
+func (w *ServerInterfaceWrapper) GrantPoints(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GrantPointsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage externalRef0.AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GrantPoints(ctx, params)
 	return err
 }
 
@@ -3364,6 +3519,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/points/rules/:id", wrapper.GetPointsRule, options.OperationMiddlewares["getPointsRule"]...)
 	router.PATCH(options.BaseURL+"/v1/points/rules/:id", wrapper.UpdatePointsRule, options.OperationMiddlewares["updatePointsRule"]...)
 	router.GET(options.BaseURL+"/v1/points/rules/:id/versions", wrapper.ListPointsRuleVersions, options.OperationMiddlewares["listPointsRuleVersions"]...)
+	router.POST(options.BaseURL+"/v1/points/grants", wrapper.GrantPoints, options.OperationMiddlewares["grantPoints"]...)
 	router.POST(options.BaseURL+"/v1/points/preview", wrapper.PreviewPoints, options.OperationMiddlewares["previewPoints"]...)
 	router.GET(options.BaseURL+"/v1/orders/:id/points", wrapper.GetOrderPoints, options.OperationMiddlewares["getOrderPoints"]...)
 	router.POST(options.BaseURL+"/v1/customers/:id/points/events", wrapper.ReportPointsEvent, options.OperationMiddlewares["reportPointsEvent"]...)
@@ -4192,6 +4348,53 @@ type GetPointsEntrydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetPointsEntrydefaultApplicationProblemPlusJSONResponse) VisitGetPointsEntryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantPointsRequestObject struct {
+	Params GrantPointsParams
+	Body   *GrantPointsJSONRequestBody
+}
+
+type GrantPointsResponseObject interface {
+	VisitGrantPointsResponse(w http.ResponseWriter) error
+}
+
+type GrantPoints200JSONResponse PointsGrantResults
+
+func (response GrantPoints200JSONResponse) VisitGrantPointsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GrantPointsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GrantPointsdefaultApplicationProblemPlusJSONResponse) VisitGrantPointsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5225,6 +5428,9 @@ type StrictServerInterface interface {
 	// GetPointsEntry Read an entry
 	// (GET /v1/points/entries/{id})
 	GetPointsEntry(ctx context.Context, request GetPointsEntryRequestObject) (GetPointsEntryResponseObject, error)
+	// GrantPoints Give points to many
+	// (POST /v1/points/grants)
+	GrantPoints(ctx context.Context, request GrantPointsRequestObject) (GrantPointsResponseObject, error)
 	// GetPointsHold Read a hold
 	// (GET /v1/points/holds/{id})
 	GetPointsHold(ctx context.Context, request GetPointsHoldRequestObject) (GetPointsHoldResponseObject, error)
@@ -5838,6 +6044,54 @@ func (sh *strictHandler) GetPointsEntry(ctx echo.Context, id PointsEntryId) erro
 		return err
 	} else if validResponse, ok := response.(GetPointsEntryResponseObject); ok {
 		return validResponse.VisitGetPointsEntryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GrantPoints operation middleware
+func (sh *strictHandler) GrantPoints(ctx echo.Context, params GrantPointsParams) error {
+	var request GrantPointsRequestObject
+
+	request.Params = params
+
+	var body GrantPointsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GrantPoints(ctx.Request().Context(), request.(GrantPointsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GrantPoints")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GrantPointsResponseObject); ok {
+		return validResponse.VisitGrantPointsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -32,6 +32,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/ent/loyalty/referral"
+	"github.com/shuke-crm/shuke/ent/loyalty/referralcode"
 	"github.com/shuke-crm/shuke/ent/loyalty/tier"
 	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
@@ -83,6 +85,10 @@ type Client struct {
 	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
+	// Referral is the client for interacting with the Referral builders.
+	Referral *ReferralClient
+	// ReferralCode is the client for interacting with the ReferralCode builders.
+	ReferralCode *ReferralCodeClient
 	// Tier is the client for interacting with the Tier builders.
 	Tier *TierClient
 	// TierScheme is the client for interacting with the TierScheme builders.
@@ -130,6 +136,8 @@ func (c *Client) init() {
 	c.PointsRule = NewPointsRuleClient(c.config)
 	c.PointsRuleVersion = NewPointsRuleVersionClient(c.config)
 	c.PointsUnit = NewPointsUnitClient(c.config)
+	c.Referral = NewReferralClient(c.config)
+	c.ReferralCode = NewReferralCodeClient(c.config)
 	c.Tier = NewTierClient(c.config)
 	c.TierScheme = NewTierSchemeClient(c.config)
 	c.WalletAccount = NewWalletAccountClient(c.config)
@@ -248,6 +256,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
 		PointsUnit:        NewPointsUnitClient(cfg),
+		Referral:          NewReferralClient(cfg),
+		ReferralCode:      NewReferralCodeClient(cfg),
 		Tier:              NewTierClient(cfg),
 		TierScheme:        NewTierSchemeClient(cfg),
 		WalletAccount:     NewWalletAccountClient(cfg),
@@ -293,6 +303,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
 		PointsUnit:        NewPointsUnitClient(cfg),
+		Referral:          NewReferralClient(cfg),
+		ReferralCode:      NewReferralCodeClient(cfg),
 		Tier:              NewTierClient(cfg),
 		TierScheme:        NewTierSchemeClient(cfg),
 		WalletAccount:     NewWalletAccountClient(cfg),
@@ -335,9 +347,10 @@ func (c *Client) Use(hooks ...Hook) {
 		c.GiftCard, c.GiftCardBatch, c.Membership, c.MembershipChange,
 		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
 		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting,
-		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Tier, c.TierScheme,
-		c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
-		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
+		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral, c.ReferralCode,
+		c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment, c.WalletEntry,
+		c.WalletLot, c.WalletPayment, c.WalletPosting, c.WalletProgramme,
+		c.WalletTopUp,
 	} {
 		n.Use(hooks...)
 	}
@@ -350,9 +363,10 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.GiftCard, c.GiftCardBatch, c.Membership, c.MembershipChange,
 		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
 		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting,
-		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Tier, c.TierScheme,
-		c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
-		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
+		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral, c.ReferralCode,
+		c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment, c.WalletEntry,
+		c.WalletLot, c.WalletPayment, c.WalletPosting, c.WalletProgramme,
+		c.WalletTopUp,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -393,6 +407,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.PointsRuleVersion.mutate(ctx, m)
 	case *PointsUnitMutation:
 		return c.PointsUnit.mutate(ctx, m)
+	case *ReferralMutation:
+		return c.Referral.mutate(ctx, m)
+	case *ReferralCodeMutation:
+		return c.ReferralCode.mutate(ctx, m)
 	case *TierMutation:
 		return c.Tier.mutate(ctx, m)
 	case *TierSchemeMutation:
@@ -2850,6 +2868,306 @@ func (c *PointsUnitClient) mutate(ctx context.Context, m *PointsUnitMutation) (V
 	}
 }
 
+// ReferralClient is a client for the Referral schema.
+type ReferralClient struct {
+	config
+}
+
+// NewReferralClient returns a client for the Referral from the given config.
+func NewReferralClient(c config) *ReferralClient {
+	return &ReferralClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `referral.Hooks(f(g(h())))`.
+func (c *ReferralClient) Use(hooks ...Hook) {
+	c.hooks.Referral = append(c.hooks.Referral, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `referral.Intercept(f(g(h())))`.
+func (c *ReferralClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Referral = append(c.inters.Referral, interceptors...)
+}
+
+// Create returns a builder for creating a Referral entity.
+func (c *ReferralClient) Create() *ReferralCreate {
+	mutation := newReferralMutation(c.config, OpCreate)
+	return &ReferralCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Referral entities.
+func (c *ReferralClient) CreateBulk(builders ...*ReferralCreate) *ReferralCreateBulk {
+	return &ReferralCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ReferralClient) MapCreateBulk(slice any, setFunc func(*ReferralCreate, int)) *ReferralCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ReferralCreateBulk{err: fmt.Errorf("calling to ReferralClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ReferralCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ReferralCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Referral.
+func (c *ReferralClient) Update() *ReferralUpdate {
+	mutation := newReferralMutation(c.config, OpUpdate)
+	return &ReferralUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ReferralClient) UpdateOne(_m *Referral) *ReferralUpdateOne {
+	mutation := newReferralMutation(c.config, OpUpdateOne, withReferral(_m))
+	return &ReferralUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ReferralClient) UpdateOneID(id uuid.UUID) *ReferralUpdateOne {
+	mutation := newReferralMutation(c.config, OpUpdateOne, withReferralID(id))
+	return &ReferralUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Referral.
+func (c *ReferralClient) Delete() *ReferralDelete {
+	mutation := newReferralMutation(c.config, OpDelete)
+	return &ReferralDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ReferralClient) DeleteOne(_m *Referral) *ReferralDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ReferralClient) DeleteOneID(id uuid.UUID) *ReferralDeleteOne {
+	builder := c.Delete().Where(referral.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ReferralDeleteOne{builder}
+}
+
+// Query returns a query builder for Referral.
+func (c *ReferralClient) Query() *ReferralQuery {
+	return &ReferralQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeReferral},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Referral entity by its id.
+func (c *ReferralClient) Get(ctx context.Context, id uuid.UUID) (*Referral, error) {
+	return c.Query().Where(referral.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ReferralClient) GetX(ctx context.Context, id uuid.UUID) *Referral {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryCode queries the code edge of a Referral.
+func (c *ReferralClient) QueryCode(_m *Referral) *ReferralCodeQuery {
+	query := (&ReferralCodeClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(referral.Table, referral.FieldID, id),
+			sqlgraph.To(referralcode.Table, referralcode.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, referral.CodeTable, referral.CodeColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ReferralClient) Hooks() []Hook {
+	hooks := c.hooks.Referral
+	return append(hooks[:len(hooks):len(hooks)], referral.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ReferralClient) Interceptors() []Interceptor {
+	return c.inters.Referral
+}
+
+func (c *ReferralClient) mutate(ctx context.Context, m *ReferralMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ReferralCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ReferralUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ReferralUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ReferralDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown Referral mutation op: %q", m.Op())
+	}
+}
+
+// ReferralCodeClient is a client for the ReferralCode schema.
+type ReferralCodeClient struct {
+	config
+}
+
+// NewReferralCodeClient returns a client for the ReferralCode from the given config.
+func NewReferralCodeClient(c config) *ReferralCodeClient {
+	return &ReferralCodeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `referralcode.Hooks(f(g(h())))`.
+func (c *ReferralCodeClient) Use(hooks ...Hook) {
+	c.hooks.ReferralCode = append(c.hooks.ReferralCode, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `referralcode.Intercept(f(g(h())))`.
+func (c *ReferralCodeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ReferralCode = append(c.inters.ReferralCode, interceptors...)
+}
+
+// Create returns a builder for creating a ReferralCode entity.
+func (c *ReferralCodeClient) Create() *ReferralCodeCreate {
+	mutation := newReferralCodeMutation(c.config, OpCreate)
+	return &ReferralCodeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ReferralCode entities.
+func (c *ReferralCodeClient) CreateBulk(builders ...*ReferralCodeCreate) *ReferralCodeCreateBulk {
+	return &ReferralCodeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ReferralCodeClient) MapCreateBulk(slice any, setFunc func(*ReferralCodeCreate, int)) *ReferralCodeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ReferralCodeCreateBulk{err: fmt.Errorf("calling to ReferralCodeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ReferralCodeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ReferralCodeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ReferralCode.
+func (c *ReferralCodeClient) Update() *ReferralCodeUpdate {
+	mutation := newReferralCodeMutation(c.config, OpUpdate)
+	return &ReferralCodeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ReferralCodeClient) UpdateOne(_m *ReferralCode) *ReferralCodeUpdateOne {
+	mutation := newReferralCodeMutation(c.config, OpUpdateOne, withReferralCode(_m))
+	return &ReferralCodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ReferralCodeClient) UpdateOneID(id uuid.UUID) *ReferralCodeUpdateOne {
+	mutation := newReferralCodeMutation(c.config, OpUpdateOne, withReferralCodeID(id))
+	return &ReferralCodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ReferralCode.
+func (c *ReferralCodeClient) Delete() *ReferralCodeDelete {
+	mutation := newReferralCodeMutation(c.config, OpDelete)
+	return &ReferralCodeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ReferralCodeClient) DeleteOne(_m *ReferralCode) *ReferralCodeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ReferralCodeClient) DeleteOneID(id uuid.UUID) *ReferralCodeDeleteOne {
+	builder := c.Delete().Where(referralcode.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ReferralCodeDeleteOne{builder}
+}
+
+// Query returns a query builder for ReferralCode.
+func (c *ReferralCodeClient) Query() *ReferralCodeQuery {
+	return &ReferralCodeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeReferralCode},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ReferralCode entity by its id.
+func (c *ReferralCodeClient) Get(ctx context.Context, id uuid.UUID) (*ReferralCode, error) {
+	return c.Query().Where(referralcode.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ReferralCodeClient) GetX(ctx context.Context, id uuid.UUID) *ReferralCode {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryReferrals queries the referrals edge of a ReferralCode.
+func (c *ReferralCodeClient) QueryReferrals(_m *ReferralCode) *ReferralQuery {
+	query := (&ReferralClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(referralcode.Table, referralcode.FieldID, id),
+			sqlgraph.To(referral.Table, referral.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, true, referralcode.ReferralsTable, referralcode.ReferralsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ReferralCodeClient) Hooks() []Hook {
+	hooks := c.hooks.ReferralCode
+	return append(hooks[:len(hooks):len(hooks)], referralcode.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ReferralCodeClient) Interceptors() []Interceptor {
+	return c.inters.ReferralCode
+}
+
+func (c *ReferralCodeClient) mutate(ctx context.Context, m *ReferralCodeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ReferralCodeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ReferralCodeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ReferralCodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ReferralCodeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown ReferralCode mutation op: %q", m.Op())
+	}
+}
+
 // TierClient is a client for the Tier schema.
 type TierClient struct {
 	config
@@ -4292,17 +4610,17 @@ type (
 		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
 		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
 		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
-		PointsUnit, Tier, TierScheme, WalletAccount, WalletAdjustment, WalletEntry,
-		WalletLot, WalletPayment, WalletPosting, WalletProgramme,
-		WalletTopUp []ent.Hook
+		PointsUnit, Referral, ReferralCode, Tier, TierScheme, WalletAccount,
+		WalletAdjustment, WalletEntry, WalletLot, WalletPayment, WalletPosting,
+		WalletProgramme, WalletTopUp []ent.Hook
 	}
 	inters struct {
 		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
 		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
 		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
-		PointsUnit, Tier, TierScheme, WalletAccount, WalletAdjustment, WalletEntry,
-		WalletLot, WalletPayment, WalletPosting, WalletProgramme,
-		WalletTopUp []ent.Interceptor
+		PointsUnit, Referral, ReferralCode, Tier, TierScheme, WalletAccount,
+		WalletAdjustment, WalletEntry, WalletLot, WalletPayment, WalletPosting,
+		WalletProgramme, WalletTopUp []ent.Interceptor
 	}
 )
 

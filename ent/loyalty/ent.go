@@ -28,6 +28,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/ent/loyalty/referral"
+	"github.com/shuke-crm/shuke/ent/loyalty/referralcode"
 	"github.com/shuke-crm/shuke/ent/loyalty/tier"
 	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
@@ -114,6 +116,8 @@ func checkColumn(t, c string) error {
 			pointsrule.Table:        pointsrule.ValidColumn,
 			pointsruleversion.Table: pointsruleversion.ValidColumn,
 			pointsunit.Table:        pointsunit.ValidColumn,
+			referral.Table:          referral.ValidColumn,
+			referralcode.Table:      referralcode.ValidColumn,
 			tier.Table:              tier.ValidColumn,
 			tierscheme.Table:        tierscheme.ValidColumn,
 			walletaccount.Table:     walletaccount.ValidColumn,

@@ -46,6 +46,10 @@ type Tx struct {
 	PointsRuleVersion *PointsRuleVersionClient
 	// PointsUnit is the client for interacting with the PointsUnit builders.
 	PointsUnit *PointsUnitClient
+	// Referral is the client for interacting with the Referral builders.
+	Referral *ReferralClient
+	// ReferralCode is the client for interacting with the ReferralCode builders.
+	ReferralCode *ReferralCodeClient
 	// Tier is the client for interacting with the Tier builders.
 	Tier *TierClient
 	// TierScheme is the client for interacting with the TierScheme builders.
@@ -213,6 +217,8 @@ func (tx *Tx) init() {
 	tx.PointsRule = NewPointsRuleClient(tx.config)
 	tx.PointsRuleVersion = NewPointsRuleVersionClient(tx.config)
 	tx.PointsUnit = NewPointsUnitClient(tx.config)
+	tx.Referral = NewReferralClient(tx.config)
+	tx.ReferralCode = NewReferralCodeClient(tx.config)
 	tx.Tier = NewTierClient(tx.config)
 	tx.TierScheme = NewTierSchemeClient(tx.config)
 	tx.WalletAccount = NewWalletAccountClient(tx.config)

@@ -120,6 +120,20 @@ func (q *PointsUnitQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *ReferralQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Referral(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *ReferralCodeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.ReferralCode(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *TierQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Tier(p))

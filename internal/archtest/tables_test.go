@@ -73,7 +73,7 @@ var owners = map[string]string{
 
 	"customer_metrics": "internal/segments",
 	"customer_days":    "internal/segments",
-	"settings":         "internal/segments", // the only settings so far are those of RFM and stages
+	"settings":         "internal/platform/settings",
 
 	"customer_quality": "internal/analytics",
 	"quality_passes":   "internal/analytics",
@@ -110,6 +110,9 @@ var owners = map[string]string{
 	"points_postings":    "internal/points",
 	"points_holds":       "internal/points",
 	"points_adjustments": "internal/points",
+
+	"referral_codes": "internal/referrals",
+	"referrals":      "internal/referrals",
 
 	"points_rules":         "internal/points",
 	"points_rule_versions": "internal/points",
@@ -174,6 +177,7 @@ var entityTables = map[string]string{
 	"Category": "categories", "Product": "products", "Variant": "variants",
 	"VariantBarcode": "variant_barcodes", "CatalogSettings": "catalog_settings", "Brand": "brands", "SizeSystem": "size_systems", "PriceList": "price_lists", "PriceListEntry": "price_list_entries", "VariantPriceChange": "variant_price_changes", "ProductStatusChange": "product_status_changes", "ProductPicture": "product_pictures",
 	"PointsUnit": "points_units", "PointsAccount": "points_accounts", "PointsLot": "points_lots", "PointsEntry": "points_entries", "PointsPosting": "points_postings", "PointsHold": "points_holds", "PointsAdjustment": "points_adjustments",
+	"ReferralCode": "referral_codes", "Referral": "referrals",
 	"PointsRule": "points_rules", "PointsRuleVersion": "points_rule_versions", "PointsEvent": "points_events", "PointsEarning": "points_earnings",
 	"WalletProgramme": "wallet_programmes", "WalletAccount": "wallet_accounts", "WalletLot": "wallet_lots", "WalletEntry": "wallet_entries", "WalletPosting": "wallet_postings", "WalletPayment": "wallet_payments",
 	"WalletTopUp": "wallet_top_ups", "WalletAdjustment": "wallet_adjustments", "GiftCardBatch": "gift_card_batches", "GiftCard": "gift_cards",
@@ -270,8 +274,13 @@ var rawSQL = map[string]string{
 	"internal/points/journal.go":      "accounts and lots of customers whom the caller's scope has been checked for, set-based",
 	"internal/points/due.go":          "accounts of which something is due, as the system",
 	"internal/points/queries.go":      "a balance of a customer read through the policy",
-	"internal/points/steps.go":        "whether something has been given for, under the lock of its account",
+	"internal/points/steps.go":        "what has been given for already, under the locks of its accounts",
 	"internal/points/write.go":        "accounts, lots and ledger of an operation whose caller was judged there, set-based",
+	"internal/referrals/programme.go": "the lock of the terms of referrals",
+	"internal/referrals/service.go":   "locks customers whom the caller's scope has been checked for",
+	"internal/referrals/register.go":  "whether a customer read through the policy is new, and who brought whom",
+	"internal/referrals/reward.go":    "limits and signs of fraud, as the system",
+	"internal/customers/alike.go":     "whether two customers are likely one, for referrals",
 	"internal/points/rulebook.go":     "rules, and whose stores and which categories they are about",
 	"internal/points/rules_manage.go": "whether what a rule names is there",
 	"internal/points/happen.go":       "what has happened to a customer read through the policy, or as the system",

@@ -16,9 +16,11 @@ import (
 	memberapi "github.com/shuke-crm/shuke/api/member"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	pointsapi "github.com/shuke-crm/shuke/api/points"
+	referralsapi "github.com/shuke-crm/shuke/api/referrals"
 	walletsapi "github.com/shuke-crm/shuke/api/wallets"
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/crm"
+	"github.com/shuke-crm/shuke/ent/loyalty"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/membership"
 	"github.com/shuke-crm/shuke/internal/orders"
@@ -28,6 +30,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/points"
+	"github.com/shuke-crm/shuke/internal/referrals"
 	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
@@ -373,6 +376,75 @@ func (a API) ListMemberOrders(ctx context.Context, r memberapi.ListMemberOrdersR
 		out.Body.Items[i] = toAPIOrder(o, names)
 	}
 	return out, nil
+}
+
+// CheckInMember implements checkInMember.
+func (a API) CheckInMember(ctx context.Context, _ memberapi.CheckInMemberRequestObject) (memberapi.CheckInMemberResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := a.Clock.Now()
+	found, err := a.Points.Report(ctx, points.Happening{CustomerID: actor.ID, Type: points.HappenedCheckIn, Key: a.Clock.DayOf(now).String(), At: now})
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.CheckInMember200JSONResponse(points.ToAPIOutcomes(found)), nil
+}
+
+// GetMemberReferralCode implements getMemberReferralCode.
+func (a API) GetMemberReferralCode(ctx context.Context, _ memberapi.GetMemberReferralCodeRequestObject) (memberapi.GetMemberReferralCodeResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	terms, err := a.Referrals.LoadProgramme(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := a.Referrals.CodeOf(ctx, actor.ID)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.GetMemberReferralCode200JSONResponse(memberapi.MemberReferralCode{Code: c.Code, Link: opt.OrNull(terms.Link(c.Code)), Status: memberapi.MemberReferralCodeStatus(c.Status)}), nil
+}
+
+// ListMemberReferrals implements listMemberReferrals.
+func (a API) ListMemberReferrals(ctx context.Context, r memberapi.ListMemberReferralsRequestObject) (memberapi.ListMemberReferralsResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := r.Params
+	found, err := a.Referrals.Referrals(ctx, "/v1/member/referrals", referrals.Filter{ReferredBy: &actor.ID}, page.Asked{Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]memberapi.MemberReferral, len(found.Items))
+	for i, f := range found.Items {
+		items[i] = toAPIReferral(f, f.ReferrerPoints)
+	}
+	return memberapi.ListMemberReferrals200JSONResponse{
+		Body:    memberapi.MemberReferralList{Items: items, NextCursor: opt.OrNull(found.Next), HasMore: found.Next != nil, TotalCount: found.Total},
+		Headers: memberapi.ListMemberReferrals200ResponseHeaders{Link: found.Link},
+	}, nil
+}
+
+// CreateMemberReferral implements createMemberReferral.
+func (a API) CreateMemberReferral(ctx context.Context, r memberapi.CreateMemberReferralRequestObject) (memberapi.CreateMemberReferralResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v, err := a.Referrals.Register(ctx, r.Body.Code, actor.ID)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.CreateMemberReferral200JSONResponse(toAPIReferral(v, v.RefereePoints)), nil
+}
+
+func toAPIReferral(r *loyalty.Referral, points int64) memberapi.MemberReferral {
+	return memberapi.MemberReferral{Status: referralsapi.ReferralStatus(r.Status), Points: points, CreatedAt: r.CreatedAt.UTC(), RewardedAt: opt.OrNull(r.RewardedAt)}
 }
 
 // PlaceMemberOrder implements placeMemberOrder.

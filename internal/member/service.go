@@ -22,6 +22,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/principals"
 	"github.com/shuke-crm/shuke/internal/platform/token"
 	"github.com/shuke-crm/shuke/internal/points"
+	"github.com/shuke-crm/shuke/internal/referrals"
 	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
@@ -38,6 +39,7 @@ type Deps struct {
 	Points     *points.Service
 	Membership *membership.Service
 	Wallets    *wallets.Service
+	Referrals  *referrals.Service
 	Forms      *forms.Service
 	Codes      *otp.Service
 	Outside    outside.Services // what is not configured answers which setting is missing

@@ -442,6 +442,48 @@ func TestSignUpsGivePoints(t *testing.T) {
 	s.has(s.member, 130, 0, 0)
 }
 
+func TestGrantsToMany(t *testing.T) {
+	s := newTill(t)
+	other := s.Customer(body{"external_id": "E-9", "name": "另一位"}).Id
+	s.unit(body{"approval_limit": 1000})
+	one := func(customer body, points int, key string, extra ...body) body {
+		b := body{"customer": customer, "points": points, "reason": "期初余额", "key": key}
+		for _, e := range extra {
+			for k, v := range e {
+				b[k] = v
+			}
+		}
+		return b
+	}
+	send := func(grants ...body) (out []string) {
+		t.Helper()
+		for _, r := range s.post("/v1/points/grants", body{"grants": grants}).Want(http.StatusOK).Map()["results"].([]any) {
+			m := r.(map[string]any)
+			if e, ok := m["error"].(map[string]any); ok {
+				out = append(out, e["code"].(string)+" "+e["pointer"].(string))
+			} else {
+				out = append(out, m["status"].(string))
+			}
+		}
+		return out
+	}
+	me := body{"id": s.member}
+	all := []body{
+		one(me, 100, "a"), one(body{"external_id": "E-9"}, 50, "a"), one(me, 100, "a"), one(me, 10, "b", body{"expires_at": start.Add(48 * time.Hour)}),
+		one(body{"external_id": "nobody"}, 1, "a"), one(me, 1001, "c"), one(me, 1, "d", body{"unit": "nothing"}), one(me, 1, "e", body{"earned_at": start.Add(time.Hour)}),
+		one(me, 1, "f", body{"expires_at": start}),
+	}
+	wrong := []string{"points.grant_customer_unknown /grants/4/customer", "points.needs_approval /grants/5/points", "points.unit_unknown /grants/6/unit",
+		"points.instant_in_the_future /grants/7/earned_at", "points.expired_already /grants/8/expires_at"}
+	require.Equal(t, append([]string{"granted", "granted", "known", "granted"}, wrong...), send(all...))
+	require.Equal(t, append([]string{"known", "known", "known", "known"}, wrong...), send(all...))
+	s.has(s.member, 110, 0, 0)
+	s.has(other, 50, 0, 0)
+	s.wait(72 * time.Hour)
+	s.has(s.member, 100, 0, 0)
+	s.addsUp()
+}
+
 func TestRulesThatCannotBe(t *testing.T) {
 	s := newTill(t)
 	spend := body{"points": 1, "per_amount": 100}

@@ -415,16 +415,7 @@ func (s *Service) takeEarned(ctx context.Context, tx *db.Tx, j *journal, u *loya
 		decide(others...)
 	}
 	e.withheld -= n
-	of := about{kind: "reverse", order: uuid.NullUUID{UUID: e.order, Valid: true}}
-	for _, a := range j.accounts {
-		j.enter(a, of, func(en *entry) {
-			for _, m := range moves {
-				if m.lot != nil && m.lot.account == a || m.lot == nil && a == j.own(e.purchase.CustomerID) {
-					j.move(en, m.lot, m.from, Reversed, m.amount)
-				}
-			}
-		})
-	}
+	j.reverse(about{kind: "reverse", order: uuid.NullUUID{UUID: e.order, Valid: true}}, moves, e.purchase.CustomerID)
 	return nil
 }
 

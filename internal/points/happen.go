@@ -24,7 +24,6 @@ const (
 	HappenedProfileCompleted = "profile_completed"
 	HappenedBirthday         = "birthday"
 	HappenedCheckIn          = "check_in"
-	HappenedReferral         = "referral"
 )
 
 // Happening is something a member did, or that happened to them.

@@ -2,16 +2,20 @@ package points
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/oapi-codegen/nullable"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 
+	commonapi "github.com/shuke-crm/shuke/api/common"
 	pointsapi "github.com/shuke-crm/shuke/api/points"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/loyalty"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
+	"github.com/shuke-crm/shuke/internal/customers"
+	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/opt"
 )
@@ -107,6 +111,37 @@ func (a API) PreviewPoints(ctx context.Context, r pointsapi.PreviewPointsRequest
 			return out
 		})}
 	})}, nil
+}
+
+// GrantPoints implements grantPoints.
+func (a API) GrantPoints(ctx context.Context, r pointsapi.GrantPointsRequestObject) (pointsapi.GrantPointsResponseObject, error) {
+	lang := apperr.Language(opt.Value(r.Params.AcceptLanguage))
+	all := each(r.Body.Grants, func(g pointsapi.PointsGrant) NewGrant {
+		c := g.Customer
+		return NewGrant{Customer: customers.Ref{ID: opt.Value(c.Id), ExternalID: opt.Value(c.ExternalId), CardNumber: opt.Value(c.CardNumber), Phone: opt.Value(c.Phone)},
+			Unit: opt.Value(g.Unit), Points: g.Points, Reason: g.Reason, Key: g.Key, EarnedAt: g.EarnedAt, ExpiresAt: g.ExpiresAt}
+	})
+	found, err := a.Grants(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]pointsapi.PointsGrantResult, len(found))
+	for i, f := range found {
+		out[i] = pointsapi.PointsGrantResult{Index: int32(i), Status: pointsapi.GrantGiven}
+		switch {
+		case f.Err != nil:
+			out[i].Status = pointsapi.GrantError
+			out[i].Error = &commonapi.ProblemError{Code: f.Err.Def.Code, Detail: f.Err.Def.Text(lang, f.Err.Args)}
+			if len(f.Err.Fields) > 0 {
+				out[i].Error.Pointer = "/grants/" + strconv.Itoa(i) + f.Err.Fields[0].Pointer
+			}
+			continue
+		case f.Known:
+			out[i].Status = pointsapi.GrantKnown
+		}
+		out[i].CustomerId = &f.CustomerID
+	}
+	return pointsapi.GrantPoints200JSONResponse(pointsapi.PointsGrantResults{Results: out}), nil
 }
 
 // GetOrderPoints implements getOrderPoints.

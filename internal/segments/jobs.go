@@ -3,7 +3,6 @@ package segments
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/jobs"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
+	"github.com/shuke-crm/shuke/internal/platform/settings"
 )
 
 const (
@@ -192,7 +192,7 @@ const agedKey = "lifecycle_aged"
 // their ids, which begin with the moment they were made.
 func (s *Service) Age(ctx context.Context) error {
 	ctx = auth.System(ctx, jobStages)
-	settings, err := loadBanding(ctx, s.db.Clients)
+	bands, err := loadBanding(ctx, s.db.Clients)
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (s *Service) Age(ctx context.Context) error {
 	if err != nil || last >= today {
 		return err
 	}
-	for _, age := range settings.stages.Ages() {
+	for _, age := range bands.stages.Ages() {
 		from, to := idAt(s.clock.Start(last+1-clock.Day(age))), idAt(s.clock.Start(today+1-clock.Day(age)))
 		for {
 			done, err := s.recomputeBatch(ctx, customers.CauseCalendar, func(ctx context.Context, tx *db.Tx) (*sql.Rows, error) {
@@ -217,24 +217,22 @@ AND NOT EXISTS (SELECT FROM customer_metrics m WHERE m.id = c.id) ORDER BY c.id 
 			from = done.ids[batch-1]
 		}
 	}
-	_, err = s.db.Exec(ctx, `INSERT INTO settings (key, value, version, updated_at) VALUES ($1, jsonb_build_object('day', $2::text), 1, $3)
-ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = settings.version + 1, updated_at = EXCLUDED.updated_at`, agedKey, today.String(), s.clock.Now())
-	return err
+	return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return settings.Save(ctx, tx, agedKey, agedDay{today.String()}, 1, s.clock.Now())
+	})
+}
+
+// agedDay is the setting's value.
+type agedDay struct {
+	Day string `json:"day"`
 }
 
 // agedThrough is the last day that Age was done for; the first time, yesterday.
 func (s *Service) agedThrough(ctx context.Context, today clock.Day) (clock.Day, error) {
-	var raw []byte
-	err := s.db.QueryRow(ctx, "SELECT value FROM settings WHERE key = $1", agedKey).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return today - 1, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	var v struct{ Day string }
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return 0, err
+	var v agedDay
+	version, _, err := settings.Load(ctx, s.db.From(ctx), agedKey, &v)
+	if err != nil || version == 0 {
+		return today - 1, err
 	}
 	day, err := time.Parse(time.DateOnly, v.Day)
 	return clock.DayFromDate(day), err

@@ -2,10 +2,7 @@ package segments
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/events"
 	"github.com/shuke-crm/shuke/internal/platform/lifecycle"
+	"github.com/shuke-crm/shuke/internal/platform/settings"
 )
 
 // EventLifecycleRules says that stages mean something else now.
@@ -38,21 +36,9 @@ type storedLifecycle struct {
 }
 
 func loadLifecycle(ctx context.Context, c *db.Clients) (*LifecycleSettings, error) {
-	var raw []byte
-	out := &LifecycleSettings{UpdatedAt: new(time.Time)}
-	err := c.QueryRow(ctx, "SELECT value, version, updated_at FROM settings WHERE key = $1", lifecycle.SettingKey).Scan(&raw, &out.Version, out.UpdatedAt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return &LifecycleSettings{Settings: lifecycle.Default()}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var v storedLifecycle
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, fmt.Errorf("setting %s: %w", lifecycle.SettingKey, err)
-	}
-	out.Settings, out.JobID = v.Settings, v.JobID
-	return out, nil
+	v := storedLifecycle{Settings: lifecycle.Default()}
+	version, updated, err := settings.Load(ctx, c, lifecycle.SettingKey, &v)
+	return &LifecycleSettings{Settings: v.Settings, JobID: v.JobID, Version: version, UpdatedAt: updated}, err
 }
 
 // checkLifecycle holds rules against themselves and the bands there are.
@@ -97,13 +83,7 @@ func (s *Service) UpdateLifecycle(ctx context.Context, ifMatch *string, in lifec
 			return err
 		}
 		now := s.clock.Now()
-		raw, err := json.Marshal(storedLifecycle{in, &job.ID})
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO settings (key, value, version, updated_at) VALUES ($1, $2::jsonb, $3, $4)
-ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at`,
-			lifecycle.SettingKey, string(raw), old.Version+1, now); err != nil {
+		if err := settings.Save(ctx, tx, lifecycle.SettingKey, storedLifecycle{in, &job.ID}, old.Version+1, now); err != nil {
 			return err
 		}
 		out = &LifecycleSettings{Settings: in, JobID: &job.ID, Version: old.Version + 1, UpdatedAt: &now}

@@ -3,7 +3,6 @@ package segments
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/events"
+	"github.com/shuke-crm/shuke/internal/platform/settings"
 )
 
 // EventHighReturns says that a customer came under the rule of those who return
@@ -62,20 +62,13 @@ func (r ReturnRule) condition() string {
 // LoadReturnRule reads the rule in force.
 func (s *Service) LoadReturnRule(ctx context.Context) (*ReturnRule, error) {
 	c := s.db.From(ctx)
-	settings, err := loadSettings(ctx, c)
+	bands, err := loadSettings(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	var raw []byte
-	out := &ReturnRule{UpdatedAt: new(time.Time)}
-	err = c.QueryRow(ctx, "SELECT value, version, updated_at FROM settings WHERE key = $1", returnsKey).Scan(&raw, &out.Version, out.UpdatedAt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return &ReturnRule{MinOrders: 3, MinRate: 40, TagName: "高退货率", WindowDays: settings.WindowDays}, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, out)
-	}
-	out.WindowDays = settings.WindowDays
+	out := &ReturnRule{MinOrders: 3, MinRate: 40, TagName: "高退货率"}
+	out.Version, out.UpdatedAt, err = settings.Load(ctx, c, returnsKey, out)
+	out.WindowDays = bands.WindowDays
 	return out, err
 }
 
@@ -97,12 +90,7 @@ func (s *Service) UpdateReturnRule(ctx context.Context, ifMatch *string, in Retu
 		if in.TagID, err = s.returnTag(ctx, old.TagID, in); err != nil {
 			return err
 		}
-		raw, err := json.Marshal(in)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO settings (key, value, version, updated_at) VALUES ($1, $2::jsonb, $3, $4)
-ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at`, returnsKey, string(raw), old.Version+1, s.clock.Now()); err != nil {
+		if err := settings.Save(ctx, tx, returnsKey, in, old.Version+1, s.clock.Now()); err != nil {
 			return err
 		}
 		audit.Record(ctx, tx, audit.Entry{Action: "segments.return_rule.update", ObjectType: "setting", ObjectID: returnsKey, Changes: map[string]any{"before": old, "after": in}})

@@ -2,10 +2,7 @@ package segments
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,6 +12,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/events"
 	"github.com/shuke-crm/shuke/internal/platform/rfm"
+	"github.com/shuke-crm/shuke/internal/platform/settings"
 )
 
 // EventSettingsChanged says that bands mean something else now.
@@ -47,21 +45,12 @@ func (s *Service) LoadSettings(ctx context.Context) (*Settings, error) {
 }
 
 func loadSettings(ctx context.Context, c *db.Clients) (*Settings, error) {
-	var raw []byte
-	out := &Settings{UpdatedAt: new(time.Time)}
-	err := c.QueryRow(ctx, "SELECT value, version, updated_at FROM settings WHERE key = $1", rfm.SettingKey).Scan(&raw, &out.Version, out.UpdatedAt)
-	if errors.Is(err, sql.ErrNoRows) {
+	var v stored
+	version, updated, err := settings.Load(ctx, c, rfm.SettingKey, &v)
+	if err == nil && version == 0 {
 		return &Settings{Settings: rfm.Default(), Names: map[string]string{rfm.Loyal: "忠诚顾客", rfm.Dormant: "沉睡顾客"}}, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	var v stored
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, fmt.Errorf("setting %s: %w", rfm.SettingKey, err)
-	}
-	out.Settings, out.Names, out.JobID = v.Settings, v.Names, v.JobID
-	return out, nil
+	return &Settings{Settings: v.Settings, Names: v.Names, JobID: v.JobID, Version: version, UpdatedAt: updated}, err
 }
 
 // UpdateSettings replaces the settings and starts the visible job that puts
@@ -93,13 +82,7 @@ func (s *Service) UpdateSettings(ctx context.Context, ifMatch *string, in rfm.Se
 			return err
 		}
 		now := s.clock.Now()
-		raw, err := json.Marshal(stored{in, names, &job.ID})
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO settings (key, value, version, updated_at) VALUES ($1, $2::jsonb, $3, $4)
-ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at`,
-			rfm.SettingKey, string(raw), old.Version+1, now); err != nil {
+		if err := settings.Save(ctx, tx, rfm.SettingKey, stored{in, names, &job.ID}, old.Version+1, now); err != nil {
 			return err
 		}
 		out = &Settings{Settings: in, Names: names, JobID: &job.ID, Version: old.Version + 1, UpdatedAt: &now}

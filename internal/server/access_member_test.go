@@ -185,7 +185,17 @@ var memberProbes = map[string]probe{
 		caller, owner := c.whose(false)
 		return among(caller.do(http.MethodGet, "/v1/member/profile", nil), owner.member)
 	},
-	"updateMemberProfile":      asGuest(http.MethodPatch, "/v1/member/profile", func(*world) any { return map[string]any{"name": "新名字"} }),
+	"updateMemberProfile":   asGuest(http.MethodPatch, "/v1/member/profile", func(*world) any { return map[string]any{"name": "新名字"} }),
+	"checkInMember":         asGuest(http.MethodPost, "/v1/member/points/check-ins", nil),
+	"getMemberReferralCode": asGuest(http.MethodGet, "/v1/member/referral-code", nil),
+	"listMemberReferrals":   asGuest(http.MethodGet, "/v1/member/referrals", nil),
+	"createMemberReferral": func(c *cell) byte {
+		r := c.do(http.MethodPost, "/v1/member/referrals", map[string]any{"code": "ANY"})
+		if r.Status == http.StatusUnprocessableEntity && r.Map()["code"] == "referrals.programme_off" {
+			return allowed
+		}
+		return judge(r)
+	},
 	"getMemberPoints":          asGuest(http.MethodGet, "/v1/member/points", nil),
 	"listMemberPointsEntries":  asGuest(http.MethodGet, "/v1/member/points/entries", nil),
 	"getMemberWallet":          asGuest(http.MethodGet, "/v1/member/wallet", nil),

@@ -160,6 +160,18 @@ var pointsProbes = map[string]probe{
 		}
 		return letter
 	},
+	"grantPoints": func(c *cell) byte {
+		p := c.purse()
+		r := c.do(http.MethodPost, "/v1/points/grants", map[string]any{"grants": []any{map[string]any{"customer": map[string]any{"id": p.customer}, "points": 5, "reason": "补偿", "key": "1"}}})
+		letter := judge(r)
+		if letter != allowed {
+			return letter
+		}
+		if r.Map()["results"].([]any)[0].(map[string]any)["status"] == "error" {
+			return hidden
+		}
+		return letter
+	},
 	"getPointsLiability": plain(http.MethodGet, "/v1/points/liability", nil),
 	"getPointsIntegrity": plain(http.MethodGet, "/v1/points/integrity", nil),
 	"listPointsPostings": plain(http.MethodGet, "/v1/points/postings", nil),

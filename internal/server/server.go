@@ -26,6 +26,7 @@ import (
 	operationsapi "github.com/shuke-crm/shuke/api/operations"
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	pointsapi "github.com/shuke-crm/shuke/api/points"
+	referralsapi "github.com/shuke-crm/shuke/api/referrals"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
 	timelineapi "github.com/shuke-crm/shuke/api/timeline"
 	walletsapi "github.com/shuke-crm/shuke/api/wallets"
@@ -59,6 +60,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/telemetry"
 	"github.com/shuke-crm/shuke/internal/platform/token"
 	"github.com/shuke-crm/shuke/internal/points"
+	"github.com/shuke-crm/shuke/internal/referrals"
 	"github.com/shuke-crm/shuke/internal/segments"
 	"github.com/shuke-crm/shuke/internal/timeline"
 	"github.com/shuke-crm/shuke/internal/wallets"
@@ -115,6 +117,7 @@ type Server struct {
 	Points     *points.Service
 	Wallets    *wallets.Service
 	Membership *membership.Service
+	Referrals  *referrals.Service
 	Merchants  *merchants.Service
 	Segments   *segments.Service
 	Orders     *orders.Service
@@ -226,6 +229,8 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		Outside: d.Outside, Log: d.Log, BaseURL: strings.TrimRight(cfg.BaseURL, "/"),
 	})
 	s.Orders.Subscribe(s.Events)
+	s.Referrals = referrals.New(referrals.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Points: s.Points, Queue: s.Jobs})
+	s.Referrals.Subscribe(s.Events)
 	s.Imports = imports.New(imports.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Log: d.Log, Queue: s.Jobs, Files: d.Files,
 		Customers: s.Customers, Orders: s.Orders, Catalog: s.Catalog, Current: s.Identity.Current,
@@ -235,7 +240,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 			return s.Member.Agree(ctx, tx, customerID, member.Purpose(purpose), version, channel, pointer)
 		}}
 	s.Member = member.New(member.Deps{
-		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Membership: s.Membership, Wallets: s.Wallets, Forms: s.Forms,
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Membership: s.Membership, Wallets: s.Wallets, Referrals: s.Referrals, Forms: s.Forms,
 		Codes: codes, Outside: d.Outside,
 		Attempt: func(ctx context.Context, subject string) time.Duration {
 			if r := limiter.Allow(ctx, ratelimit.SignInByAccount, ratelimit.Text(subject)); !r.Allowed {
@@ -245,7 +250,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Wallets.Follower(), s.Segments.Follower(), s.Membership.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
+	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Wallets.Follower(), s.Referrals.Follower(), s.Segments.Follower(), s.Membership.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
@@ -271,6 +276,7 @@ func (s *Server) register() {
 	timelineapi.RegisterHandlers(r, timelineapi.NewStrictHandler(timeline.API{Service: s.Timeline}, nil))
 	catalogapi.RegisterHandlers(r, catalogapi.NewStrictHandler(catalog.API{Service: s.Catalog}, nil))
 	inventoryapi.RegisterHandlers(r, inventoryapi.NewStrictHandler(inventory.API{Service: s.Inventory}, nil))
+	referralsapi.RegisterHandlers(r, referralsapi.NewStrictHandler(referrals.API{Service: s.Referrals}, nil))
 	pointsapi.RegisterHandlers(r, pointsapi.NewStrictHandler(points.API{Service: s.Points}, nil))
 	walletsapi.RegisterHandlers(r, walletsapi.NewStrictHandler(wallets.API{Service: s.Wallets}, nil))
 	membershipapi.RegisterHandlers(r, membershipapi.NewStrictHandler(membership.API{Service: s.Membership}, nil))

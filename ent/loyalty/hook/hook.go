@@ -201,6 +201,30 @@ func (f PointsUnitFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsUnitMutation", m)
 }
 
+// The ReferralFunc type is an adapter to allow the use of ordinary
+// function as Referral mutator.
+type ReferralFunc func(context.Context, *loyalty.ReferralMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ReferralFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.ReferralMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.ReferralMutation", m)
+}
+
+// The ReferralCodeFunc type is an adapter to allow the use of ordinary
+// function as ReferralCode mutator.
+type ReferralCodeFunc func(context.Context, *loyalty.ReferralCodeMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f ReferralCodeFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.ReferralCodeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.ReferralCodeMutation", m)
+}
+
 // The TierFunc type is an adapter to allow the use of ordinary
 // function as Tier mutator.
 type TierFunc func(context.Context, *loyalty.TierMutation) (loyalty.Value, error)

@@ -732,6 +732,100 @@ var (
 			},
 		},
 	}
+	// ReferralsColumns holds the columns for the "referrals" table.
+	ReferralsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"registered", "qualifying", "held", "rewarded", "rejected", "reversed"}, Default: "registered"},
+		{Name: "order_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "due_at", Type: field.TypeTime, Nullable: true},
+		{Name: "signals", Type: field.TypeJSON, Nullable: true},
+		{Name: "unit", Type: field.TypeString, Size: 32, Default: ""},
+		{Name: "referrer_points", Type: field.TypeInt64, Default: 0},
+		{Name: "referee_points", Type: field.TypeInt64, Default: 0},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "decided_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "rewarded_at", Type: field.TypeTime, Nullable: true},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "code_id", Type: field.TypeUUID},
+	}
+	// ReferralsTable holds the schema information for the "referrals" table.
+	ReferralsTable = &schema.Table{
+		Name:       "referrals",
+		Columns:    ReferralsColumns,
+		PrimaryKey: []*schema.Column{ReferralsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "referrals_referral_codes_code",
+				Columns:    []*schema.Column{ReferralsColumns[15]},
+				RefColumns: []*schema.Column{ReferralCodesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "referrals_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ReferralsColumns[1]},
+			},
+			{
+				Name:    "referrals_code_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ReferralsColumns[15], ReferralsColumns[0]},
+			},
+			{
+				Name:    "referrals_status_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ReferralsColumns[2], ReferralsColumns[0]},
+			},
+			{
+				Name:    "referrals_order_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ReferralsColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "order_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "referrals_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ReferralsColumns[4], ReferralsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "due_at IS NOT NULL",
+				},
+			},
+		},
+	}
+	// ReferralCodesColumns holds the columns for the "referral_codes" table.
+	ReferralCodesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 16},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "disabled"}, Default: "active"},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// ReferralCodesTable holds the schema information for the "referral_codes" table.
+	ReferralCodesTable = &schema.Table{
+		Name:       "referral_codes",
+		Columns:    ReferralCodesColumns,
+		PrimaryKey: []*schema.Column{ReferralCodesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "referral_codes_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{ReferralCodesColumns[2]},
+			},
+			{
+				Name:    "referral_codes_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{ReferralCodesColumns[1], ReferralCodesColumns[0]},
+			},
+		},
+	}
 	// TiersColumns holds the columns for the "tiers" table.
 	TiersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -1179,6 +1273,8 @@ var (
 		PointsRulesTable,
 		PointsRuleVersionsTable,
 		PointsUnitsTable,
+		ReferralsTable,
+		ReferralCodesTable,
 		TiersTable,
 		TierSchemesTable,
 		WalletAccountsTable,
@@ -1241,6 +1337,7 @@ func init() {
 	PointsUnitsTable.Annotation.Checks = map[string]string{
 		"points_units_numbers_check": "pending_days >= 0 AND expiry_count >= 0 AND redeem_points >= 0 AND redeem_amount >= 0 AND give_back_days >= 0 AND redeem_share_percent >= 0 AND redeem_share_percent <= 100",
 	}
+	ReferralsTable.ForeignKeys[0].RefTable = ReferralCodesTable
 	TiersTable.Annotation = &entsql.Annotation{}
 	TiersTable.Annotation.Checks = map[string]string{
 		"tiers_rank_check": "rank > 0",

@@ -54,6 +54,12 @@ type PointsRuleVersion func(*sql.Selector)
 // PointsUnit is the predicate function for pointsunit builders.
 type PointsUnit func(*sql.Selector)
 
+// Referral is the predicate function for referral builders.
+type Referral func(*sql.Selector)
+
+// ReferralCode is the predicate function for referralcode builders.
+type ReferralCode func(*sql.Selector)
+
 // Tier is the predicate function for tier builders.
 type Tier func(*sql.Selector)
 

@@ -494,6 +494,54 @@ func (f PointsUnitMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsUnitMutation", m)
 }
 
+// The ReferralQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ReferralQueryRuleFunc func(context.Context, *loyalty.ReferralQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ReferralQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.ReferralQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.ReferralQuery", q)
+}
+
+// The ReferralMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ReferralMutationRuleFunc func(context.Context, *loyalty.ReferralMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ReferralMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.ReferralMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.ReferralMutation", m)
+}
+
+// The ReferralCodeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type ReferralCodeQueryRuleFunc func(context.Context, *loyalty.ReferralCodeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f ReferralCodeQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.ReferralCodeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.ReferralCodeQuery", q)
+}
+
+// The ReferralCodeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type ReferralCodeMutationRuleFunc func(context.Context, *loyalty.ReferralCodeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f ReferralCodeMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.ReferralCodeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.ReferralCodeMutation", m)
+}
+
 // The TierQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type TierQueryRuleFunc func(context.Context, *loyalty.TierQuery) error

@@ -22,6 +22,8 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
+	"github.com/shuke-crm/shuke/ent/loyalty/referral"
+	"github.com/shuke-crm/shuke/ent/loyalty/referralcode"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
 	"github.com/shuke-crm/shuke/ent/loyalty/tier"
 	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
@@ -690,6 +692,90 @@ func init() {
 	pointsunitDescUpdatedAt := pointsunitFields[20].Descriptor()
 	// pointsunit.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	pointsunit.DefaultUpdatedAt = pointsunitDescUpdatedAt.Default.(func() time.Time)
+	referral.Policy = privacy.NewPolicies(schema.Referral{})
+	referral.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := referral.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	referralFields := schema.Referral{}.Fields()
+	_ = referralFields
+	// referralDescUnit is the schema descriptor for unit field.
+	referralDescUnit := referralFields[7].Descriptor()
+	// referral.DefaultUnit holds the default value on creation for the unit field.
+	referral.DefaultUnit = referralDescUnit.Default.(string)
+	// referral.UnitValidator is a validator for the "unit" field. It is called by the builders before save.
+	referral.UnitValidator = referralDescUnit.Validators[0].(func(string) error)
+	// referralDescReferrerPoints is the schema descriptor for referrer_points field.
+	referralDescReferrerPoints := referralFields[8].Descriptor()
+	// referral.DefaultReferrerPoints holds the default value on creation for the referrer_points field.
+	referral.DefaultReferrerPoints = referralDescReferrerPoints.Default.(int64)
+	// referralDescRefereePoints is the schema descriptor for referee_points field.
+	referralDescRefereePoints := referralFields[9].Descriptor()
+	// referral.DefaultRefereePoints holds the default value on creation for the referee_points field.
+	referral.DefaultRefereePoints = referralDescRefereePoints.Default.(int64)
+	// referralDescReason is the schema descriptor for reason field.
+	referralDescReason := referralFields[10].Descriptor()
+	// referral.DefaultReason holds the default value on creation for the reason field.
+	referral.DefaultReason = referralDescReason.Default.(string)
+	// referral.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	referral.ReasonValidator = referralDescReason.Validators[0].(func(string) error)
+	// referralDescVersion is the schema descriptor for version field.
+	referralDescVersion := referralFields[13].Descriptor()
+	// referral.DefaultVersion holds the default value on creation for the version field.
+	referral.DefaultVersion = referralDescVersion.Default.(int64)
+	// referralDescCreatedAt is the schema descriptor for created_at field.
+	referralDescCreatedAt := referralFields[14].Descriptor()
+	// referral.DefaultCreatedAt holds the default value on creation for the created_at field.
+	referral.DefaultCreatedAt = referralDescCreatedAt.Default.(func() time.Time)
+	// referralDescUpdatedAt is the schema descriptor for updated_at field.
+	referralDescUpdatedAt := referralFields[15].Descriptor()
+	// referral.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	referral.DefaultUpdatedAt = referralDescUpdatedAt.Default.(func() time.Time)
+	referralcode.Policy = privacy.NewPolicies(schema.ReferralCode{})
+	referralcode.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := referralcode.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	referralcodeFields := schema.ReferralCode{}.Fields()
+	_ = referralcodeFields
+	// referralcodeDescCode is the schema descriptor for code field.
+	referralcodeDescCode := referralcodeFields[2].Descriptor()
+	// referralcode.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	referralcode.CodeValidator = func() func(string) error {
+		validators := referralcodeDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// referralcodeDescVersion is the schema descriptor for version field.
+	referralcodeDescVersion := referralcodeFields[4].Descriptor()
+	// referralcode.DefaultVersion holds the default value on creation for the version field.
+	referralcode.DefaultVersion = referralcodeDescVersion.Default.(int64)
+	// referralcodeDescCreatedAt is the schema descriptor for created_at field.
+	referralcodeDescCreatedAt := referralcodeFields[5].Descriptor()
+	// referralcode.DefaultCreatedAt holds the default value on creation for the created_at field.
+	referralcode.DefaultCreatedAt = referralcodeDescCreatedAt.Default.(func() time.Time)
+	// referralcodeDescUpdatedAt is the schema descriptor for updated_at field.
+	referralcodeDescUpdatedAt := referralcodeFields[6].Descriptor()
+	// referralcode.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	referralcode.DefaultUpdatedAt = referralcodeDescUpdatedAt.Default.(func() time.Time)
 	tier.Policy = privacy.NewPolicies(schema.Tier{})
 	tier.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

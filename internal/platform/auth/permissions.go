@@ -53,6 +53,9 @@ const (
 	PointsApprove       Permission = "points.approve"
 	PointsConfigure     Permission = "points.configure"
 	PointsReport        Permission = "points.report"
+	ReferralsRead       Permission = "referrals.read"
+	ReferralsRegister   Permission = "referrals.register"
+	ReferralsManage     Permission = "referrals.manage"
 	PointsAudit         Permission = "points.audit"
 	WalletsRead         Permission = "wallets.read"
 	WalletsTopUp        Permission = "wallets.top_up"
@@ -152,6 +155,9 @@ var Catalogue = []Explained{
 	{PointsAdjust, "Give and take points by hand, within the scope.", "手工调整权限范围内会员的积分。"},
 	{PointsApprove, "Approve adjustments of points that others asked for, within the scope.", "审批权限范围内由他人提交的积分调整。"},
 	{PointsConfigure, "Define units of points and by which rules they are earned.", "管理积分类型和积分规则。"},
+	{ReferralsRead, "Read referrals of customers within the scope.", "查看权限范围内顾客的推荐记录。"},
+	{ReferralsRegister, "Get referral codes and register who came by them, within the scope.", "为权限范围内的顾客获取推荐码并登记推荐关系。"},
+	{ReferralsManage, "Set the terms of referrals and decide those that are held.", "设置推荐规则并审核推荐奖励。"},
 	{PointsReport, "Report what members within the scope did that rules give points for.", "上报权限范围内会员的互动行为，由规则发放积分。"},
 	{PointsAudit, "See what the whole programme owes and check that all points add up.", "查看积分负债并校验积分账目（须拥有全部范围）。"},
 	{WalletsRead, "Read stored value of members within the scope.", "查看权限范围内会员的储值。"},
@@ -195,11 +201,11 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{MembershipRead, WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{MembershipRead, MembershipManage, WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{MembershipRead, WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{ReferralsRead, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{ReferralsRead, ReferralsManage, MembershipRead, MembershipManage, WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{ReferralsRead, MembershipRead, WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{WalletsAudit, PointsAudit, AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }
