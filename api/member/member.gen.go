@@ -522,6 +522,19 @@ type MemberFormSubmissionCreate struct {
 	FormVersion *int32 `json:"form_version,omitempty"`
 }
 
+// MemberGiftCardRedeem A card for the own wallet.
+//
+// Example: {"code":"7H2M-QX4T-9RDA-V7KE","pin":"271828"}
+type MemberGiftCardRedeem struct {
+	Amount *int64 `json:"amount,omitempty"`
+
+	// Code As on the card; letter case, spaces and dashes do not matter.
+	Code string `json:"code"`
+
+	// Pin Six digits.
+	Pin *string `json:"pin,omitempty"`
+}
+
 // MemberLinkInput The proof of another way to sign in. `phone` needs `challenge_id` and `phone`; `wechat_official` and `oidc` need `state`.
 //
 // Example: {"challenge_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","code":"123456","device_id":"5d1f0c3e-9a77-4c55","phone":"13800000000","provider":"phone"}
@@ -1354,6 +1367,13 @@ type SubmitMemberFormParams struct {
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// RedeemMemberGiftCardParams defines parameters for RedeemMemberGiftCard.
+type RedeemMemberGiftCardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
 // ListMemberIdentitiesParams defines parameters for ListMemberIdentities.
 type ListMemberIdentitiesParams struct {
 	// Limit Items a page holds at most.
@@ -1578,6 +1598,9 @@ type UpdateMemberRelativeJSONRequestBody = externalRef1.FamilyMemberUpdate
 // SubmitMemberFormJSONRequestBody defines body for SubmitMemberForm for application/json ContentType.
 type SubmitMemberFormJSONRequestBody = MemberFormSubmissionCreate
 
+// RedeemMemberGiftCardJSONRequestBody defines body for RedeemMemberGiftCard for application/json ContentType.
+type RedeemMemberGiftCardJSONRequestBody = MemberGiftCardRedeem
+
 // LinkMemberIdentityJSONRequestBody defines body for LinkMemberIdentity for application/json ContentType.
 type LinkMemberIdentityJSONRequestBody = MemberLinkInput
 
@@ -1700,6 +1723,9 @@ type ServerInterface interface {
 	// SubmitMemberForm Hand in a form as a member
 	// (POST /v1/member/forms/{id}/submissions)
 	SubmitMemberForm(ctx echo.Context, id externalRef0.Id, params SubmitMemberFormParams) error
+	// RedeemMemberGiftCard Put a gift card into the own wallet
+	// (POST /v1/member/gift-cards/redeem)
+	RedeemMemberGiftCard(ctx echo.Context, params RedeemMemberGiftCardParams) error
 	// ListMemberIdentities List own ways to sign in
 	// (GET /v1/member/identities)
 	ListMemberIdentities(ctx echo.Context, params ListMemberIdentitiesParams) error
@@ -2472,6 +2498,35 @@ func (w *ServerInterfaceWrapper) SubmitMemberForm(ctx echo.Context) error {
 	return err
 }
 
+// RedeemMemberGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) RedeemMemberGiftCard(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RedeemMemberGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RedeemMemberGiftCard(ctx, params)
+	return err
+}
+
 // ListMemberIdentities converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMemberIdentities(ctx echo.Context) error {
 	var err error
@@ -3218,6 +3273,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/member/points/entries", wrapper.ListMemberPointsEntries, options.OperationMiddlewares["listMemberPointsEntries"]...)
 	router.GET(options.BaseURL+"/v1/member/wallet", wrapper.GetMemberWallet, options.OperationMiddlewares["getMemberWallet"]...)
 	router.GET(options.BaseURL+"/v1/member/wallet/entries", wrapper.ListMemberWalletEntries, options.OperationMiddlewares["listMemberWalletEntries"]...)
+	router.POST(options.BaseURL+"/v1/member/gift-cards/redeem", wrapper.RedeemMemberGiftCard, options.OperationMiddlewares["redeemMemberGiftCard"]...)
 	router.PUT(options.BaseURL+"/v1/member/wallet/pin", wrapper.SetMemberWalletPin, options.OperationMiddlewares["setMemberWalletPin"]...)
 	router.GET(options.BaseURL+"/v1/member/membership", wrapper.GetMemberMembership, options.OperationMiddlewares["getMemberMembership"]...)
 	router.POST(options.BaseURL+"/v1/member/points/check-ins", wrapper.CheckInMember, options.OperationMiddlewares["checkInMember"]...)
@@ -4704,6 +4760,53 @@ func (response SubmitMemberFormdefaultApplicationProblemPlusJSONResponse) VisitS
 	return err
 }
 
+type RedeemMemberGiftCardRequestObject struct {
+	Params RedeemMemberGiftCardParams
+	Body   *RedeemMemberGiftCardJSONRequestBody
+}
+
+type RedeemMemberGiftCardResponseObject interface {
+	VisitRedeemMemberGiftCardResponse(w http.ResponseWriter) error
+}
+
+type RedeemMemberGiftCard200JSONResponse externalRef5.GiftCardRedeemed
+
+func (response RedeemMemberGiftCard200JSONResponse) VisitRedeemMemberGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeemMemberGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RedeemMemberGiftCarddefaultApplicationProblemPlusJSONResponse) VisitRedeemMemberGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMemberIdentitiesRequestObject struct {
 	Params ListMemberIdentitiesParams
 }
@@ -6164,6 +6267,9 @@ type StrictServerInterface interface {
 	// SubmitMemberForm Hand in a form as a member
 	// (POST /v1/member/forms/{id}/submissions)
 	SubmitMemberForm(ctx context.Context, request SubmitMemberFormRequestObject) (SubmitMemberFormResponseObject, error)
+	// RedeemMemberGiftCard Put a gift card into the own wallet
+	// (POST /v1/member/gift-cards/redeem)
+	RedeemMemberGiftCard(ctx context.Context, request RedeemMemberGiftCardRequestObject) (RedeemMemberGiftCardResponseObject, error)
 	// ListMemberIdentities List own ways to sign in
 	// (GET /v1/member/identities)
 	ListMemberIdentities(ctx context.Context, request ListMemberIdentitiesRequestObject) (ListMemberIdentitiesResponseObject, error)
@@ -7310,6 +7416,54 @@ func (sh *strictHandler) SubmitMemberForm(ctx echo.Context, id externalRef0.Id, 
 		return err
 	} else if validResponse, ok := response.(SubmitMemberFormResponseObject); ok {
 		return validResponse.VisitSubmitMemberFormResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RedeemMemberGiftCard operation middleware
+func (sh *strictHandler) RedeemMemberGiftCard(ctx echo.Context, params RedeemMemberGiftCardParams) error {
+	var request RedeemMemberGiftCardRequestObject
+
+	request.Params = params
+
+	var body RedeemMemberGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RedeemMemberGiftCard(ctx.Request().Context(), request.(RedeemMemberGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RedeemMemberGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RedeemMemberGiftCardResponseObject); ok {
+		return validResponse.VisitRedeemMemberGiftCardResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -424,6 +424,8 @@ func (e ProviderRefundStatus) Valid() bool {
 
 // Defines values for RecordedPaymentMethod.
 const (
+	PaidByGiftCard       RecordedPaymentMethod = "gift_card"
+	PaidByStoredValue    RecordedPaymentMethod = "stored_value"
 	RecordedBankTransfer RecordedPaymentMethod = "bank_transfer"
 	RecordedCard         RecordedPaymentMethod = "card"
 	RecordedCash         RecordedPaymentMethod = "cash"
@@ -433,6 +435,10 @@ const (
 // Valid indicates whether the value is a known member of the RecordedPaymentMethod enum.
 func (e RecordedPaymentMethod) Valid() bool {
 	switch e {
+	case PaidByGiftCard:
+		return true
+	case PaidByStoredValue:
+		return true
 	case RecordedBankTransfer:
 		return true
 	case RecordedCard:
@@ -1218,16 +1224,22 @@ type OrderPayment struct {
 // OrderPaymentStatus defines model for OrderPayment.Status.
 type OrderPaymentStatus string
 
-// OrderPaymentInput Money received.
+// OrderPaymentInput Money received, or to be taken from the customer's wallet (`stored_value`) or a gift card (`gift_card`, by its `code`).
 //
 // Example: {"amount":1530,"method":"card","reference":"T-000123"}
 type OrderPaymentInput struct {
 	Amount int64 `json:"amount"`
 
-	// Method How money was received outside of this service.
+	// Code Of the gift card; letter case, spaces and dashes do not matter.
+	Code *string `json:"code,omitempty"`
+
+	// Method How money was received outside of this service; or `stored_value` and `gift_card`, which are taken from a wallet or card here.
 	//
 	// Example: cash
 	Method RecordedPaymentMethod `json:"method"`
+
+	// Pin Of the gift card, or of the wallet where the amount needs it.
+	Pin *string `json:"pin,omitempty"`
 
 	// Reference Of the terminal or bank; nothing personal.
 	Reference *string `json:"reference,omitempty"`
@@ -1702,7 +1714,7 @@ type ReceiptLine struct {
 	ReturnLineId externalRef0.Id `json:"return_line_id"`
 }
 
-// RecordedPaymentMethod How money was received outside of this service.
+// RecordedPaymentMethod How money was received outside of this service; or `stored_value` and `gift_card`, which are taken from a wallet or card here.
 //
 // Example: cash
 type RecordedPaymentMethod string

@@ -19,6 +19,54 @@ import (
 	externalRef0 "github.com/shuke-crm/shuke/api/common"
 )
 
+// Defines values for GiftCardBatchStatus.
+const (
+	BatchCancelled GiftCardBatchStatus = "cancelled"
+	BatchExported  GiftCardBatchStatus = "exported"
+	BatchIssuing   GiftCardBatchStatus = "issuing"
+	BatchReady     GiftCardBatchStatus = "ready"
+)
+
+// Valid indicates whether the value is a known member of the GiftCardBatchStatus enum.
+func (e GiftCardBatchStatus) Valid() bool {
+	switch e {
+	case BatchCancelled:
+		return true
+	case BatchExported:
+		return true
+	case BatchIssuing:
+		return true
+	case BatchReady:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GiftCardStatus.
+const (
+	CardActive    GiftCardStatus = "active"
+	CardCancelled GiftCardStatus = "cancelled"
+	CardFrozen    GiftCardStatus = "frozen"
+	CardIssued    GiftCardStatus = "issued"
+)
+
+// Valid indicates whether the value is a known member of the GiftCardStatus enum.
+func (e GiftCardStatus) Valid() bool {
+	switch e {
+	case CardActive:
+		return true
+	case CardCancelled:
+		return true
+	case CardFrozen:
+		return true
+	case CardIssued:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WalletAdjustmentStatus.
 const (
 	WalletAdjustmentAwaitingApproval WalletAdjustmentStatus = "awaiting_approval"
@@ -268,6 +316,51 @@ func (e ListWalletTopUpsParamsInclude) Valid() bool {
 	}
 }
 
+// Defines values for ListGiftCardBatchesParamsInclude.
+const (
+	ListGiftCardBatchesParamsIncludeIncludeTotalCount ListGiftCardBatchesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListGiftCardBatchesParamsInclude enum.
+func (e ListGiftCardBatchesParamsInclude) Valid() bool {
+	switch e {
+	case ListGiftCardBatchesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListGiftCardsParamsInclude.
+const (
+	ListGiftCardsParamsIncludeIncludeTotalCount ListGiftCardsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListGiftCardsParamsInclude enum.
+func (e ListGiftCardsParamsInclude) Valid() bool {
+	switch e {
+	case ListGiftCardsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListGiftCardEntriesParamsInclude.
+const (
+	ListGiftCardEntriesParamsIncludeIncludeTotalCount ListGiftCardEntriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListGiftCardEntriesParamsInclude enum.
+func (e ListGiftCardEntriesParamsInclude) Valid() bool {
+	switch e {
+	case ListGiftCardEntriesParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListWalletAdjustmentsParamsInclude.
 const (
 	ListWalletAdjustmentsParamsIncludeIncludeTotalCount ListWalletAdjustmentsParamsInclude = "total_count"
@@ -297,6 +390,282 @@ func (e ListWalletPostingsParamsInclude) Valid() bool {
 		return false
 	}
 }
+
+// GiftCard A gift card.
+//
+// Example: {"activated_at":"2026-11-22T02:00:00Z","balance_amount":20000,"batch_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0e","blocked_amount":0,"created_at":"2026-01-01T00:00:00Z","face_amount":20000,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","last4":"V7KE","number":1,"pin_locked":false,"reason":"","sale_method":"wechat_pay","sale_reference":"","status":"active","store_id":null,"updated_at":"2026-01-01T00:00:00Z","valid_until":"2029-11-21T16:00:00Z","version":1}
+type GiftCard struct {
+	// ActivatedAt When it was sold.
+	ActivatedAt nullable.Nullable[time.Time] `json:"activated_at"`
+
+	// BalanceAmount What is on it.
+	BalanceAmount int64 `json:"balance_amount"`
+
+	// BatchId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	BatchId externalRef0.Id `json:"batch_id"`
+
+	// BlockedAmount Promised.
+	BlockedAmount int64     `json:"blocked_amount"`
+	CreatedAt     time.Time `json:"created_at"`
+
+	// FaceAmount What it is sold with.
+	FaceAmount int64 `json:"face_amount"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Last4 The end of its code.
+	Last4 string `json:"last4"`
+
+	// Number In its batch.
+	Number    int32 `json:"number"`
+	PinLocked bool  `json:"pin_locked"`
+
+	// Reason Of the last freeze, extension or cancellation.
+	Reason        string `json:"reason"`
+	SaleMethod    string `json:"sale_method"`
+	SaleReference string `json:"sale_reference"`
+
+	// Status `issued`: not sold yet; `active`: it carries what is on it.
+	//
+	// Example: issued
+	Status    GiftCardStatus                     `json:"status"`
+	StoreId   nullable.Nullable[externalRef0.Id] `json:"store_id"`
+	UpdatedAt time.Time                          `json:"updated_at"`
+
+	// ValidUntil It pays before then; null for ever.
+	ValidUntil nullable.Nullable[time.Time] `json:"valid_until"`
+	Version    int64                        `json:"version"`
+}
+
+// GiftCardBalance What is on a card.
+//
+// Example: {"balance_amount":20000,"card_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","currency":"CNY","last4":"V7KE","status":"active","valid_until":"2029-11-21T16:00:00Z"}
+type GiftCardBalance struct {
+	// BalanceAmount To be spent now.
+	BalanceAmount int64 `json:"balance_amount"`
+
+	// CardId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CardId   externalRef0.Id `json:"card_id"`
+	Currency string          `json:"currency"`
+	Last4    string          `json:"last4"`
+
+	// Status `issued`: not sold yet; `active`: it carries what is on it.
+	//
+	// Example: issued
+	Status GiftCardStatus `json:"status"`
+
+	// ValidUntil It pays before then; null for ever.
+	ValidUntil nullable.Nullable[time.Time] `json:"valid_until"`
+}
+
+// GiftCardBatch Cards that were issued together.
+//
+// Example: {"created_at":"2026-01-01T00:00:00Z","exported_at":null,"face_amount":20000,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0e","issued":10000,"job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0f","name":"2026 新年礼品卡","quantity":10000,"status":"ready","updated_at":"2026-01-01T00:00:00Z","version":1,"with_pin":true}
+type GiftCardBatch struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// ExportedAt When its codes were taken.
+	ExportedAt nullable.Nullable[time.Time] `json:"exported_at"`
+
+	// FaceAmount Of each.
+	FaceAmount int64 `json:"face_amount"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id externalRef0.Id `json:"id"`
+
+	// Issued Cards that are there.
+	Issued   int32                              `json:"issued"`
+	JobId    nullable.Nullable[externalRef0.Id] `json:"job_id"`
+	Name     string                             `json:"name"`
+	Quantity int32                              `json:"quantity"`
+
+	// Status Being made; made; its codes are taken; cancelled.
+	//
+	// Example: issuing
+	Status    GiftCardBatchStatus `json:"status"`
+	UpdatedAt time.Time           `json:"updated_at"`
+	Version   int64               `json:"version"`
+	WithPin   bool                `json:"with_pin"`
+}
+
+// GiftCardBatchList A page of them.
+//
+// Example: {"has_more":false,"items":[{"created_at":"2026-01-01T00:00:00Z","exported_at":null,"face_amount":20000,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0e","issued":10000,"job_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0f","name":"2026 新年礼品卡","quantity":10000,"status":"ready","updated_at":"2026-01-01T00:00:00Z","version":1,"with_pin":true}],"next_cursor":null}
+type GiftCardBatchList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []GiftCardBatch `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// GiftCardBatchStatus Being made; made; its codes are taken; cancelled.
+//
+// Example: issuing
+type GiftCardBatchStatus string
+
+// GiftCardExport The codes of a batch, once.
+//
+// Example: {"batch_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0e","items":[{"card_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","code":"7H2M-QX4T-9RDA-V7KE","number":1,"pin":"271828"}]}
+type GiftCardExport struct {
+	// BatchId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	BatchId externalRef0.Id  `json:"batch_id"`
+	Items   []GiftCardSecret `json:"items"`
+}
+
+// GiftCardExtension Until when it is valid, and why.
+//
+// Example: {"reason":"顾客申请延期","valid_until":"2030-11-21T16:00:00Z"}
+type GiftCardExtension struct {
+	Reason string `json:"reason"`
+
+	// ValidUntil Null: for ever.
+	ValidUntil nullable.Nullable[time.Time] `json:"valid_until"`
+}
+
+// GiftCardIssue Cards to issue.
+//
+// Example: {"face_amount":20000,"name":"2026 新年礼品卡","quantity":10000}
+type GiftCardIssue struct {
+	FaceAmount int64  `json:"face_amount"`
+	Name       string `json:"name"`
+	Quantity   int32  `json:"quantity"`
+
+	// WithPin Whether each has a PIN of six digits; true when left out.
+	WithPin *bool `json:"with_pin,omitempty"`
+}
+
+// GiftCardKey A card in the hand.
+//
+// Example: {"code":"7H2M-QX4T-9RDA-V7KE","pin":"271828"}
+type GiftCardKey struct {
+	// Code As on the card; letter case, spaces and dashes do not matter.
+	Code string `json:"code"`
+
+	// Pin Six digits.
+	Pin *string `json:"pin,omitempty"`
+}
+
+// GiftCardList A page of them.
+//
+// Example: {"has_more":false,"items":[{"activated_at":"2026-11-22T02:00:00Z","balance_amount":20000,"batch_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0e","blocked_amount":0,"created_at":"2026-01-01T00:00:00Z","face_amount":20000,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","last4":"V7KE","number":1,"pin_locked":false,"reason":"","sale_method":"wechat_pay","sale_reference":"","status":"active","store_id":null,"updated_at":"2026-01-01T00:00:00Z","valid_until":"2029-11-21T16:00:00Z","version":1}],"next_cursor":null}
+type GiftCardList struct {
+	HasMore bool       `json:"has_more"`
+	Items   []GiftCard `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// GiftCardPaymentCreate What to pay by a card.
+//
+// Example: {"amount":8800,"code":"7H2M-QX4T-9RDA-V7KE","pin":"271828"}
+type GiftCardPaymentCreate struct {
+	Amount int64 `json:"amount"`
+
+	// Code As on the card; letter case, spaces and dashes do not matter.
+	Code string `json:"code"`
+
+	// Pin Six digits.
+	Pin    *string `json:"pin,omitempty"`
+	Reason *string `json:"reason,omitempty"`
+
+	// Reference Your word for what it is for.
+	Reference *string `json:"reference,omitempty"`
+}
+
+// GiftCardRedeem A card for a wallet.
+//
+// Example: {"code":"7H2M-QX4T-9RDA-V7KE","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b09","pin":"271828"}
+type GiftCardRedeem struct {
+	Amount *int64 `json:"amount,omitempty"`
+
+	// Code As on the card; letter case, spaces and dashes do not matter.
+	Code string `json:"code"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId externalRef0.Id `json:"customer_id"`
+
+	// Pin Six digits.
+	Pin *string `json:"pin,omitempty"`
+}
+
+// GiftCardRedeemed What went from a card into a wallet; entries of both have this operation_id.
+//
+// Example: {"amount":20000,"card_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b09","operation_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b04"}
+type GiftCardRedeemed struct {
+	Amount int64 `json:"amount"`
+
+	// CardId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CardId externalRef0.Id `json:"card_id"`
+
+	// CustomerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CustomerId externalRef0.Id `json:"customer_id"`
+
+	// OperationId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	OperationId externalRef0.Id `json:"operation_id"`
+}
+
+// GiftCardSale How it was paid for.
+//
+// Example: {"method":"wechat_pay","reference":"4200002"}
+type GiftCardSale struct {
+	// Method How it was paid: cash, card, wechat_pay, alipay, other.
+	Method string `json:"method"`
+
+	// Reference Of the terminal or bank.
+	Reference *string `json:"reference,omitempty"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *externalRef0.Id `json:"store_id,omitempty"`
+}
+
+// GiftCardSecret What is printed on a card.
+//
+// Example: {"card_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","code":"7H2M-QX4T-9RDA-V7KE","number":1,"pin":"271828"}
+type GiftCardSecret struct {
+	// CardId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	CardId externalRef0.Id `json:"card_id"`
+	Code   string          `json:"code"`
+
+	// Number In its batch.
+	Number int32                     `json:"number"`
+	Pin    nullable.Nullable[string] `json:"pin"`
+}
+
+// GiftCardStatus `issued`: not sold yet; `active`: it carries what is on it.
+//
+// Example: issued
+type GiftCardStatus string
 
 // Wallet What a member has of stored value.
 //
@@ -993,6 +1362,16 @@ type WalletTransferCreate struct {
 	ToCustomerId externalRef0.Id `json:"to_customer_id"`
 }
 
+// GiftCardBatchId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type GiftCardBatchId = externalRef0.Id
+
+// GiftCardId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type GiftCardId = externalRef0.Id
+
 // WalletAdjustmentId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -1115,6 +1494,135 @@ type TransferFromWalletParams struct {
 
 // UnfreezeWalletParams defines parameters for UnfreezeWallet.
 type UnfreezeWalletParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListGiftCardBatchesParams defines parameters for ListGiftCardBatches.
+type ListGiftCardBatchesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListGiftCardBatchesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListGiftCardBatchesParamsInclude defines parameters for ListGiftCardBatches.
+type ListGiftCardBatchesParamsInclude string
+
+// GetGiftCardBatchParams defines parameters for GetGiftCardBatch.
+type GetGiftCardBatchParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// CancelGiftCardBatchParams defines parameters for CancelGiftCardBatch.
+type CancelGiftCardBatchParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListGiftCardsParams defines parameters for ListGiftCards.
+type ListGiftCardsParams struct {
+	// BatchId Only of this batch.
+	BatchId *externalRef0.Id `form:"batch_id,omitempty" json:"batch_id,omitempty"`
+
+	// Status Only in this state.
+	Status *GiftCardStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Last4 Only cards whose code ends so.
+	Last4 *string `form:"last4,omitempty" json:"last4,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListGiftCardsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListGiftCardsParamsInclude defines parameters for ListGiftCards.
+type ListGiftCardsParamsInclude string
+
+// IssueGiftCardsParams defines parameters for IssueGiftCards.
+type IssueGiftCardsParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PayByGiftCardParams defines parameters for PayByGiftCard.
+type PayByGiftCardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// RedeemGiftCardParams defines parameters for RedeemGiftCard.
+type RedeemGiftCardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetGiftCardParams defines parameters for GetGiftCard.
+type GetGiftCardParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// ActivateGiftCardParams defines parameters for ActivateGiftCard.
+type ActivateGiftCardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CancelGiftCardParams defines parameters for CancelGiftCard.
+type CancelGiftCardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListGiftCardEntriesParams defines parameters for ListGiftCardEntries.
+type ListGiftCardEntriesParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListGiftCardEntriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListGiftCardEntriesParamsInclude defines parameters for ListGiftCardEntries.
+type ListGiftCardEntriesParamsInclude string
+
+// ExtendGiftCardParams defines parameters for ExtendGiftCard.
+type ExtendGiftCardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// FreezeGiftCardParams defines parameters for FreezeGiftCard.
+type FreezeGiftCardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// UnfreezeGiftCardParams defines parameters for UnfreezeGiftCard.
+type UnfreezeGiftCardParams struct {
 	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
 	// and 409 while the first one is still at work.
 	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
@@ -1258,6 +1766,36 @@ type TransferFromWalletJSONRequestBody = WalletTransferCreate
 // UnfreezeWalletJSONRequestBody defines body for UnfreezeWallet for application/json ContentType.
 type UnfreezeWalletJSONRequestBody = WalletReason
 
+// CancelGiftCardBatchJSONRequestBody defines body for CancelGiftCardBatch for application/json ContentType.
+type CancelGiftCardBatchJSONRequestBody = WalletReason
+
+// IssueGiftCardsJSONRequestBody defines body for IssueGiftCards for application/json ContentType.
+type IssueGiftCardsJSONRequestBody = GiftCardIssue
+
+// GetGiftCardBalanceJSONRequestBody defines body for GetGiftCardBalance for application/json ContentType.
+type GetGiftCardBalanceJSONRequestBody = GiftCardKey
+
+// PayByGiftCardJSONRequestBody defines body for PayByGiftCard for application/json ContentType.
+type PayByGiftCardJSONRequestBody = GiftCardPaymentCreate
+
+// RedeemGiftCardJSONRequestBody defines body for RedeemGiftCard for application/json ContentType.
+type RedeemGiftCardJSONRequestBody = GiftCardRedeem
+
+// ActivateGiftCardJSONRequestBody defines body for ActivateGiftCard for application/json ContentType.
+type ActivateGiftCardJSONRequestBody = GiftCardSale
+
+// CancelGiftCardJSONRequestBody defines body for CancelGiftCard for application/json ContentType.
+type CancelGiftCardJSONRequestBody = WalletReason
+
+// ExtendGiftCardJSONRequestBody defines body for ExtendGiftCard for application/json ContentType.
+type ExtendGiftCardJSONRequestBody = GiftCardExtension
+
+// FreezeGiftCardJSONRequestBody defines body for FreezeGiftCard for application/json ContentType.
+type FreezeGiftCardJSONRequestBody = WalletReason
+
+// UnfreezeGiftCardJSONRequestBody defines body for UnfreezeGiftCard for application/json ContentType.
+type UnfreezeGiftCardJSONRequestBody = WalletReason
+
 // SetWalletProgrammeJSONRequestBody defines body for SetWalletProgramme for application/json ContentType.
 type SetWalletProgrammeJSONRequestBody = WalletProgrammeInput
 
@@ -1311,6 +1849,54 @@ type ServerInterface interface {
 	// UnfreezeWallet Unfreeze a wallet
 	// (POST /v1/customers/{id}/wallet/unfreeze)
 	UnfreezeWallet(ctx echo.Context, id WalletCustomerId, params UnfreezeWalletParams) error
+	// ListGiftCardBatches List batches of gift cards
+	// (GET /v1/gift-card-batches)
+	ListGiftCardBatches(ctx echo.Context, params ListGiftCardBatchesParams) error
+	// GetGiftCardBatch Read a batch of gift cards
+	// (GET /v1/gift-card-batches/{id})
+	GetGiftCardBatch(ctx echo.Context, id GiftCardBatchId, params GetGiftCardBatchParams) error
+	// CancelGiftCardBatch Cancel a batch of gift cards
+	// (POST /v1/gift-card-batches/{id}/cancel)
+	CancelGiftCardBatch(ctx echo.Context, id GiftCardBatchId, params CancelGiftCardBatchParams) error
+	// ExportGiftCards Take the codes of a batch
+	// (POST /v1/gift-card-batches/{id}/export)
+	ExportGiftCards(ctx echo.Context, id GiftCardBatchId) error
+	// ListGiftCards List gift cards
+	// (GET /v1/gift-cards)
+	ListGiftCards(ctx echo.Context, params ListGiftCardsParams) error
+	// IssueGiftCards Issue gift cards
+	// (POST /v1/gift-cards)
+	IssueGiftCards(ctx echo.Context, params IssueGiftCardsParams) error
+	// GetGiftCardBalance Read what is on a gift card
+	// (POST /v1/gift-cards/balance)
+	GetGiftCardBalance(ctx echo.Context) error
+	// PayByGiftCard Pay by a gift card
+	// (POST /v1/gift-cards/payments)
+	PayByGiftCard(ctx echo.Context, params PayByGiftCardParams) error
+	// RedeemGiftCard Put a gift card into a wallet
+	// (POST /v1/gift-cards/redeem)
+	RedeemGiftCard(ctx echo.Context, params RedeemGiftCardParams) error
+	// GetGiftCard Read a gift card
+	// (GET /v1/gift-cards/{id})
+	GetGiftCard(ctx echo.Context, id GiftCardId, params GetGiftCardParams) error
+	// ActivateGiftCard Sell a gift card
+	// (POST /v1/gift-cards/{id}/activate)
+	ActivateGiftCard(ctx echo.Context, id GiftCardId, params ActivateGiftCardParams) error
+	// CancelGiftCard Cancel a gift card
+	// (POST /v1/gift-cards/{id}/cancel)
+	CancelGiftCard(ctx echo.Context, id GiftCardId, params CancelGiftCardParams) error
+	// ListGiftCardEntries List entries of a gift card
+	// (GET /v1/gift-cards/{id}/entries)
+	ListGiftCardEntries(ctx echo.Context, id GiftCardId, params ListGiftCardEntriesParams) error
+	// ExtendGiftCard Extend the validity of a gift card
+	// (POST /v1/gift-cards/{id}/extend)
+	ExtendGiftCard(ctx echo.Context, id GiftCardId, params ExtendGiftCardParams) error
+	// FreezeGiftCard Freeze a gift card
+	// (POST /v1/gift-cards/{id}/freeze)
+	FreezeGiftCard(ctx echo.Context, id GiftCardId, params FreezeGiftCardParams) error
+	// UnfreezeGiftCard Unfreeze a gift card
+	// (POST /v1/gift-cards/{id}/unfreeze)
+	UnfreezeGiftCard(ctx echo.Context, id GiftCardId, params UnfreezeGiftCardParams) error
 	// GetWalletProgramme Read how stored value is kept
 	// (GET /v1/wallet-programme)
 	GetWalletProgramme(ctx echo.Context, params GetWalletProgrammeParams) error
@@ -1763,6 +2349,530 @@ func (w *ServerInterfaceWrapper) UnfreezeWallet(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UnfreezeWallet(ctx, id, params)
+	return err
+}
+
+// ListGiftCardBatches converts echo context to params.
+func (w *ServerInterfaceWrapper) ListGiftCardBatches(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListGiftCardBatchesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListGiftCardBatches(ctx, params)
+	return err
+}
+
+// GetGiftCardBatch converts echo context to params.
+func (w *ServerInterfaceWrapper) GetGiftCardBatch(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardBatchId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetGiftCardBatchParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetGiftCardBatch(ctx, id, params)
+	return err
+}
+
+// CancelGiftCardBatch converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelGiftCardBatch(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardBatchId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelGiftCardBatchParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelGiftCardBatch(ctx, id, params)
+	return err
+}
+
+// ExportGiftCards converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportGiftCards(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardBatchId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportGiftCards(ctx, id)
+	return err
+}
+
+// ListGiftCards converts echo context to params.
+func (w *ServerInterfaceWrapper) ListGiftCards(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListGiftCardsParams
+	// ------------- Optional query parameter "batch_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "batch_id", ctx.QueryParams(), &params.BatchId, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter batch_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "last4" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "last4", ctx.QueryParams(), &params.Last4, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter last4: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListGiftCards(ctx, params)
+	return err
+}
+
+// IssueGiftCards converts echo context to params.
+func (w *ServerInterfaceWrapper) IssueGiftCards(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params IssueGiftCardsParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.IssueGiftCards(ctx, params)
+	return err
+}
+
+// GetGiftCardBalance converts echo context to params.
+func (w *ServerInterfaceWrapper) GetGiftCardBalance(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetGiftCardBalance(ctx)
+	return err
+}
+
+// PayByGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) PayByGiftCard(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PayByGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PayByGiftCard(ctx, params)
+	return err
+}
+
+// RedeemGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) RedeemGiftCard(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RedeemGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RedeemGiftCard(ctx, params)
+	return err
+}
+
+// GetGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) GetGiftCard(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetGiftCard(ctx, id, params)
+	return err
+}
+
+// ActivateGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateGiftCard(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateGiftCard(ctx, id, params)
+	return err
+}
+
+// CancelGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelGiftCard(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelGiftCard(ctx, id, params)
+	return err
+}
+
+// ListGiftCardEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListGiftCardEntries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListGiftCardEntriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListGiftCardEntries(ctx, id, params)
+	return err
+}
+
+// ExtendGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) ExtendGiftCard(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExtendGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExtendGiftCard(ctx, id, params)
+	return err
+}
+
+// FreezeGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) FreezeGiftCard(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FreezeGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FreezeGiftCard(ctx, id, params)
+	return err
+}
+
+// UnfreezeGiftCard converts echo context to params.
+func (w *ServerInterfaceWrapper) UnfreezeGiftCard(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id GiftCardId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UnfreezeGiftCardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnfreezeGiftCard(ctx, id, params)
 	return err
 }
 
@@ -2350,6 +3460,22 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/wallets/liability", wrapper.GetWalletLiability, options.OperationMiddlewares["getWalletLiability"]...)
 	router.GET(options.BaseURL+"/v1/wallets/integrity", wrapper.GetWalletIntegrity, options.OperationMiddlewares["getWalletIntegrity"]...)
 	router.GET(options.BaseURL+"/v1/wallets/postings", wrapper.ListWalletPostings, options.OperationMiddlewares["listWalletPostings"]...)
+	router.GET(options.BaseURL+"/v1/gift-cards", wrapper.ListGiftCards, options.OperationMiddlewares["listGiftCards"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards", wrapper.IssueGiftCards, options.OperationMiddlewares["issueGiftCards"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/balance", wrapper.GetGiftCardBalance, options.OperationMiddlewares["getGiftCardBalance"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/payments", wrapper.PayByGiftCard, options.OperationMiddlewares["payByGiftCard"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/redeem", wrapper.RedeemGiftCard, options.OperationMiddlewares["redeemGiftCard"]...)
+	router.GET(options.BaseURL+"/v1/gift-cards/:id", wrapper.GetGiftCard, options.OperationMiddlewares["getGiftCard"]...)
+	router.GET(options.BaseURL+"/v1/gift-cards/:id/entries", wrapper.ListGiftCardEntries, options.OperationMiddlewares["listGiftCardEntries"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/:id/activate", wrapper.ActivateGiftCard, options.OperationMiddlewares["activateGiftCard"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/:id/freeze", wrapper.FreezeGiftCard, options.OperationMiddlewares["freezeGiftCard"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/:id/unfreeze", wrapper.UnfreezeGiftCard, options.OperationMiddlewares["unfreezeGiftCard"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/:id/cancel", wrapper.CancelGiftCard, options.OperationMiddlewares["cancelGiftCard"]...)
+	router.POST(options.BaseURL+"/v1/gift-cards/:id/extend", wrapper.ExtendGiftCard, options.OperationMiddlewares["extendGiftCard"]...)
+	router.GET(options.BaseURL+"/v1/gift-card-batches", wrapper.ListGiftCardBatches, options.OperationMiddlewares["listGiftCardBatches"]...)
+	router.GET(options.BaseURL+"/v1/gift-card-batches/:id", wrapper.GetGiftCardBatch, options.OperationMiddlewares["getGiftCardBatch"]...)
+	router.POST(options.BaseURL+"/v1/gift-card-batches/:id/export", wrapper.ExportGiftCards, options.OperationMiddlewares["exportGiftCards"]...)
+	router.POST(options.BaseURL+"/v1/gift-card-batches/:id/cancel", wrapper.CancelGiftCardBatch, options.OperationMiddlewares["cancelGiftCardBatch"]...)
 
 }
 
@@ -2934,6 +4060,914 @@ type UnfreezeWalletdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnfreezeWalletdefaultApplicationProblemPlusJSONResponse) VisitUnfreezeWalletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGiftCardBatchesRequestObject struct {
+	Params ListGiftCardBatchesParams
+}
+
+type ListGiftCardBatchesResponseObject interface {
+	VisitListGiftCardBatchesResponse(w http.ResponseWriter) error
+}
+
+type ListGiftCardBatches200ResponseHeaders struct {
+	Link *string
+}
+
+type ListGiftCardBatches200JSONResponse struct {
+	Body    GiftCardBatchList
+	Headers ListGiftCardBatches200ResponseHeaders
+}
+
+func (response ListGiftCardBatches200JSONResponse) VisitListGiftCardBatchesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGiftCardBatchesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListGiftCardBatchesdefaultApplicationProblemPlusJSONResponse) VisitListGiftCardBatchesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGiftCardBatchRequestObject struct {
+	Id     GiftCardBatchId `json:"id"`
+	Params GetGiftCardBatchParams
+}
+
+type GetGiftCardBatchResponseObject interface {
+	VisitGetGiftCardBatchResponse(w http.ResponseWriter) error
+}
+
+type GetGiftCardBatch200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetGiftCardBatch200JSONResponse struct {
+	Body    GiftCardBatch
+	Headers GetGiftCardBatch200ResponseHeaders
+}
+
+func (response GetGiftCardBatch200JSONResponse) VisitGetGiftCardBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGiftCardBatch304Response struct {
+}
+
+func (response GetGiftCardBatch304Response) VisitGetGiftCardBatchResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetGiftCardBatchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetGiftCardBatchdefaultApplicationProblemPlusJSONResponse) VisitGetGiftCardBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelGiftCardBatchRequestObject struct {
+	Id     GiftCardBatchId `json:"id"`
+	Params CancelGiftCardBatchParams
+	Body   *CancelGiftCardBatchJSONRequestBody
+}
+
+type CancelGiftCardBatchResponseObject interface {
+	VisitCancelGiftCardBatchResponse(w http.ResponseWriter) error
+}
+
+type CancelGiftCardBatch200ResponseHeaders struct {
+	ETag *string
+}
+
+type CancelGiftCardBatch200JSONResponse struct {
+	Body    GiftCardBatch
+	Headers CancelGiftCardBatch200ResponseHeaders
+}
+
+func (response CancelGiftCardBatch200JSONResponse) VisitCancelGiftCardBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelGiftCardBatchdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelGiftCardBatchdefaultApplicationProblemPlusJSONResponse) VisitCancelGiftCardBatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportGiftCardsRequestObject struct {
+	Id GiftCardBatchId `json:"id"`
+}
+
+type ExportGiftCardsResponseObject interface {
+	VisitExportGiftCardsResponse(w http.ResponseWriter) error
+}
+
+type ExportGiftCards200JSONResponse GiftCardExport
+
+func (response ExportGiftCards200JSONResponse) VisitExportGiftCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportGiftCardsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ExportGiftCardsdefaultApplicationProblemPlusJSONResponse) VisitExportGiftCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGiftCardsRequestObject struct {
+	Params ListGiftCardsParams
+}
+
+type ListGiftCardsResponseObject interface {
+	VisitListGiftCardsResponse(w http.ResponseWriter) error
+}
+
+type ListGiftCards200ResponseHeaders struct {
+	Link *string
+}
+
+type ListGiftCards200JSONResponse struct {
+	Body    GiftCardList
+	Headers ListGiftCards200ResponseHeaders
+}
+
+func (response ListGiftCards200JSONResponse) VisitListGiftCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGiftCardsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListGiftCardsdefaultApplicationProblemPlusJSONResponse) VisitListGiftCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IssueGiftCardsRequestObject struct {
+	Params IssueGiftCardsParams
+	Body   *IssueGiftCardsJSONRequestBody
+}
+
+type IssueGiftCardsResponseObject interface {
+	VisitIssueGiftCardsResponse(w http.ResponseWriter) error
+}
+
+type IssueGiftCards202ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type IssueGiftCards202JSONResponse struct {
+	Body    GiftCardBatch
+	Headers IssueGiftCards202ResponseHeaders
+}
+
+func (response IssueGiftCards202JSONResponse) VisitIssueGiftCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IssueGiftCardsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response IssueGiftCardsdefaultApplicationProblemPlusJSONResponse) VisitIssueGiftCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGiftCardBalanceRequestObject struct {
+	Body *GetGiftCardBalanceJSONRequestBody
+}
+
+type GetGiftCardBalanceResponseObject interface {
+	VisitGetGiftCardBalanceResponse(w http.ResponseWriter) error
+}
+
+type GetGiftCardBalance200JSONResponse GiftCardBalance
+
+func (response GetGiftCardBalance200JSONResponse) VisitGetGiftCardBalanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGiftCardBalancedefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetGiftCardBalancedefaultApplicationProblemPlusJSONResponse) VisitGetGiftCardBalanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PayByGiftCardRequestObject struct {
+	Params PayByGiftCardParams
+	Body   *PayByGiftCardJSONRequestBody
+}
+
+type PayByGiftCardResponseObject interface {
+	VisitPayByGiftCardResponse(w http.ResponseWriter) error
+}
+
+type PayByGiftCard201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type PayByGiftCard201JSONResponse struct {
+	Body    WalletPayment
+	Headers PayByGiftCard201ResponseHeaders
+}
+
+func (response PayByGiftCard201JSONResponse) VisitPayByGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PayByGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response PayByGiftCarddefaultApplicationProblemPlusJSONResponse) VisitPayByGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeemGiftCardRequestObject struct {
+	Params RedeemGiftCardParams
+	Body   *RedeemGiftCardJSONRequestBody
+}
+
+type RedeemGiftCardResponseObject interface {
+	VisitRedeemGiftCardResponse(w http.ResponseWriter) error
+}
+
+type RedeemGiftCard200JSONResponse GiftCardRedeemed
+
+func (response RedeemGiftCard200JSONResponse) VisitRedeemGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeemGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RedeemGiftCarddefaultApplicationProblemPlusJSONResponse) VisitRedeemGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGiftCardRequestObject struct {
+	Id     GiftCardId `json:"id"`
+	Params GetGiftCardParams
+}
+
+type GetGiftCardResponseObject interface {
+	VisitGetGiftCardResponse(w http.ResponseWriter) error
+}
+
+type GetGiftCard200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetGiftCard200JSONResponse struct {
+	Body    GiftCard
+	Headers GetGiftCard200ResponseHeaders
+}
+
+func (response GetGiftCard200JSONResponse) VisitGetGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetGiftCard304Response struct {
+}
+
+func (response GetGiftCard304Response) VisitGetGiftCardResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetGiftCarddefaultApplicationProblemPlusJSONResponse) VisitGetGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateGiftCardRequestObject struct {
+	Id     GiftCardId `json:"id"`
+	Params ActivateGiftCardParams
+	Body   *ActivateGiftCardJSONRequestBody
+}
+
+type ActivateGiftCardResponseObject interface {
+	VisitActivateGiftCardResponse(w http.ResponseWriter) error
+}
+
+type ActivateGiftCard200ResponseHeaders struct {
+	ETag *string
+}
+
+type ActivateGiftCard200JSONResponse struct {
+	Body    GiftCard
+	Headers ActivateGiftCard200ResponseHeaders
+}
+
+func (response ActivateGiftCard200JSONResponse) VisitActivateGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ActivateGiftCarddefaultApplicationProblemPlusJSONResponse) VisitActivateGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelGiftCardRequestObject struct {
+	Id     GiftCardId `json:"id"`
+	Params CancelGiftCardParams
+	Body   *CancelGiftCardJSONRequestBody
+}
+
+type CancelGiftCardResponseObject interface {
+	VisitCancelGiftCardResponse(w http.ResponseWriter) error
+}
+
+type CancelGiftCard200ResponseHeaders struct {
+	ETag *string
+}
+
+type CancelGiftCard200JSONResponse struct {
+	Body    GiftCard
+	Headers CancelGiftCard200ResponseHeaders
+}
+
+func (response CancelGiftCard200JSONResponse) VisitCancelGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelGiftCarddefaultApplicationProblemPlusJSONResponse) VisitCancelGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGiftCardEntriesRequestObject struct {
+	Id     GiftCardId `json:"id"`
+	Params ListGiftCardEntriesParams
+}
+
+type ListGiftCardEntriesResponseObject interface {
+	VisitListGiftCardEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListGiftCardEntries200ResponseHeaders struct {
+	Link *string
+}
+
+type ListGiftCardEntries200JSONResponse struct {
+	Body    WalletEntryList
+	Headers ListGiftCardEntries200ResponseHeaders
+}
+
+func (response ListGiftCardEntries200JSONResponse) VisitListGiftCardEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListGiftCardEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListGiftCardEntriesdefaultApplicationProblemPlusJSONResponse) VisitListGiftCardEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendGiftCardRequestObject struct {
+	Id     GiftCardId `json:"id"`
+	Params ExtendGiftCardParams
+	Body   *ExtendGiftCardJSONRequestBody
+}
+
+type ExtendGiftCardResponseObject interface {
+	VisitExtendGiftCardResponse(w http.ResponseWriter) error
+}
+
+type ExtendGiftCard200ResponseHeaders struct {
+	ETag *string
+}
+
+type ExtendGiftCard200JSONResponse struct {
+	Body    GiftCard
+	Headers ExtendGiftCard200ResponseHeaders
+}
+
+func (response ExtendGiftCard200JSONResponse) VisitExtendGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExtendGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ExtendGiftCarddefaultApplicationProblemPlusJSONResponse) VisitExtendGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreezeGiftCardRequestObject struct {
+	Id     GiftCardId `json:"id"`
+	Params FreezeGiftCardParams
+	Body   *FreezeGiftCardJSONRequestBody
+}
+
+type FreezeGiftCardResponseObject interface {
+	VisitFreezeGiftCardResponse(w http.ResponseWriter) error
+}
+
+type FreezeGiftCard200ResponseHeaders struct {
+	ETag *string
+}
+
+type FreezeGiftCard200JSONResponse struct {
+	Body    GiftCard
+	Headers FreezeGiftCard200ResponseHeaders
+}
+
+func (response FreezeGiftCard200JSONResponse) VisitFreezeGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreezeGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response FreezeGiftCarddefaultApplicationProblemPlusJSONResponse) VisitFreezeGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnfreezeGiftCardRequestObject struct {
+	Id     GiftCardId `json:"id"`
+	Params UnfreezeGiftCardParams
+	Body   *UnfreezeGiftCardJSONRequestBody
+}
+
+type UnfreezeGiftCardResponseObject interface {
+	VisitUnfreezeGiftCardResponse(w http.ResponseWriter) error
+}
+
+type UnfreezeGiftCard200ResponseHeaders struct {
+	ETag *string
+}
+
+type UnfreezeGiftCard200JSONResponse struct {
+	Body    GiftCard
+	Headers UnfreezeGiftCard200ResponseHeaders
+}
+
+func (response UnfreezeGiftCard200JSONResponse) VisitUnfreezeGiftCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnfreezeGiftCarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UnfreezeGiftCarddefaultApplicationProblemPlusJSONResponse) VisitUnfreezeGiftCardResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3898,6 +5932,54 @@ type StrictServerInterface interface {
 	// UnfreezeWallet Unfreeze a wallet
 	// (POST /v1/customers/{id}/wallet/unfreeze)
 	UnfreezeWallet(ctx context.Context, request UnfreezeWalletRequestObject) (UnfreezeWalletResponseObject, error)
+	// ListGiftCardBatches List batches of gift cards
+	// (GET /v1/gift-card-batches)
+	ListGiftCardBatches(ctx context.Context, request ListGiftCardBatchesRequestObject) (ListGiftCardBatchesResponseObject, error)
+	// GetGiftCardBatch Read a batch of gift cards
+	// (GET /v1/gift-card-batches/{id})
+	GetGiftCardBatch(ctx context.Context, request GetGiftCardBatchRequestObject) (GetGiftCardBatchResponseObject, error)
+	// CancelGiftCardBatch Cancel a batch of gift cards
+	// (POST /v1/gift-card-batches/{id}/cancel)
+	CancelGiftCardBatch(ctx context.Context, request CancelGiftCardBatchRequestObject) (CancelGiftCardBatchResponseObject, error)
+	// ExportGiftCards Take the codes of a batch
+	// (POST /v1/gift-card-batches/{id}/export)
+	ExportGiftCards(ctx context.Context, request ExportGiftCardsRequestObject) (ExportGiftCardsResponseObject, error)
+	// ListGiftCards List gift cards
+	// (GET /v1/gift-cards)
+	ListGiftCards(ctx context.Context, request ListGiftCardsRequestObject) (ListGiftCardsResponseObject, error)
+	// IssueGiftCards Issue gift cards
+	// (POST /v1/gift-cards)
+	IssueGiftCards(ctx context.Context, request IssueGiftCardsRequestObject) (IssueGiftCardsResponseObject, error)
+	// GetGiftCardBalance Read what is on a gift card
+	// (POST /v1/gift-cards/balance)
+	GetGiftCardBalance(ctx context.Context, request GetGiftCardBalanceRequestObject) (GetGiftCardBalanceResponseObject, error)
+	// PayByGiftCard Pay by a gift card
+	// (POST /v1/gift-cards/payments)
+	PayByGiftCard(ctx context.Context, request PayByGiftCardRequestObject) (PayByGiftCardResponseObject, error)
+	// RedeemGiftCard Put a gift card into a wallet
+	// (POST /v1/gift-cards/redeem)
+	RedeemGiftCard(ctx context.Context, request RedeemGiftCardRequestObject) (RedeemGiftCardResponseObject, error)
+	// GetGiftCard Read a gift card
+	// (GET /v1/gift-cards/{id})
+	GetGiftCard(ctx context.Context, request GetGiftCardRequestObject) (GetGiftCardResponseObject, error)
+	// ActivateGiftCard Sell a gift card
+	// (POST /v1/gift-cards/{id}/activate)
+	ActivateGiftCard(ctx context.Context, request ActivateGiftCardRequestObject) (ActivateGiftCardResponseObject, error)
+	// CancelGiftCard Cancel a gift card
+	// (POST /v1/gift-cards/{id}/cancel)
+	CancelGiftCard(ctx context.Context, request CancelGiftCardRequestObject) (CancelGiftCardResponseObject, error)
+	// ListGiftCardEntries List entries of a gift card
+	// (GET /v1/gift-cards/{id}/entries)
+	ListGiftCardEntries(ctx context.Context, request ListGiftCardEntriesRequestObject) (ListGiftCardEntriesResponseObject, error)
+	// ExtendGiftCard Extend the validity of a gift card
+	// (POST /v1/gift-cards/{id}/extend)
+	ExtendGiftCard(ctx context.Context, request ExtendGiftCardRequestObject) (ExtendGiftCardResponseObject, error)
+	// FreezeGiftCard Freeze a gift card
+	// (POST /v1/gift-cards/{id}/freeze)
+	FreezeGiftCard(ctx context.Context, request FreezeGiftCardRequestObject) (FreezeGiftCardResponseObject, error)
+	// UnfreezeGiftCard Unfreeze a gift card
+	// (POST /v1/gift-cards/{id}/unfreeze)
+	UnfreezeGiftCard(ctx context.Context, request UnfreezeGiftCardRequestObject) (UnfreezeGiftCardResponseObject, error)
 	// GetWalletProgramme Read how stored value is kept
 	// (GET /v1/wallet-programme)
 	GetWalletProgramme(ctx context.Context, request GetWalletProgrammeRequestObject) (GetWalletProgrammeResponseObject, error)
@@ -4399,6 +6481,643 @@ func (sh *strictHandler) UnfreezeWallet(ctx echo.Context, id WalletCustomerId, p
 		return err
 	} else if validResponse, ok := response.(UnfreezeWalletResponseObject); ok {
 		return validResponse.VisitUnfreezeWalletResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListGiftCardBatches operation middleware
+func (sh *strictHandler) ListGiftCardBatches(ctx echo.Context, params ListGiftCardBatchesParams) error {
+	var request ListGiftCardBatchesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListGiftCardBatches(ctx.Request().Context(), request.(ListGiftCardBatchesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListGiftCardBatches")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListGiftCardBatchesResponseObject); ok {
+		return validResponse.VisitListGiftCardBatchesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetGiftCardBatch operation middleware
+func (sh *strictHandler) GetGiftCardBatch(ctx echo.Context, id GiftCardBatchId, params GetGiftCardBatchParams) error {
+	var request GetGiftCardBatchRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetGiftCardBatch(ctx.Request().Context(), request.(GetGiftCardBatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetGiftCardBatch")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetGiftCardBatchResponseObject); ok {
+		return validResponse.VisitGetGiftCardBatchResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelGiftCardBatch operation middleware
+func (sh *strictHandler) CancelGiftCardBatch(ctx echo.Context, id GiftCardBatchId, params CancelGiftCardBatchParams) error {
+	var request CancelGiftCardBatchRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body CancelGiftCardBatchJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelGiftCardBatch(ctx.Request().Context(), request.(CancelGiftCardBatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelGiftCardBatch")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelGiftCardBatchResponseObject); ok {
+		return validResponse.VisitCancelGiftCardBatchResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExportGiftCards operation middleware
+func (sh *strictHandler) ExportGiftCards(ctx echo.Context, id GiftCardBatchId) error {
+	var request ExportGiftCardsRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportGiftCards(ctx.Request().Context(), request.(ExportGiftCardsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportGiftCards")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportGiftCardsResponseObject); ok {
+		return validResponse.VisitExportGiftCardsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListGiftCards operation middleware
+func (sh *strictHandler) ListGiftCards(ctx echo.Context, params ListGiftCardsParams) error {
+	var request ListGiftCardsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListGiftCards(ctx.Request().Context(), request.(ListGiftCardsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListGiftCards")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListGiftCardsResponseObject); ok {
+		return validResponse.VisitListGiftCardsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// IssueGiftCards operation middleware
+func (sh *strictHandler) IssueGiftCards(ctx echo.Context, params IssueGiftCardsParams) error {
+	var request IssueGiftCardsRequestObject
+
+	request.Params = params
+
+	var body IssueGiftCardsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.IssueGiftCards(ctx.Request().Context(), request.(IssueGiftCardsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "IssueGiftCards")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(IssueGiftCardsResponseObject); ok {
+		return validResponse.VisitIssueGiftCardsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetGiftCardBalance operation middleware
+func (sh *strictHandler) GetGiftCardBalance(ctx echo.Context) error {
+	var request GetGiftCardBalanceRequestObject
+
+	var body GetGiftCardBalanceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetGiftCardBalance(ctx.Request().Context(), request.(GetGiftCardBalanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetGiftCardBalance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetGiftCardBalanceResponseObject); ok {
+		return validResponse.VisitGetGiftCardBalanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PayByGiftCard operation middleware
+func (sh *strictHandler) PayByGiftCard(ctx echo.Context, params PayByGiftCardParams) error {
+	var request PayByGiftCardRequestObject
+
+	request.Params = params
+
+	var body PayByGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PayByGiftCard(ctx.Request().Context(), request.(PayByGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PayByGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PayByGiftCardResponseObject); ok {
+		return validResponse.VisitPayByGiftCardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RedeemGiftCard operation middleware
+func (sh *strictHandler) RedeemGiftCard(ctx echo.Context, params RedeemGiftCardParams) error {
+	var request RedeemGiftCardRequestObject
+
+	request.Params = params
+
+	var body RedeemGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RedeemGiftCard(ctx.Request().Context(), request.(RedeemGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RedeemGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RedeemGiftCardResponseObject); ok {
+		return validResponse.VisitRedeemGiftCardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetGiftCard operation middleware
+func (sh *strictHandler) GetGiftCard(ctx echo.Context, id GiftCardId, params GetGiftCardParams) error {
+	var request GetGiftCardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetGiftCard(ctx.Request().Context(), request.(GetGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetGiftCardResponseObject); ok {
+		return validResponse.VisitGetGiftCardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ActivateGiftCard operation middleware
+func (sh *strictHandler) ActivateGiftCard(ctx echo.Context, id GiftCardId, params ActivateGiftCardParams) error {
+	var request ActivateGiftCardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ActivateGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ActivateGiftCard(ctx.Request().Context(), request.(ActivateGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ActivateGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ActivateGiftCardResponseObject); ok {
+		return validResponse.VisitActivateGiftCardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelGiftCard operation middleware
+func (sh *strictHandler) CancelGiftCard(ctx echo.Context, id GiftCardId, params CancelGiftCardParams) error {
+	var request CancelGiftCardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body CancelGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelGiftCard(ctx.Request().Context(), request.(CancelGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelGiftCardResponseObject); ok {
+		return validResponse.VisitCancelGiftCardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListGiftCardEntries operation middleware
+func (sh *strictHandler) ListGiftCardEntries(ctx echo.Context, id GiftCardId, params ListGiftCardEntriesParams) error {
+	var request ListGiftCardEntriesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListGiftCardEntries(ctx.Request().Context(), request.(ListGiftCardEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListGiftCardEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListGiftCardEntriesResponseObject); ok {
+		return validResponse.VisitListGiftCardEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ExtendGiftCard operation middleware
+func (sh *strictHandler) ExtendGiftCard(ctx echo.Context, id GiftCardId, params ExtendGiftCardParams) error {
+	var request ExtendGiftCardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body ExtendGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExtendGiftCard(ctx.Request().Context(), request.(ExtendGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExtendGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExtendGiftCardResponseObject); ok {
+		return validResponse.VisitExtendGiftCardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FreezeGiftCard operation middleware
+func (sh *strictHandler) FreezeGiftCard(ctx echo.Context, id GiftCardId, params FreezeGiftCardParams) error {
+	var request FreezeGiftCardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body FreezeGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FreezeGiftCard(ctx.Request().Context(), request.(FreezeGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FreezeGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FreezeGiftCardResponseObject); ok {
+		return validResponse.VisitFreezeGiftCardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnfreezeGiftCard operation middleware
+func (sh *strictHandler) UnfreezeGiftCard(ctx echo.Context, id GiftCardId, params UnfreezeGiftCardParams) error {
+	var request UnfreezeGiftCardRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UnfreezeGiftCardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnfreezeGiftCard(ctx.Request().Context(), request.(UnfreezeGiftCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnfreezeGiftCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnfreezeGiftCardResponseObject); ok {
+		return validResponse.VisitUnfreezeGiftCardResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -345,6 +345,19 @@ func (a API) ListMemberWalletEntries(ctx context.Context, r memberapi.ListMember
 	return memberapi.ListMemberWalletEntries200JSONResponse{Body: out, Headers: memberapi.ListMemberWalletEntries200ResponseHeaders{Link: found.Link}}, nil
 }
 
+// RedeemMemberGiftCard implements redeemMemberGiftCard.
+func (a API) RedeemMemberGiftCard(ctx context.Context, r memberapi.RedeemMemberGiftCardRequestObject) (memberapi.RedeemMemberGiftCardResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	done, err := a.Wallets.RedeemCard(ctx, actor.ID, r.Body.Code, opt.Value(r.Body.Pin), r.Body.Amount)
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.RedeemMemberGiftCard200JSONResponse(wallets.ToAPIRedeemed(done)), nil
+}
+
 // SetMemberWalletPin implements setMemberWalletPin.
 func (a API) SetMemberWalletPin(ctx context.Context, r memberapi.SetMemberWalletPinRequestObject) (memberapi.SetMemberWalletPinResponseObject, error) {
 	actor, err := self(ctx)

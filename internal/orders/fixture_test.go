@@ -23,6 +23,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/pgtest"
 	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/segments"
+	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
 // shop is the service over a database of its own, with a clock that stands
@@ -72,6 +73,7 @@ func openOn(t testing.TB, database *db.DB, now time.Time) *shop {
 		DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages, Currency: "CNY", Customers: people, Catalog: products, Segments: s.segments,
 		Inventory: inventory.New(inventory.Deps{DB: s.db, Clock: s.clock, Pages: pages, Catalog: products}),
 		Points:    points.New(points.Deps{DB: s.db, Clock: s.clock, Pages: pages, Customers: people, Catalog: products}),
+		Wallets:   wallets.New(wallets.Deps{DB: s.db, Clock: s.clock, Keys: keys, Pages: pages, Currency: "CNY", Customers: people}),
 	})
 	return s
 }

@@ -45,9 +45,9 @@ func (s *Service) PlaceDraft(ctx context.Context, id uuid.UUID, ifMatch *string)
 	})
 }
 
-// Pay records money received. What is due is never exceeded: paying twice is an
+// Pay records money received, or takes it from a wallet or gift card. What is due is never exceeded: paying twice is an
 // error.
-// Errors: ErrOrderNotFound, ErrState, ErrNothingDue.
+// Errors: ErrOrderNotFound, ErrState, ErrNothingDue, ErrStoredOfNobody, ErrStoredNotYours, ErrCardCode, those of wallets.
 func (s *Service) Pay(ctx context.Context, id uuid.UUID, in PaymentInput) error {
 	return s.change(ctx, id, nil, "pay", func(ctx context.Context, tx *db.Tx, c *changing) error {
 		if c.o.Status == order.StatusPaid || countsAs(c.o.Status) {
@@ -59,6 +59,9 @@ func (s *Service) Pay(ctx context.Context, id uuid.UUID, in PaymentInput) error 
 		if in.Amount > due(c.o) {
 			return ErrNothingDue.At("/amount").Arg("due", due(c.o))
 		}
+		if err := mayPayStored(ctx, c.o, in, ""); err != nil {
+			return err
+		}
 		n := len(c.o.Edges.Payments)
 		if err := addPayment(c.o, in.Method, in.Amount, in.Reference, s.clock.Now()); err != nil {
 			return err
@@ -66,7 +69,10 @@ func (s *Service) Pay(ctx context.Context, id uuid.UUID, in PaymentInput) error 
 		c.payments = c.o.Edges.Payments[n:]
 		c.details["method"], c.details["amount"] = in.Method, in.Amount
 		s.standing(c)
-		return s.takenAlong(ctx, tx, c)
+		if err := s.takenAlong(ctx, tx, c); err != nil {
+			return err
+		}
+		return s.payStored(ctx, tx, c.o, c.payments[0], in, "")
 	})
 }
 

@@ -496,7 +496,7 @@ func fromAPILines(all []ordersapi.OrderLineInput) []LineInput {
 }
 
 func fromAPIPayment(p *ordersapi.OrderPaymentInput) PaymentInput {
-	return PaymentInput{Method: string(p.Method), Amount: p.Amount, Reference: p.Reference}
+	return PaymentInput{Method: string(p.Method), Amount: p.Amount, Reference: p.Reference, Code: opt.Value(p.Code), PIN: opt.Value(p.Pin)}
 }
 
 func fromAPIPayments(all []ordersapi.OrderPaymentInput) []PaymentInput {

@@ -43,7 +43,8 @@ func mayRefund(ctx context.Context) error {
 
 // refund gives money of an order back to where it came from, the last payment
 // first. What a provider has moved is moved back by it (the row waits for the
-// runner, with its number); what was recorded is recorded. Goods cannot be paid
+// runner, with its number); stored value goes back to its wallet or card with the
+// step; what was recorded is recorded. Goods cannot be paid
 // out, so what goods have paid for, and what a till did not tell, is cash.
 //
 // Error: ErrRefundExceeds.
@@ -123,5 +124,8 @@ func (s *Service) insertRefunds(ctx context.Context, tx *db.Tx, c *changing) err
 			return err
 		}
 	}
-	return tx.Commerce.OrderRefund.CreateBulk(creates...).Exec(ctx)
+	if err := tx.Commerce.OrderRefund.CreateBulk(creates...).Exec(ctx); err != nil {
+		return err
+	}
+	return s.refundStored(ctx, tx, c)
 }

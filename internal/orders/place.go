@@ -36,11 +36,13 @@ type LineInput struct {
 	Discount  *int64 // off the whole line; needs orders.override_price
 }
 
-// PaymentInput is money received outside of this service.
+// PaymentInput is money received outside of this service, or to be taken from a
+// wallet or gift card.
 type PaymentInput struct {
 	Method    string
 	Amount    int64
 	Reference *string
+	Code, PIN string // of stored value and gift cards
 }
 
 // Input is an order to place. Amounts are in minor units.
@@ -143,6 +145,9 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, in Input) (*commerce.Ord
 		return nil, err
 	}
 	if err := s.insertOrder(ctx, tx, p); err != nil {
+		return nil, err
+	}
+	if err := s.payAllStored(ctx, tx, p); err != nil {
 		return nil, err
 	}
 	if p.in.Points > 0 {
@@ -430,6 +435,9 @@ func (s *Service) settle(ctx context.Context, tx *db.Tx, p *placing) error {
 	for i, in := range p.in.Payments {
 		if in.Amount > due(o) {
 			return ErrNothingDue.At("/payments/"+strconv.Itoa(i)+"/amount").Arg("due", due(o))
+		}
+		if err := mayPayStored(ctx, o, in, "/payments/"+strconv.Itoa(i)); err != nil {
+			return err
 		}
 		if err := addPayment(o, in.Method, in.Amount, in.Reference, now); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/segments"
+	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
 // Deps is what the service works with.
@@ -32,6 +33,7 @@ type Deps struct {
 	Segments  *segments.Service
 	Inventory *inventory.Service
 	Points    *points.Service
+	Wallets   *wallets.Service
 	Queue     *jobs.Queue // nil: nothing happens by the clock
 	Outside   outside.Services
 	Log       *slog.Logger // nil logs nothing
@@ -53,6 +55,7 @@ type Service struct {
 	segments  *segments.Service
 	inventory *inventory.Service
 	points    *points.Service
+	wallets   *wallets.Service
 	outside   outside.Services
 	log       *slog.Logger
 	baseURL   string
@@ -65,7 +68,7 @@ func New(d Deps) *Service {
 	d.Customers.HoldFields(customers.OfOrder, "orders")
 	s := &Service{
 		db: d.DB, clock: d.Clock, keys: d.Keys, cache: d.Cache, pages: d.Pages, currency: d.Currency,
-		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, points: d.Points, returnWindow: d.ReturnWindow, outside: d.Outside, log: d.Log, baseURL: d.BaseURL,
+		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, points: d.Points, wallets: d.Wallets, returnWindow: d.ReturnWindow, outside: d.Outside, log: d.Log, baseURL: d.BaseURL,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -196,10 +196,17 @@ var memberProbes = map[string]probe{
 		}
 		return judge(r)
 	},
-	"getMemberPoints":          asGuest(http.MethodGet, "/v1/member/points", nil),
-	"listMemberPointsEntries":  asGuest(http.MethodGet, "/v1/member/points/entries", nil),
-	"getMemberWallet":          asGuest(http.MethodGet, "/v1/member/wallet", nil),
-	"listMemberWalletEntries":  asGuest(http.MethodGet, "/v1/member/wallet/entries", nil),
+	"getMemberPoints":         asGuest(http.MethodGet, "/v1/member/points", nil),
+	"listMemberPointsEntries": asGuest(http.MethodGet, "/v1/member/points/entries", nil),
+	"getMemberWallet":         asGuest(http.MethodGet, "/v1/member/wallet", nil),
+	"listMemberWalletEntries": asGuest(http.MethodGet, "/v1/member/wallet/entries", nil),
+	"redeemMemberGiftCard": func(c *cell) byte {
+		caller, card := c, c.giftCard()
+		if c.actor.column == "member" {
+			caller = c.guest()
+		}
+		return judge(caller.do(http.MethodPost, "/v1/member/gift-cards/redeem", map[string]any{"code": card.code, "amount": 5}, c.stockKey()...))
+	},
 	"setMemberWalletPin":       asGuest(http.MethodPut, "/v1/member/wallet/pin", func(*world) any { return map[string]any{"pin": "271828"} }),
 	"getMemberMembership":      asGuest(http.MethodGet, "/v1/member/membership", nil),
 	"listMemberOrders":         lists("/v1/member/orders", "orders"),

@@ -44,6 +44,20 @@ var (
 	ErrWhole = apperr.Define(apperr.Forbidden, "wallets.whole_business", "This is about the whole business: hold the permission everywhere.", "此数据涉及全部业务，须拥有全部范围的权限。")
 )
 
+// Errors of gift cards. An unknown code and a wrong PIN are one.
+var (
+	ErrCardNotFound  = apperr.Define(apperr.NotFound, "gift_cards.not_found", "There is no such gift card.", "礼品卡不存在。")
+	ErrBatchNotFound = apperr.Define(apperr.NotFound, "gift_cards.batch_not_found", "There is no such batch of gift cards.", "礼品卡批次不存在。")
+	ErrCard          = apperr.Define(apperr.Invalid, "gift_cards.unknown", "There is no gift card with this code and PIN.", "礼品卡卡号或密码错误。")
+	ErrCardLocked    = apperr.Define(apperr.Conflict, "gift_cards.pin_locked", "The card is locked after five wrong PINs. Have it unfrozen.", "密码连续输错五次，礼品卡已锁定，请联系客服解锁。")
+	ErrCardState     = apperr.Define(apperr.Conflict, "gift_cards.state", "That cannot be done with a gift card in this state: {status}.", "礼品卡当前状态（{status}）不允许此操作。")
+	ErrCardOver      = apperr.Define(apperr.Conflict, "gift_cards.expired", "The gift card is not valid any more. It can be extended.", "礼品卡已过有效期，可申请延期。")
+	ErrCardHeld      = apperr.Define(apperr.Conflict, "gift_cards.held", "Something of the card is promised to a payment: release or capture that first.", "卡内有冻结金额，请先释放或完成扣款。")
+	ErrCardLimit     = apperr.Define(apperr.Invalid, "gift_cards.amount_limit", "A gift card carries {limit} at most, in minor units.", "单张礼品卡面值上限为 {limit}（最小货币单位）。")
+	ErrCardUntil     = apperr.Define(apperr.Invalid, "gift_cards.valid_until_invalid", "Cards are valid until some time to come.", "有效期须晚于当前时间。")
+	ErrBatchState    = apperr.Define(apperr.Conflict, "gift_cards.batch_state", "That cannot be done with a batch in this state: {status}.", "批次当前状态（{status}）不允许此操作。")
+)
+
 // Events of wallets. EventChanged: what a member has of stored value changed.
 // EventExpiring: a bonus expires in so many days. Their subject is the customer.
 var (

@@ -107,10 +107,8 @@ func (s *Service) tryPIN(ctx context.Context, a *loyalty.WalletAccount, pin, poi
 		return err
 	}
 	var failures int
-	err = s.db.InTx(db.Apart(ctx), func(ctx context.Context, tx *db.Tx) error {
-		return tx.QueryRow(ctx, `UPDATE wallet_accounts SET pin_failures = CASE WHEN pin_failures >= $2 THEN pin_failures WHEN $3 THEN 0 ELSE pin_failures + 1 END
-WHERE id = $1 RETURNING pin_failures`, a.ID, mostWrong, right).Scan(&failures)
-	})
+	err = s.db.Apart(ctx, `UPDATE wallet_accounts SET pin_failures = CASE WHEN pin_failures >= $2 THEN pin_failures WHEN $3 THEN 0 ELSE pin_failures + 1 END
+WHERE id = $1 RETURNING pin_failures`, []any{a.ID, mostWrong, right}, &failures)
 	switch {
 	case err != nil:
 		return err

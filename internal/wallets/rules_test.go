@@ -60,3 +60,30 @@ func TestNextWarning(t *testing.T) {
 	assert.Nil(t, nextWarning(&expires, expires.AddDate(0, 0, -1)))
 	assert.Nil(t, nextWarning(nil, expires))
 }
+
+// A code tells any one wrong character, and is read as people type it.
+func TestCodes(t *testing.T) {
+	for range 50 {
+		code := newCode()
+		read, ok := tidyCode(" " + printed(code) + " ")
+		assert.True(t, ok)
+		assert.Equal(t, code, read)
+		for i := range code {
+			for _, c := range alphabet {
+				if byte(c) == code[i] {
+					continue
+				}
+				_, ok := tidyCode(code[:i] + string(c) + code[i+1:])
+				assert.False(t, ok, "%s with %c at %d", code, c, i)
+			}
+		}
+		assert.Len(t, newPIN(), 6)
+	}
+	for _, raw := range []string{"", "123", "????????????????", "0000-0000-0000-000U"} {
+		_, ok := tidyCode(raw)
+		assert.False(t, ok, raw)
+	}
+	ones, ok := tidyCode("IL1O" + "0" + "0000000000" + string(checkOf("111000000000000")))
+	assert.True(t, ok)
+	assert.Equal(t, "1110", ones[:4])
+}

@@ -44,6 +44,7 @@ type Service struct {
 func New(d Deps) *Service {
 	s := &Service{db: d.DB, clock: d.Clock, keys: d.Keys, pages: d.Pages, currency: d.Currency, customers: d.Customers, queue: d.Queue}
 	if d.Queue != nil {
+		jobs.RegisterVisible(d.Queue, jobIssue, s.issue)
 		d.Queue.Every("wallets.settle", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.SettleDue(ctx); return err })
 		d.Queue.Every("wallets.release", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.ReleaseDue(ctx); return err })
 		d.Queue.Every("wallets.warn", jobs.Interval(time.Minute), func(ctx context.Context) error { _, err := s.WarnDue(ctx); return err })

@@ -76,8 +76,8 @@ type Verified struct {
 }
 
 // verifySQL compares, in one snapshot, accounts with their postings, lots, entries
-// and payments, lots with their postings, payments with their parts, and what moved
-// between accounts with nothing.
+// and payments, lots with their postings and payments, payments of orders with the
+// orders', and what moved between accounts with nothing.
 const verifySQL = `
 WITH legs AS (
     SELECT account_id, lot_id, to_book AS book, amount AS n FROM wallet_postings
@@ -118,6 +118,9 @@ WITH legs AS (
     SELECT c.what, l.account_id, l.id, coalesce(c.expected, 0), coalesce(c.found, 0) FROM wallet_lots l LEFT JOIN of_lot o ON o.lot_id = l.id LEFT JOIN paid d ON d.lot_id = l.id
     CROSS JOIN LATERAL (VALUES ('lot_available', o.available, l.available), ('lot_blocked', o.blocked, l.blocked), ('lot_spent', o.spent, d.spent)) c (what, expected, found)
     WHERE coalesce(c.expected, 0) <> coalesce(c.found, 0)
+    UNION ALL
+    SELECT 'order_payment', NULL, NULL, coalesce(o.amount - o.refunded_amount, 0), p.captured - p.refunded FROM wallet_payments p LEFT JOIN order_payments o ON o.id = p.order_payment_id
+    WHERE p.order_payment_id IS NOT NULL AND coalesce(o.amount - o.refunded_amount, 0) <> p.captured - p.refunded
     UNION ALL
     SELECT 'moved', NULL, NULL, 0, coalesce(sum(n), 0) FROM legs WHERE book = 'moved' HAVING coalesce(sum(n), 0) <> 0
 )

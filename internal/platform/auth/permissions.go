@@ -70,6 +70,11 @@ const (
 	MembershipRead      Permission = "membership.read"
 	MembershipManage    Permission = "membership.manage"
 	MembershipGrant     Permission = "membership.grant"
+	GiftCardsRead       Permission = "gift_cards.read"
+	GiftCardsIssue      Permission = "gift_cards.issue"
+	GiftCardsSell       Permission = "gift_cards.sell"
+	GiftCardsUse        Permission = "gift_cards.use"
+	GiftCardsManage     Permission = "gift_cards.manage"
 
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
@@ -173,6 +178,11 @@ var Catalogue = []Explained{
 	{MembershipRead, "Read tiers, and the memberships of customers within the scope.", "查看会员等级及权限范围内顾客的会籍。"},
 	{MembershipManage, "Define tiers and by which rules they are reached and kept.", "管理会员等级及升降级规则。"},
 	{MembershipGrant, "Give tiers by hand and take them back, within the scope.", "手工授予和收回权限范围内顾客的会员等级。"},
+	{GiftCardsRead, "Read gift cards and what is on them.", "查看礼品卡及其余额。"},
+	{GiftCardsIssue, "Issue gift cards, take their codes and cancel them.", "制卡、导出卡密与作废礼品卡。"},
+	{GiftCardsSell, "Sell gift cards.", "售卖（激活）礼品卡。"},
+	{GiftCardsUse, "Look up, pay by and redeem gift cards by their code.", "凭卡号查询余额、付款和兑入钱包。"},
+	{GiftCardsManage, "Freeze and unfreeze gift cards and extend their validity.", "冻结、解冻礼品卡并延长有效期。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
 	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
@@ -201,11 +211,11 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{ReferralsRead, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{ReferralsRead, ReferralsManage, MembershipRead, MembershipManage, WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{ReferralsRead, MembershipRead, WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{GiftCardsRead, GiftCardsSell, GiftCardsUse, GiftCardsManage, ReferralsRead, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{GiftCardsRead, GiftCardsSell, GiftCardsUse, ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{GiftCardsRead, GiftCardsManage, ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{GiftCardsRead, ReferralsRead, ReferralsManage, MembershipRead, MembershipManage, WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{GiftCardsRead, ReferralsRead, MembershipRead, WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{WalletsAudit, PointsAudit, AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }

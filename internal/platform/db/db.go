@@ -66,6 +66,7 @@ type DB struct {
 	SQL *sql.DB
 	*Clients
 	cache *stmtCache
+	apart *sql.DB // of Apart; nil: the pool's
 }
 
 // Options for Open.
@@ -92,8 +93,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
-	return New(pool), nil
+	d := New(pool)
+	d.apart = sql.OpenDB(connector)
+	d.apart.SetMaxOpenConns(apartConnections)
+	d.apart.SetMaxIdleConns(1)
+	d.apart.SetConnMaxIdleTime(time.Minute)
+	return d, nil
 }
+
+// apartConnections are beside the pool's; what they are for is rare.
+const apartConnections = 2
 
 // New wraps an open pool.
 func New(pool *sql.DB) *DB {
@@ -105,6 +114,9 @@ func New(pool *sql.DB) *DB {
 // Close closes the statements and the pool.
 func (d *DB) Close() error {
 	d.cache.close()
+	if d.apart != nil {
+		_ = d.apart.Close()
+	}
 	return d.SQL.Close()
 }
 

@@ -52,10 +52,22 @@ func CurrentTx(ctx context.Context) *Tx {
 	return t
 }
 
-// Apart leaves the transaction that the context carries: what is done with it
-// stays even if that one is rolled back, such as a count of wrong guesses. It takes
-// a second connection; the caller holds no lock that it could wait for.
-func Apart(ctx context.Context) context.Context { return context.WithValue(ctx, txKey{}, (*Tx)(nil)) }
+// apartWithin bounds how long a statement apart waits, for its connection or a row.
+const apartWithin = 3 * time.Second
+
+// Apart runs a statement that returns one row outside of any transaction that the
+// context carries: what it writes stays even if that one is rolled back, such as a
+// count of wrong guesses. It has connections of its own, so that callers who hold one
+// of the pool never wait for each other; the caller holds no lock that it needs.
+func (d *DB) Apart(ctx context.Context, query string, args []any, into ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, apartWithin)
+	defer cancel()
+	pool := d.apart
+	if pool == nil {
+		pool = d.SQL
+	}
+	return pool.QueryRowContext(ctx, query, args...).Scan(into...)
+}
 
 // From returns the clients to read with: those of the request's transaction
 // when it has one, else the pool's. Reading past an open transaction would
