@@ -518,13 +518,13 @@ type GiftCardBatchStatus string
 
 // GiftCardExport The codes of a batch, once.
 //
-// Example: {"batch_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0e","items":[{"card_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","code":"7H2M-QX4T-9RDA-V7KE","number":1,"pin":"271828"}]}
+// Example: {"batch_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b0e","cards":[{"card_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b10","code":"7H2M-QX4T-9RDA-V7KE","number":1,"pin":"271828"}]}
 type GiftCardExport struct {
 	// BatchId A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 	BatchId externalRef0.Id  `json:"batch_id"`
-	Items   []GiftCardSecret `json:"items"`
+	Cards   []GiftCardSecret `json:"cards"`
 }
 
 // GiftCardExtension Until when it is valid, and why.

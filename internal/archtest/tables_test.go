@@ -291,7 +291,6 @@ var rawSQL = map[string]string{
 	"internal/wallets/due.go":         "accounts and lots of which something is due, as the system",
 	"internal/wallets/queries.go":     "a balance of a customer read through the policy",
 	"internal/wallets/moving.go":      "the wallets of a customer read through the policy, locked",
-	"internal/wallets/cards.go":       "a gift card in somebody's hand, whatever becomes of the caller's transaction",
 	"internal/wallets/pin.go":         "the wallet of a customer read through the policy, whatever becomes of the caller's transaction",
 	"internal/wallets/write.go":       "accounts, lots and ledger of an operation whose caller was judged there, set-based",
 	"internal/wallets/verify.go":      "sums over all stored value, for who reads the whole business",

@@ -190,7 +190,9 @@ var walletProbes = map[string]probe{
 		k := c.giftCard()
 		return among(c.do(http.MethodGet, "/v1/gift-cards?limit=200&batch_id="+k.batch.String(), nil), k.id)
 	},
-	"issueGiftCards":     plain(http.MethodPost, "/v1/gift-cards", map[string]any{"name": "新年卡", "quantity": 1, "face_amount": 100}),
+	"issueGiftCards": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/gift-cards", map[string]any{"name": "新年卡", "quantity": 1, "face_amount": 100}, c.stockKey()...))
+	},
 	"getGiftCardBalance": onCard(http.MethodPost, func(k giftCard) string { return "/v1/gift-cards/balance" }, true, map[string]any{}),
 	"payByGiftCard":      onCard(http.MethodPost, func(k giftCard) string { return "/v1/gift-cards/payments" }, true, map[string]any{"amount": 5}),
 	"redeemGiftCard": func(c *cell) byte {

@@ -29,11 +29,16 @@ func (s *Service) inHand(ctx context.Context, raw, pin string) (*loyalty.GiftCar
 		return nil, ErrCard.At("/code")
 	}
 	card, err := s.db.From(ctx).Loyalty.GiftCard.Query().Where(giftcard.CodeHash(s.codeHash(code))).Only(ctx)
-	if loyalty.IsNotFound(err) || err == nil && card.PinHash != nil && pin == "" {
+	if loyalty.IsNotFound(err) {
 		return nil, ErrCard.At("/code")
 	}
-	if err != nil || card.PinHash == nil {
-		return card, err
+	switch {
+	case err != nil:
+		return nil, err
+	case card.PinHash == nil || len(*card.PinHash) == 0: // it has none
+		return card, nil
+	case pin == "":
+		return nil, ErrCard.At("/code")
 	}
 	right := hmac.Equal(*card.PinHash, s.pinHash(card.ID, pin))
 	var failures int

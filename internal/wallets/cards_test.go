@@ -19,19 +19,24 @@ import (
 // cards issues gift cards and takes their codes.
 func (p *shop) cards(quantity, face int) []client.GiftCardSecret {
 	p.t.Helper()
+	return p.issue(body{"name": "新年礼品卡", "quantity": quantity, "face_amount": face})
+}
+
+func (p *shop) issue(b body) []client.GiftCardSecret {
+	p.t.Helper()
 	var batch client.GiftCardBatch
-	p.post("/v1/gift-cards", body{"name": "新年礼品卡", "quantity": quantity, "face_amount": face}).Want(http.StatusAccepted).JSON(&batch)
+	p.post("/v1/gift-cards", b).Want(http.StatusAccepted).JSON(&batch)
 	on := "/v1/gift-card-batches/" + batch.Id.String()
 	require.Eventually(p.t, func() bool {
 		p.admin.Do(http.MethodGet, on, nil).Want(http.StatusOK).JSON(&batch)
 		return batch.Status == client.BatchReady
 	}, 20*time.Second, 20*time.Millisecond)
-	require.EqualValues(p.t, quantity, batch.Issued)
+	require.EqualValues(p.t, b["quantity"], batch.Issued)
 	var codes client.GiftCardExport
 	p.admin.Do(http.MethodPost, on+"/export", nil).Want(http.StatusOK).JSON(&codes)
-	require.Len(p.t, codes.Items, quantity)
+	require.Len(p.t, codes.Cards, int(batch.Quantity))
 	p.admin.Do(http.MethodPost, on+"/export", nil).WantProblem(http.StatusConflict, "gift_cards.batch_state")
-	return codes.Items
+	return codes.Cards
 }
 
 func (p *shop) balance(c client.GiftCardSecret) (out client.GiftCardBalance) {
@@ -132,6 +137,12 @@ func lifeOfACard(p *shop) {
 	p.post(at+"/cancel", body{"reason": "退卡"}).WantProblem(http.StatusConflict, "gift_cards.state")
 	p.admin.Do(http.MethodGet, "/v1/wallets/liability?kind=gift_card", nil).Want(http.StatusOK).JSON(&liability)
 	assert.Equal(t, []int64{0, 2999}, []int64{liability.LiabilityAmount, liability.RefundedAmount})
+
+	// A card without a PIN pays by its code alone.
+	bare := p.issue(body{"name": "无密码卡", "quantity": 1, "face_amount": 500, "with_pin": false})[0]
+	require.True(t, bare.Pin.IsNull())
+	p.post("/v1/gift-cards/"+bare.CardId.String()+"/activate", body{"method": "cash"}).Want(http.StatusOK)
+	p.post("/v1/gift-cards/payments", body{"code": bare.Code, "amount": 500}).Want(http.StatusCreated)
 
 	// A card of the past pays nothing until it is extended.
 	old := "/v1/gift-cards/" + made[1].CardId.String()

@@ -171,7 +171,7 @@ func (a API) ExportGiftCards(ctx context.Context, r walletsapi.ExportGiftCardsRe
 	if err != nil {
 		return nil, err
 	}
-	return walletsapi.ExportGiftCards200JSONResponse{BatchId: r.Id, Items: each(all, func(s Secret) walletsapi.GiftCardSecret {
+	return walletsapi.ExportGiftCards200JSONResponse{BatchId: r.Id, Cards: each(all, func(s Secret) walletsapi.GiftCardSecret {
 		out := walletsapi.GiftCardSecret{Number: int32(s.Number), CardId: s.CardID, Code: s.Code, Pin: nullable.NewNullNullable[string]()}
 		if s.PIN != "" {
 			out.Pin = nullable.NewNullableWithValue(s.PIN)

@@ -52,8 +52,8 @@ func (WalletProgramme) Annotations() []schema.Annotation {
 	})}
 }
 
-// Policy of the WalletProgramme.
-func (WalletProgramme) Policy() ent.Policy { return scope.Authenticated() }
+// Policy of the WalletProgramme: members' own payments go by it.
+func (WalletProgramme) Policy() ent.Policy { return scope.Everybody() }
 
 // WalletAccount holds stored value: a customer's wallet, or what is on a gift card.
 // Its amounts are the sums of its lots and of its entries. A customer who took over
