@@ -4769,7 +4769,7 @@ type RedeemMemberGiftCardResponseObject interface {
 	VisitRedeemMemberGiftCardResponse(w http.ResponseWriter) error
 }
 
-type RedeemMemberGiftCard200JSONResponse externalRef6.GiftCardRedeemed
+type RedeemMemberGiftCard200JSONResponse externalRef7.GiftCardRedeemed
 
 func (response RedeemMemberGiftCard200JSONResponse) VisitRedeemMemberGiftCardResponse(w http.ResponseWriter) error {
 
