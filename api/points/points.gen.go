@@ -227,6 +227,42 @@ func (e PointsOutcomeResult) Valid() bool {
 	}
 }
 
+// Defines values for PointsPartnerStatus.
+const (
+	PartnerActive   PointsPartnerStatus = "active"
+	PartnerArchived PointsPartnerStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the PointsPartnerStatus enum.
+func (e PointsPartnerStatus) Valid() bool {
+	switch e {
+	case PartnerActive:
+		return true
+	case PartnerArchived:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PointsPartnerUpdateStatus.
+const (
+	PartnerUpdateActive   PointsPartnerUpdateStatus = "active"
+	PartnerUpdateArchived PointsPartnerUpdateStatus = "archived"
+)
+
+// Valid indicates whether the value is a known member of the PointsPartnerUpdateStatus enum.
+func (e PointsPartnerUpdateStatus) Valid() bool {
+	switch e {
+	case PartnerUpdateActive:
+		return true
+	case PartnerUpdateArchived:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PointsPreviewRequestChannel.
 const (
 	PreviewLive        PointsPreviewRequestChannel = "live"
@@ -437,6 +473,36 @@ const (
 func (e ListPointsAdjustmentsParamsInclude) Valid() bool {
 	switch e {
 	case ListPointsAdjustmentsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPointsPartnersParamsInclude.
+const (
+	ListPointsPartnersParamsIncludeIncludeTotalCount ListPointsPartnersParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPointsPartnersParamsInclude enum.
+func (e ListPointsPartnersParamsInclude) Valid() bool {
+	switch e {
+	case ListPointsPartnersParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListPointsPartnerEntriesParamsInclude.
+const (
+	ListPointsPartnerEntriesParamsIncludeIncludeTotalCount ListPointsPartnerEntriesParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListPointsPartnerEntriesParamsInclude enum.
+func (e ListPointsPartnerEntriesParamsInclude) Valid() bool {
+	switch e {
+	case ListPointsPartnerEntriesParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1162,6 +1228,79 @@ type PointsPart struct {
 	Points *int64 `json:"points,omitempty"`
 }
 
+// PointsPartner Another business whose systems give and take points.
+//
+// Example: {"api_key_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b41"],"code":"airline","created_at":"2026-11-22T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b40","name":"航空里程","rates":[{"from":"2026-12-01","issue_amount":80,"redeem_amount":95,"unit":"points"}],"status":"active","updated_at":"2026-11-22T02:00:00Z","version":1}
+type PointsPartner struct {
+	ApiKeyIds []externalRef0.Id `json:"api_key_ids"`
+	Code      string            `json:"code"`
+	CreatedAt time.Time         `json:"created_at"`
+
+	// Id A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	Id        externalRef0.Id     `json:"id"`
+	Name      string              `json:"name"`
+	Rates     []PointsPartnerRate `json:"rates"`
+	Status    PointsPartnerStatus `json:"status"`
+	UpdatedAt time.Time           `json:"updated_at"`
+	Version   int64               `json:"version"`
+}
+
+// PointsPartnerStatus defines model for PointsPartner.Status.
+type PointsPartnerStatus string
+
+// PointsPartnerCreate A new partner.
+//
+// Example: {"api_key_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b41"],"code":"airline","name":"航空里程","rates":[{"from":"2026-12-01","issue_amount":80,"redeem_amount":95,"unit":"points"}]}
+type PointsPartnerCreate struct {
+	ApiKeyIds *[]externalRef0.Id   `json:"api_key_ids,omitempty"`
+	Code      string               `json:"code"`
+	Name      string               `json:"name"`
+	Rates     *[]PointsPartnerRate `json:"rates,omitempty"`
+}
+
+// PointsPartnerList A page of them.
+//
+// Example: {"has_more":false,"items":[{"api_key_ids":["0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b41"],"code":"airline","created_at":"2026-11-22T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b40","name":"航空里程","rates":[{"from":"2026-12-01","issue_amount":80,"redeem_amount":95,"unit":"points"}],"status":"active","updated_at":"2026-11-22T02:00:00Z","version":1}],"next_cursor":null}
+type PointsPartnerList struct {
+	HasMore bool            `json:"has_more"`
+	Items   []PointsPartner `json:"items"`
+
+	// NextCursor For the next page; null on the last.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// TotalCount All that match, when asked for.
+	TotalCount *int64 `json:"total_count,omitempty"`
+}
+
+// PointsPartnerRate What points of a unit cost between a partner and us, from a business day on.
+//
+// Example: {"from":"2026-12-01","issue_amount":80,"redeem_amount":95,"unit":"points"}
+type PointsPartnerRate struct {
+	From openapi_types.Date `json:"from"`
+
+	// IssueAmount What the partner pays us for each 100 points it gives, in minor currency units.
+	IssueAmount int64 `json:"issue_amount"`
+
+	// RedeemAmount What we pay the partner for each 100 points that are spent with it.
+	RedeemAmount int64  `json:"redeem_amount"`
+	Unit         string `json:"unit"`
+}
+
+// PointsPartnerUpdate What to change of a partner.
+//
+// Example: {"status":"archived"}
+type PointsPartnerUpdate struct {
+	ApiKeyIds *[]externalRef0.Id         `json:"api_key_ids,omitempty"`
+	Name      *string                    `json:"name,omitempty"`
+	Rates     *[]PointsPartnerRate       `json:"rates,omitempty"`
+	Status    *PointsPartnerUpdateStatus `json:"status,omitempty"`
+}
+
+// PointsPartnerUpdateStatus defines model for PointsPartnerUpdate.Status.
+type PointsPartnerUpdateStatus string
+
 // PointsPosting Points that went from one book to another.
 //
 // Example: {"account_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b07","amount":100,"created_at":"2026-11-22T02:00:00Z","entry_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b03","from_book":"issued","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b06","lot_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b08","to_book":"active","unit_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01"}
@@ -1529,6 +1668,47 @@ type PointsRuleVersionList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// PointsSettledPeriod Days of a settlement to which one rate applies.
+//
+// Example: {"from":"2026-11-01","given_back_points":0,"issue_amount":9440,"issued_points":12000,"rate":{"from":"2026-12-01","issue_amount":80,"redeem_amount":95,"unit":"points"},"redeem_amount":4750,"redeemed_points":5000,"taken_back_points":200,"to":"2026-11-30"}
+type PointsSettledPeriod struct {
+	From            openapi_types.Date `json:"from"`
+	GivenBackPoints int64              `json:"given_back_points"`
+
+	// IssueAmount The partner owes us: issued less taken back at the rate, rounded half up.
+	IssueAmount  int64 `json:"issue_amount"`
+	IssuedPoints int64 `json:"issued_points"`
+
+	// Rate Null where none holds: nothing is owed.
+	Rate nullable.Nullable[PointsPartnerRate] `json:"rate"`
+
+	// RedeemAmount We owe the partner: redeemed less given back at the rate, rounded half up.
+	RedeemAmount    int64              `json:"redeem_amount"`
+	RedeemedPoints  int64              `json:"redeemed_points"`
+	TakenBackPoints int64              `json:"taken_back_points"`
+	To              openapi_types.Date `json:"to"`
+}
+
+// PointsSettlement What a partner and we owe each other.
+//
+// Example: {"from":"2026-11-01","net_amount":4690,"partner_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b40","periods":[],"to":"2026-11-30","unit":"points"}
+type PointsSettlement struct {
+	From openapi_types.Date `json:"from"`
+
+	// NetAmount The partner owes us on balance; below zero, we owe the partner. In minor currency units.
+	NetAmount int64 `json:"net_amount"`
+
+	// PartnerId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	PartnerId externalRef0.Id       `json:"partner_id"`
+	Periods   []PointsSettledPeriod `json:"periods"`
+	To        openapi_types.Date    `json:"to"`
+
+	// Unit Code of the unit.
+	Unit string `json:"unit"`
+}
+
 // PointsSpend Points to spend.
 //
 // Example: {"points":200,"reason":"兑换书签"}
@@ -1796,6 +1976,11 @@ type PointsHoldId = externalRef0.Id
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
 type PointsOrderId = externalRef0.Id
 
+// PointsPartnerId A UUIDv7, so ids sort by the time of creation.
+//
+// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+type PointsPartnerId = externalRef0.Id
+
 // PointsRuleId A UUIDv7, so ids sort by the time of creation.
 //
 // Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -2003,6 +2188,73 @@ type GetPointsLiabilityParams struct {
 	At *time.Time `form:"at,omitempty" json:"at,omitempty"`
 }
 
+// ListPointsPartnersParams defines parameters for ListPointsPartners.
+type ListPointsPartnersParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPointsPartnersParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPointsPartnersParamsInclude defines parameters for ListPointsPartners.
+type ListPointsPartnersParamsInclude string
+
+// CreatePointsPartnerParams defines parameters for CreatePointsPartner.
+type CreatePointsPartnerParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// GetPointsPartnerParams defines parameters for GetPointsPartner.
+type GetPointsPartnerParams struct {
+	// IfNoneMatch The `ETag` at hand; when it is still right, the answer is 304 without a body.
+	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// UpdatePointsPartnerParams defines parameters for UpdatePointsPartner.
+type UpdatePointsPartnerParams struct {
+	// IfMatch The `ETag` the change is based on; when the resource has moved on, the answer is 412 and nothing changes.
+	IfMatch *externalRef0.IfMatch `json:"If-Match,omitempty"`
+}
+
+// ListPointsPartnerEntriesParams defines parameters for ListPointsPartnerEntries.
+type ListPointsPartnerEntriesParams struct {
+	// CreatedAfter Booked then or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Booked earlier.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListPointsPartnerEntriesParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListPointsPartnerEntriesParamsInclude defines parameters for ListPointsPartnerEntries.
+type ListPointsPartnerEntriesParamsInclude string
+
+// GetPointsSettlementParams defines parameters for GetPointsSettlement.
+type GetPointsSettlementParams struct {
+	// Unit Code of the unit; without one `points`.
+	Unit *string `form:"unit,omitempty" json:"unit,omitempty"`
+
+	// From The first business day.
+	From openapi_types.Date `form:"from" json:"from"`
+
+	// To The last business day.
+	To openapi_types.Date `form:"to" json:"to"`
+}
+
 // ListPointsPostingsParams defines parameters for ListPointsPostings.
 type ListPointsPostingsParams struct {
 	// Limit Items a page holds at most.
@@ -2147,6 +2399,12 @@ type CapturePointsJSONRequestBody = PointsPart
 // GiveBackPointsJSONRequestBody defines body for GiveBackPoints for application/json ContentType.
 type GiveBackPointsJSONRequestBody = PointsGiveBack
 
+// CreatePointsPartnerJSONRequestBody defines body for CreatePointsPartner for application/json ContentType.
+type CreatePointsPartnerJSONRequestBody = PointsPartnerCreate
+
+// UpdatePointsPartnerJSONRequestBody defines body for UpdatePointsPartner for application/json ContentType.
+type UpdatePointsPartnerJSONRequestBody = PointsPartnerUpdate
+
 // PreviewPointsJSONRequestBody defines body for PreviewPoints for application/json ContentType.
 type PreviewPointsJSONRequestBody = PointsPreviewRequest
 
@@ -2230,6 +2488,24 @@ type ServerInterface interface {
 	// GetPointsLiability Read what the programme owed at an instant
 	// (GET /v1/points/liability)
 	GetPointsLiability(ctx echo.Context, params GetPointsLiabilityParams) error
+	// ListPointsPartners List partners
+	// (GET /v1/points/partners)
+	ListPointsPartners(ctx echo.Context, params ListPointsPartnersParams) error
+	// CreatePointsPartner Create a partner
+	// (POST /v1/points/partners)
+	CreatePointsPartner(ctx echo.Context, params CreatePointsPartnerParams) error
+	// GetPointsPartner Read a partner
+	// (GET /v1/points/partners/{id})
+	GetPointsPartner(ctx echo.Context, id PointsPartnerId, params GetPointsPartnerParams) error
+	// UpdatePointsPartner Change a partner
+	// (PATCH /v1/points/partners/{id})
+	UpdatePointsPartner(ctx echo.Context, id PointsPartnerId, params UpdatePointsPartnerParams) error
+	// ListPointsPartnerEntries List what a partner booked
+	// (GET /v1/points/partners/{id}/entries)
+	ListPointsPartnerEntries(ctx echo.Context, id PointsPartnerId, params ListPointsPartnerEntriesParams) error
+	// GetPointsSettlement Settle with a partner
+	// (GET /v1/points/partners/{id}/settlement)
+	GetPointsSettlement(ctx echo.Context, id PointsPartnerId, params GetPointsSettlementParams) error
 	// ListPointsPostings List all postings
 	// (GET /v1/points/postings)
 	ListPointsPostings(ctx echo.Context, params ListPointsPostingsParams) error
@@ -3056,6 +3332,231 @@ func (w *ServerInterfaceWrapper) GetPointsLiability(ctx echo.Context) error {
 	return err
 }
 
+// ListPointsPartners converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPointsPartners(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPointsPartnersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPointsPartners(ctx, params)
+	return err
+}
+
+// CreatePointsPartner converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePointsPartner(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreatePointsPartnerParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePointsPartner(ctx, params)
+	return err
+}
+
+// GetPointsPartner converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPointsPartner(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsPartnerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPointsPartnerParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch externalRef0.IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPointsPartner(ctx, id, params)
+	return err
+}
+
+// UpdatePointsPartner converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdatePointsPartner(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsPartnerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdatePointsPartnerParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch externalRef0.IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdatePointsPartner(ctx, id, params)
+	return err
+}
+
+// ListPointsPartnerEntries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPointsPartnerEntries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsPartnerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPointsPartnerEntriesParams
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPointsPartnerEntries(ctx, id, params)
+	return err
+}
+
+// GetPointsSettlement converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPointsSettlement(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PointsPartnerId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPointsSettlementParams
+	// ------------- Optional query parameter "unit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "unit", ctx.QueryParams(), &params.Unit, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter unit: %s", err))
+	}
+
+	// ------------- Required query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Required query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPointsSettlement(ctx, id, params)
+	return err
+}
+
 // ListPointsPostings converts echo context to params.
 func (w *ServerInterfaceWrapper) ListPointsPostings(ctx echo.Context) error {
 	var err error
@@ -3520,6 +4021,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PATCH(options.BaseURL+"/v1/points/rules/:id", wrapper.UpdatePointsRule, options.OperationMiddlewares["updatePointsRule"]...)
 	router.GET(options.BaseURL+"/v1/points/rules/:id/versions", wrapper.ListPointsRuleVersions, options.OperationMiddlewares["listPointsRuleVersions"]...)
 	router.POST(options.BaseURL+"/v1/points/grants", wrapper.GrantPoints, options.OperationMiddlewares["grantPoints"]...)
+	router.GET(options.BaseURL+"/v1/points/partners", wrapper.ListPointsPartners, options.OperationMiddlewares["listPointsPartners"]...)
+	router.POST(options.BaseURL+"/v1/points/partners", wrapper.CreatePointsPartner, options.OperationMiddlewares["createPointsPartner"]...)
+	router.GET(options.BaseURL+"/v1/points/partners/:id", wrapper.GetPointsPartner, options.OperationMiddlewares["getPointsPartner"]...)
+	router.PATCH(options.BaseURL+"/v1/points/partners/:id", wrapper.UpdatePointsPartner, options.OperationMiddlewares["updatePointsPartner"]...)
+	router.GET(options.BaseURL+"/v1/points/partners/:id/settlement", wrapper.GetPointsSettlement, options.OperationMiddlewares["getPointsSettlement"]...)
+	router.GET(options.BaseURL+"/v1/points/partners/:id/entries", wrapper.ListPointsPartnerEntries, options.OperationMiddlewares["listPointsPartnerEntries"]...)
 	router.POST(options.BaseURL+"/v1/points/preview", wrapper.PreviewPoints, options.OperationMiddlewares["previewPoints"]...)
 	router.GET(options.BaseURL+"/v1/orders/:id/points", wrapper.GetOrderPoints, options.OperationMiddlewares["getOrderPoints"]...)
 	router.POST(options.BaseURL+"/v1/customers/:id/points/events", wrapper.ReportPointsEvent, options.OperationMiddlewares["reportPointsEvent"]...)
@@ -4741,6 +5248,350 @@ func (response GetPointsLiabilitydefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ListPointsPartnersRequestObject struct {
+	Params ListPointsPartnersParams
+}
+
+type ListPointsPartnersResponseObject interface {
+	VisitListPointsPartnersResponse(w http.ResponseWriter) error
+}
+
+type ListPointsPartners200ResponseHeaders struct {
+	Link *string
+}
+
+type ListPointsPartners200JSONResponse struct {
+	Body    PointsPartnerList
+	Headers ListPointsPartners200ResponseHeaders
+}
+
+func (response ListPointsPartners200JSONResponse) VisitListPointsPartnersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPointsPartnersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListPointsPartnersdefaultApplicationProblemPlusJSONResponse) VisitListPointsPartnersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePointsPartnerRequestObject struct {
+	Params CreatePointsPartnerParams
+	Body   *CreatePointsPartnerJSONRequestBody
+}
+
+type CreatePointsPartnerResponseObject interface {
+	VisitCreatePointsPartnerResponse(w http.ResponseWriter) error
+}
+
+type CreatePointsPartner201ResponseHeaders struct {
+	ETag     *string
+	Location *string
+}
+
+type CreatePointsPartner201JSONResponse struct {
+	Body    PointsPartner
+	Headers CreatePointsPartner201ResponseHeaders
+}
+
+func (response CreatePointsPartner201JSONResponse) VisitCreatePointsPartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePointsPartnerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CreatePointsPartnerdefaultApplicationProblemPlusJSONResponse) VisitCreatePointsPartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPointsPartnerRequestObject struct {
+	Id     PointsPartnerId `json:"id"`
+	Params GetPointsPartnerParams
+}
+
+type GetPointsPartnerResponseObject interface {
+	VisitGetPointsPartnerResponse(w http.ResponseWriter) error
+}
+
+type GetPointsPartner200ResponseHeaders struct {
+	ETag *string
+}
+
+type GetPointsPartner200JSONResponse struct {
+	Body    PointsPartner
+	Headers GetPointsPartner200ResponseHeaders
+}
+
+func (response GetPointsPartner200JSONResponse) VisitGetPointsPartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPointsPartner304Response struct {
+}
+
+func (response GetPointsPartner304Response) VisitGetPointsPartnerResponse(w http.ResponseWriter) error {
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetPointsPartnerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPointsPartnerdefaultApplicationProblemPlusJSONResponse) VisitGetPointsPartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePointsPartnerRequestObject struct {
+	Id     PointsPartnerId `json:"id"`
+	Params UpdatePointsPartnerParams
+	Body   *UpdatePointsPartnerJSONRequestBody
+}
+
+type UpdatePointsPartnerResponseObject interface {
+	VisitUpdatePointsPartnerResponse(w http.ResponseWriter) error
+}
+
+type UpdatePointsPartner200ResponseHeaders struct {
+	ETag *string
+}
+
+type UpdatePointsPartner200JSONResponse struct {
+	Body    PointsPartner
+	Headers UpdatePointsPartner200ResponseHeaders
+}
+
+func (response UpdatePointsPartner200JSONResponse) VisitUpdatePointsPartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdatePointsPartnerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response UpdatePointsPartnerdefaultApplicationProblemPlusJSONResponse) VisitUpdatePointsPartnerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPointsPartnerEntriesRequestObject struct {
+	Id     PointsPartnerId `json:"id"`
+	Params ListPointsPartnerEntriesParams
+}
+
+type ListPointsPartnerEntriesResponseObject interface {
+	VisitListPointsPartnerEntriesResponse(w http.ResponseWriter) error
+}
+
+type ListPointsPartnerEntries200ResponseHeaders struct {
+	Link *string
+}
+
+type ListPointsPartnerEntries200JSONResponse struct {
+	Body    PointsEntryList
+	Headers ListPointsPartnerEntries200ResponseHeaders
+}
+
+func (response ListPointsPartnerEntries200JSONResponse) VisitListPointsPartnerEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPointsPartnerEntriesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListPointsPartnerEntriesdefaultApplicationProblemPlusJSONResponse) VisitListPointsPartnerEntriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPointsSettlementRequestObject struct {
+	Id     PointsPartnerId `json:"id"`
+	Params GetPointsSettlementParams
+}
+
+type GetPointsSettlementResponseObject interface {
+	VisitGetPointsSettlementResponse(w http.ResponseWriter) error
+}
+
+type GetPointsSettlement200JSONResponse PointsSettlement
+
+func (response GetPointsSettlement200JSONResponse) VisitGetPointsSettlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPointsSettlementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response GetPointsSettlementdefaultApplicationProblemPlusJSONResponse) VisitGetPointsSettlementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPointsPostingsRequestObject struct {
 	Params ListPointsPostingsParams
 }
@@ -5449,6 +6300,24 @@ type StrictServerInterface interface {
 	// GetPointsLiability Read what the programme owed at an instant
 	// (GET /v1/points/liability)
 	GetPointsLiability(ctx context.Context, request GetPointsLiabilityRequestObject) (GetPointsLiabilityResponseObject, error)
+	// ListPointsPartners List partners
+	// (GET /v1/points/partners)
+	ListPointsPartners(ctx context.Context, request ListPointsPartnersRequestObject) (ListPointsPartnersResponseObject, error)
+	// CreatePointsPartner Create a partner
+	// (POST /v1/points/partners)
+	CreatePointsPartner(ctx context.Context, request CreatePointsPartnerRequestObject) (CreatePointsPartnerResponseObject, error)
+	// GetPointsPartner Read a partner
+	// (GET /v1/points/partners/{id})
+	GetPointsPartner(ctx context.Context, request GetPointsPartnerRequestObject) (GetPointsPartnerResponseObject, error)
+	// UpdatePointsPartner Change a partner
+	// (PATCH /v1/points/partners/{id})
+	UpdatePointsPartner(ctx context.Context, request UpdatePointsPartnerRequestObject) (UpdatePointsPartnerResponseObject, error)
+	// ListPointsPartnerEntries List what a partner booked
+	// (GET /v1/points/partners/{id}/entries)
+	ListPointsPartnerEntries(ctx context.Context, request ListPointsPartnerEntriesRequestObject) (ListPointsPartnerEntriesResponseObject, error)
+	// GetPointsSettlement Settle with a partner
+	// (GET /v1/points/partners/{id}/settlement)
+	GetPointsSettlement(ctx context.Context, request GetPointsSettlementRequestObject) (GetPointsSettlementResponseObject, error)
 	// ListPointsPostings List all postings
 	// (GET /v1/points/postings)
 	ListPointsPostings(ctx context.Context, request ListPointsPostingsRequestObject) (ListPointsPostingsResponseObject, error)
@@ -6296,6 +7165,206 @@ func (sh *strictHandler) GetPointsLiability(ctx echo.Context, params GetPointsLi
 		return err
 	} else if validResponse, ok := response.(GetPointsLiabilityResponseObject); ok {
 		return validResponse.VisitGetPointsLiabilityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPointsPartners operation middleware
+func (sh *strictHandler) ListPointsPartners(ctx echo.Context, params ListPointsPartnersParams) error {
+	var request ListPointsPartnersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPointsPartners(ctx.Request().Context(), request.(ListPointsPartnersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPointsPartners")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPointsPartnersResponseObject); ok {
+		return validResponse.VisitListPointsPartnersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePointsPartner operation middleware
+func (sh *strictHandler) CreatePointsPartner(ctx echo.Context, params CreatePointsPartnerParams) error {
+	var request CreatePointsPartnerRequestObject
+
+	request.Params = params
+
+	var body CreatePointsPartnerJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePointsPartner(ctx.Request().Context(), request.(CreatePointsPartnerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePointsPartner")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePointsPartnerResponseObject); ok {
+		return validResponse.VisitCreatePointsPartnerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPointsPartner operation middleware
+func (sh *strictHandler) GetPointsPartner(ctx echo.Context, id PointsPartnerId, params GetPointsPartnerParams) error {
+	var request GetPointsPartnerRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPointsPartner(ctx.Request().Context(), request.(GetPointsPartnerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPointsPartner")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPointsPartnerResponseObject); ok {
+		return validResponse.VisitGetPointsPartnerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdatePointsPartner operation middleware
+func (sh *strictHandler) UpdatePointsPartner(ctx echo.Context, id PointsPartnerId, params UpdatePointsPartnerParams) error {
+	var request UpdatePointsPartnerRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	var body UpdatePointsPartnerJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdatePointsPartner(ctx.Request().Context(), request.(UpdatePointsPartnerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdatePointsPartner")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdatePointsPartnerResponseObject); ok {
+		return validResponse.VisitUpdatePointsPartnerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPointsPartnerEntries operation middleware
+func (sh *strictHandler) ListPointsPartnerEntries(ctx echo.Context, id PointsPartnerId, params ListPointsPartnerEntriesParams) error {
+	var request ListPointsPartnerEntriesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPointsPartnerEntries(ctx.Request().Context(), request.(ListPointsPartnerEntriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPointsPartnerEntries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPointsPartnerEntriesResponseObject); ok {
+		return validResponse.VisitListPointsPartnerEntriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPointsSettlement operation middleware
+func (sh *strictHandler) GetPointsSettlement(ctx echo.Context, id PointsPartnerId, params GetPointsSettlementParams) error {
+	var request GetPointsSettlementRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPointsSettlement(ctx.Request().Context(), request.(GetPointsSettlementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPointsSettlement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPointsSettlementResponseObject); ok {
+		return validResponse.VisitGetPointsSettlementResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointspartner"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
@@ -77,6 +78,8 @@ type Client struct {
 	PointsHold *PointsHoldClient
 	// PointsLot is the client for interacting with the PointsLot builders.
 	PointsLot *PointsLotClient
+	// PointsPartner is the client for interacting with the PointsPartner builders.
+	PointsPartner *PointsPartnerClient
 	// PointsPosting is the client for interacting with the PointsPosting builders.
 	PointsPosting *PointsPostingClient
 	// PointsRule is the client for interacting with the PointsRule builders.
@@ -132,6 +135,7 @@ func (c *Client) init() {
 	c.PointsEvent = NewPointsEventClient(c.config)
 	c.PointsHold = NewPointsHoldClient(c.config)
 	c.PointsLot = NewPointsLotClient(c.config)
+	c.PointsPartner = NewPointsPartnerClient(c.config)
 	c.PointsPosting = NewPointsPostingClient(c.config)
 	c.PointsRule = NewPointsRuleClient(c.config)
 	c.PointsRuleVersion = NewPointsRuleVersionClient(c.config)
@@ -252,6 +256,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		PointsEvent:       NewPointsEventClient(cfg),
 		PointsHold:        NewPointsHoldClient(cfg),
 		PointsLot:         NewPointsLotClient(cfg),
+		PointsPartner:     NewPointsPartnerClient(cfg),
 		PointsPosting:     NewPointsPostingClient(cfg),
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
@@ -299,6 +304,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		PointsEvent:       NewPointsEventClient(cfg),
 		PointsHold:        NewPointsHoldClient(cfg),
 		PointsLot:         NewPointsLotClient(cfg),
+		PointsPartner:     NewPointsPartnerClient(cfg),
 		PointsPosting:     NewPointsPostingClient(cfg),
 		PointsRule:        NewPointsRuleClient(cfg),
 		PointsRuleVersion: NewPointsRuleVersionClient(cfg),
@@ -346,11 +352,11 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.GiftCard, c.GiftCardBatch, c.Membership, c.MembershipChange,
 		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
-		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting,
-		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral, c.ReferralCode,
-		c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment, c.WalletEntry,
-		c.WalletLot, c.WalletPayment, c.WalletPosting, c.WalletProgramme,
-		c.WalletTopUp,
+		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPartner,
+		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral,
+		c.ReferralCode, c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment,
+		c.WalletEntry, c.WalletLot, c.WalletPayment, c.WalletPosting,
+		c.WalletProgramme, c.WalletTopUp,
 	} {
 		n.Use(hooks...)
 	}
@@ -362,11 +368,11 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.GiftCard, c.GiftCardBatch, c.Membership, c.MembershipChange,
 		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
-		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPosting,
-		c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral, c.ReferralCode,
-		c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment, c.WalletEntry,
-		c.WalletLot, c.WalletPayment, c.WalletPosting, c.WalletProgramme,
-		c.WalletTopUp,
+		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPartner,
+		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral,
+		c.ReferralCode, c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment,
+		c.WalletEntry, c.WalletLot, c.WalletPayment, c.WalletPosting,
+		c.WalletProgramme, c.WalletTopUp,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -399,6 +405,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.PointsHold.mutate(ctx, m)
 	case *PointsLotMutation:
 		return c.PointsLot.mutate(ctx, m)
+	case *PointsPartnerMutation:
+		return c.PointsPartner.mutate(ctx, m)
 	case *PointsPostingMutation:
 		return c.PointsPosting.mutate(ctx, m)
 	case *PointsRuleMutation:
@@ -2233,6 +2241,140 @@ func (c *PointsLotClient) mutate(ctx context.Context, m *PointsLotMutation) (Val
 		return (&PointsLotDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("loyalty: unknown PointsLot mutation op: %q", m.Op())
+	}
+}
+
+// PointsPartnerClient is a client for the PointsPartner schema.
+type PointsPartnerClient struct {
+	config
+}
+
+// NewPointsPartnerClient returns a client for the PointsPartner from the given config.
+func NewPointsPartnerClient(c config) *PointsPartnerClient {
+	return &PointsPartnerClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `pointspartner.Hooks(f(g(h())))`.
+func (c *PointsPartnerClient) Use(hooks ...Hook) {
+	c.hooks.PointsPartner = append(c.hooks.PointsPartner, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `pointspartner.Intercept(f(g(h())))`.
+func (c *PointsPartnerClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PointsPartner = append(c.inters.PointsPartner, interceptors...)
+}
+
+// Create returns a builder for creating a PointsPartner entity.
+func (c *PointsPartnerClient) Create() *PointsPartnerCreate {
+	mutation := newPointsPartnerMutation(c.config, OpCreate)
+	return &PointsPartnerCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PointsPartner entities.
+func (c *PointsPartnerClient) CreateBulk(builders ...*PointsPartnerCreate) *PointsPartnerCreateBulk {
+	return &PointsPartnerCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PointsPartnerClient) MapCreateBulk(slice any, setFunc func(*PointsPartnerCreate, int)) *PointsPartnerCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PointsPartnerCreateBulk{err: fmt.Errorf("calling to PointsPartnerClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PointsPartnerCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PointsPartnerCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PointsPartner.
+func (c *PointsPartnerClient) Update() *PointsPartnerUpdate {
+	mutation := newPointsPartnerMutation(c.config, OpUpdate)
+	return &PointsPartnerUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PointsPartnerClient) UpdateOne(_m *PointsPartner) *PointsPartnerUpdateOne {
+	mutation := newPointsPartnerMutation(c.config, OpUpdateOne, withPointsPartner(_m))
+	return &PointsPartnerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PointsPartnerClient) UpdateOneID(id uuid.UUID) *PointsPartnerUpdateOne {
+	mutation := newPointsPartnerMutation(c.config, OpUpdateOne, withPointsPartnerID(id))
+	return &PointsPartnerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PointsPartner.
+func (c *PointsPartnerClient) Delete() *PointsPartnerDelete {
+	mutation := newPointsPartnerMutation(c.config, OpDelete)
+	return &PointsPartnerDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PointsPartnerClient) DeleteOne(_m *PointsPartner) *PointsPartnerDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PointsPartnerClient) DeleteOneID(id uuid.UUID) *PointsPartnerDeleteOne {
+	builder := c.Delete().Where(pointspartner.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PointsPartnerDeleteOne{builder}
+}
+
+// Query returns a query builder for PointsPartner.
+func (c *PointsPartnerClient) Query() *PointsPartnerQuery {
+	return &PointsPartnerQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePointsPartner},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PointsPartner entity by its id.
+func (c *PointsPartnerClient) Get(ctx context.Context, id uuid.UUID) (*PointsPartner, error) {
+	return c.Query().Where(pointspartner.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PointsPartnerClient) GetX(ctx context.Context, id uuid.UUID) *PointsPartner {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *PointsPartnerClient) Hooks() []Hook {
+	hooks := c.hooks.PointsPartner
+	return append(hooks[:len(hooks):len(hooks)], pointspartner.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *PointsPartnerClient) Interceptors() []Interceptor {
+	return c.inters.PointsPartner
+}
+
+func (c *PointsPartnerClient) mutate(ctx context.Context, m *PointsPartnerMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PointsPartnerCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PointsPartnerUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PointsPartnerUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PointsPartnerDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown PointsPartner mutation op: %q", m.Op())
 	}
 }
 
@@ -4609,18 +4751,18 @@ type (
 	hooks struct {
 		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
 		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
-		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
-		PointsUnit, Referral, ReferralCode, Tier, TierScheme, WalletAccount,
-		WalletAdjustment, WalletEntry, WalletLot, WalletPayment, WalletPosting,
-		WalletProgramme, WalletTopUp []ent.Hook
+		PointsHold, PointsLot, PointsPartner, PointsPosting, PointsRule,
+		PointsRuleVersion, PointsUnit, Referral, ReferralCode, Tier, TierScheme,
+		WalletAccount, WalletAdjustment, WalletEntry, WalletLot, WalletPayment,
+		WalletPosting, WalletProgramme, WalletTopUp []ent.Hook
 	}
 	inters struct {
 		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
 		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
-		PointsHold, PointsLot, PointsPosting, PointsRule, PointsRuleVersion,
-		PointsUnit, Referral, ReferralCode, Tier, TierScheme, WalletAccount,
-		WalletAdjustment, WalletEntry, WalletLot, WalletPayment, WalletPosting,
-		WalletProgramme, WalletTopUp []ent.Interceptor
+		PointsHold, PointsLot, PointsPartner, PointsPosting, PointsRule,
+		PointsRuleVersion, PointsUnit, Referral, ReferralCode, Tier, TierScheme,
+		WalletAccount, WalletAdjustment, WalletEntry, WalletLot, WalletPayment,
+		WalletPosting, WalletProgramme, WalletTopUp []ent.Interceptor
 	}
 )
 

@@ -24,6 +24,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointspartner"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
@@ -112,6 +113,7 @@ func checkColumn(t, c string) error {
 			pointsevent.Table:       pointsevent.ValidColumn,
 			pointshold.Table:        pointshold.ValidColumn,
 			pointslot.Table:         pointslot.ValidColumn,
+			pointspartner.Table:     pointspartner.ValidColumn,
 			pointsposting.Table:     pointsposting.ValidColumn,
 			pointsrule.Table:        pointsrule.ValidColumn,
 			pointsruleversion.Table: pointsruleversion.ValidColumn,

@@ -25,6 +25,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointspartner"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
@@ -66,6 +67,7 @@ const (
 	TypePointsEvent       = "PointsEvent"
 	TypePointsHold        = "PointsHold"
 	TypePointsLot         = "PointsLot"
+	TypePointsPartner     = "PointsPartner"
 	TypePointsPosting     = "PointsPosting"
 	TypePointsRule        = "PointsRule"
 	TypePointsRuleVersion = "PointsRuleVersion"
@@ -14286,6 +14288,784 @@ func (m *PointsLotMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown PointsLot edge %s", name)
+}
+
+// PointsPartnerMutation represents an operation that mutates the PointsPartner nodes in the graph.
+type PointsPartnerMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *uuid.UUID
+	code              *string
+	name              *string
+	status            *pointspartner.Status
+	api_key_ids       *[]uuid.UUID
+	appendapi_key_ids []uuid.UUID
+	rates             *[]schema.PartnerRate
+	appendrates       []schema.PartnerRate
+	version           *int64
+	addversion        *int64
+	created_at        *time.Time
+	updated_at        *time.Time
+	clearedFields     map[string]struct{}
+	done              bool
+	oldValue          func(context.Context) (*PointsPartner, error)
+	predicates        []predicate.PointsPartner
+}
+
+var _ ent.Mutation = (*PointsPartnerMutation)(nil)
+
+// pointspartnerOption allows management of the mutation configuration using functional options.
+type pointspartnerOption func(*PointsPartnerMutation)
+
+// newPointsPartnerMutation creates new mutation for the PointsPartner entity.
+func newPointsPartnerMutation(c config, op Op, opts ...pointspartnerOption) *PointsPartnerMutation {
+	m := &PointsPartnerMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePointsPartner,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPointsPartnerID sets the ID field of the mutation.
+func withPointsPartnerID(id uuid.UUID) pointspartnerOption {
+	return func(m *PointsPartnerMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PointsPartner
+		)
+		m.oldValue = func(ctx context.Context) (*PointsPartner, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PointsPartner.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPointsPartner sets the old PointsPartner of the mutation.
+func withPointsPartner(node *PointsPartner) pointspartnerOption {
+	return func(m *PointsPartnerMutation) {
+		m.oldValue = func(context.Context) (*PointsPartner, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PointsPartnerMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PointsPartnerMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PointsPartner entities.
+func (m *PointsPartnerMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PointsPartnerMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PointsPartnerMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PointsPartner.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCode sets the "code" field.
+func (m *PointsPartnerMutation) SetCode(s string) {
+	m.code = &s
+}
+
+// Code returns the value of the "code" field in the mutation.
+func (m *PointsPartnerMutation) Code() (r string, exists bool) {
+	v := m.code
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCode returns the old "code" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldCode(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCode is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCode requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCode: %w", err)
+	}
+	return oldValue.Code, nil
+}
+
+// ResetCode resets all changes to the "code" field.
+func (m *PointsPartnerMutation) ResetCode() {
+	m.code = nil
+}
+
+// SetName sets the "name" field.
+func (m *PointsPartnerMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *PointsPartnerMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *PointsPartnerMutation) ResetName() {
+	m.name = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *PointsPartnerMutation) SetStatus(po pointspartner.Status) {
+	m.status = &po
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *PointsPartnerMutation) Status() (r pointspartner.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldStatus(ctx context.Context) (v pointspartner.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *PointsPartnerMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAPIKeyIds sets the "api_key_ids" field.
+func (m *PointsPartnerMutation) SetAPIKeyIds(u []uuid.UUID) {
+	m.api_key_ids = &u
+	m.appendapi_key_ids = nil
+}
+
+// APIKeyIds returns the value of the "api_key_ids" field in the mutation.
+func (m *PointsPartnerMutation) APIKeyIds() (r []uuid.UUID, exists bool) {
+	v := m.api_key_ids
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAPIKeyIds returns the old "api_key_ids" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldAPIKeyIds(ctx context.Context) (v []uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAPIKeyIds is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAPIKeyIds requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAPIKeyIds: %w", err)
+	}
+	return oldValue.APIKeyIds, nil
+}
+
+// AppendAPIKeyIds adds u to the "api_key_ids" field.
+func (m *PointsPartnerMutation) AppendAPIKeyIds(u []uuid.UUID) {
+	m.appendapi_key_ids = append(m.appendapi_key_ids, u...)
+}
+
+// AppendedAPIKeyIds returns the list of values that were appended to the "api_key_ids" field in this mutation.
+func (m *PointsPartnerMutation) AppendedAPIKeyIds() ([]uuid.UUID, bool) {
+	if len(m.appendapi_key_ids) == 0 {
+		return nil, false
+	}
+	return m.appendapi_key_ids, true
+}
+
+// ResetAPIKeyIds resets all changes to the "api_key_ids" field.
+func (m *PointsPartnerMutation) ResetAPIKeyIds() {
+	m.api_key_ids = nil
+	m.appendapi_key_ids = nil
+}
+
+// SetRates sets the "rates" field.
+func (m *PointsPartnerMutation) SetRates(sr []schema.PartnerRate) {
+	m.rates = &sr
+	m.appendrates = nil
+}
+
+// Rates returns the value of the "rates" field in the mutation.
+func (m *PointsPartnerMutation) Rates() (r []schema.PartnerRate, exists bool) {
+	v := m.rates
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRates returns the old "rates" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldRates(ctx context.Context) (v []schema.PartnerRate, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRates is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRates requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRates: %w", err)
+	}
+	return oldValue.Rates, nil
+}
+
+// AppendRates adds sr to the "rates" field.
+func (m *PointsPartnerMutation) AppendRates(sr []schema.PartnerRate) {
+	m.appendrates = append(m.appendrates, sr...)
+}
+
+// AppendedRates returns the list of values that were appended to the "rates" field in this mutation.
+func (m *PointsPartnerMutation) AppendedRates() ([]schema.PartnerRate, bool) {
+	if len(m.appendrates) == 0 {
+		return nil, false
+	}
+	return m.appendrates, true
+}
+
+// ResetRates resets all changes to the "rates" field.
+func (m *PointsPartnerMutation) ResetRates() {
+	m.rates = nil
+	m.appendrates = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *PointsPartnerMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *PointsPartnerMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *PointsPartnerMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *PointsPartnerMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *PointsPartnerMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *PointsPartnerMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *PointsPartnerMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *PointsPartnerMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *PointsPartnerMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *PointsPartnerMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the PointsPartner entity.
+// If the PointsPartner object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PointsPartnerMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *PointsPartnerMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the PointsPartnerMutation builder.
+func (m *PointsPartnerMutation) Where(ps ...predicate.PointsPartner) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PointsPartnerMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PointsPartnerMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PointsPartner, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PointsPartnerMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PointsPartnerMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PointsPartner).
+func (m *PointsPartnerMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PointsPartnerMutation) Fields() []string {
+	fields := make([]string, 0, 8)
+	if m.code != nil {
+		fields = append(fields, pointspartner.FieldCode)
+	}
+	if m.name != nil {
+		fields = append(fields, pointspartner.FieldName)
+	}
+	if m.status != nil {
+		fields = append(fields, pointspartner.FieldStatus)
+	}
+	if m.api_key_ids != nil {
+		fields = append(fields, pointspartner.FieldAPIKeyIds)
+	}
+	if m.rates != nil {
+		fields = append(fields, pointspartner.FieldRates)
+	}
+	if m.version != nil {
+		fields = append(fields, pointspartner.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, pointspartner.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, pointspartner.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PointsPartnerMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case pointspartner.FieldCode:
+		return m.Code()
+	case pointspartner.FieldName:
+		return m.Name()
+	case pointspartner.FieldStatus:
+		return m.Status()
+	case pointspartner.FieldAPIKeyIds:
+		return m.APIKeyIds()
+	case pointspartner.FieldRates:
+		return m.Rates()
+	case pointspartner.FieldVersion:
+		return m.Version()
+	case pointspartner.FieldCreatedAt:
+		return m.CreatedAt()
+	case pointspartner.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PointsPartnerMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case pointspartner.FieldCode:
+		return m.OldCode(ctx)
+	case pointspartner.FieldName:
+		return m.OldName(ctx)
+	case pointspartner.FieldStatus:
+		return m.OldStatus(ctx)
+	case pointspartner.FieldAPIKeyIds:
+		return m.OldAPIKeyIds(ctx)
+	case pointspartner.FieldRates:
+		return m.OldRates(ctx)
+	case pointspartner.FieldVersion:
+		return m.OldVersion(ctx)
+	case pointspartner.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case pointspartner.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PointsPartner field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsPartnerMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case pointspartner.FieldCode:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCode(v)
+		return nil
+	case pointspartner.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case pointspartner.FieldStatus:
+		v, ok := value.(pointspartner.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case pointspartner.FieldAPIKeyIds:
+		v, ok := value.([]uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAPIKeyIds(v)
+		return nil
+	case pointspartner.FieldRates:
+		v, ok := value.([]schema.PartnerRate)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRates(v)
+		return nil
+	case pointspartner.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case pointspartner.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case pointspartner.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsPartner field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PointsPartnerMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, pointspartner.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PointsPartnerMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case pointspartner.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PointsPartnerMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case pointspartner.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PointsPartner numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PointsPartnerMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PointsPartnerMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PointsPartnerMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PointsPartner nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PointsPartnerMutation) ResetField(name string) error {
+	switch name {
+	case pointspartner.FieldCode:
+		m.ResetCode()
+		return nil
+	case pointspartner.FieldName:
+		m.ResetName()
+		return nil
+	case pointspartner.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case pointspartner.FieldAPIKeyIds:
+		m.ResetAPIKeyIds()
+		return nil
+	case pointspartner.FieldRates:
+		m.ResetRates()
+		return nil
+	case pointspartner.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case pointspartner.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case pointspartner.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PointsPartner field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PointsPartnerMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PointsPartnerMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PointsPartnerMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PointsPartnerMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PointsPartnerMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PointsPartnerMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PointsPartnerMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown PointsPartner unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PointsPartnerMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown PointsPartner edge %s", name)
 }
 
 // PointsPostingMutation represents an operation that mutates the PointsPosting nodes in the graph.

@@ -38,6 +38,8 @@ type Tx struct {
 	PointsHold *PointsHoldClient
 	// PointsLot is the client for interacting with the PointsLot builders.
 	PointsLot *PointsLotClient
+	// PointsPartner is the client for interacting with the PointsPartner builders.
+	PointsPartner *PointsPartnerClient
 	// PointsPosting is the client for interacting with the PointsPosting builders.
 	PointsPosting *PointsPostingClient
 	// PointsRule is the client for interacting with the PointsRule builders.
@@ -213,6 +215,7 @@ func (tx *Tx) init() {
 	tx.PointsEvent = NewPointsEventClient(tx.config)
 	tx.PointsHold = NewPointsHoldClient(tx.config)
 	tx.PointsLot = NewPointsLotClient(tx.config)
+	tx.PointsPartner = NewPointsPartnerClient(tx.config)
 	tx.PointsPosting = NewPointsPostingClient(tx.config)
 	tx.PointsRule = NewPointsRuleClient(tx.config)
 	tx.PointsRuleVersion = NewPointsRuleVersionClient(tx.config)

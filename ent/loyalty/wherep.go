@@ -92,6 +92,13 @@ func (q *PointsLotQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *PointsPartnerQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.PointsPartner(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *PointsPostingQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.PointsPosting(p))

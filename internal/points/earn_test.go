@@ -16,6 +16,7 @@ import (
 
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/points"
+	"github.com/shuke-crm/shuke/internal/testkit"
 )
 
 // till is a programme whose shop sells three articles: B at 25.50 below the
@@ -440,6 +441,53 @@ func TestSignUpsGivePoints(t *testing.T) {
 	_, err = s.Server.Events.Drain(t.Context())
 	require.NoError(t, err)
 	s.has(s.member, 130, 0, 0)
+}
+
+func TestPartnersSettle(t *testing.T) {
+	s := newTill(t)
+	key := s.admin.Do(http.MethodPost, "/v1/api-keys", body{"name": "航空公司", "all_stores": true, "permissions": []any{"points.read", "points.redeem", "points.adjust", "customers.read"}}).Want(http.StatusCreated).Map()
+	theirs := s.Bearer(key["key"].(string))
+	id := key["id"].(string)
+	rate := func(from string, issue, redeem int) body {
+		return body{"unit": "points", "from": from, "issue_amount": issue, "redeem_amount": redeem}
+	}
+	partner := s.post("/v1/points/partners", body{"code": "airline", "name": "航空里程", "api_key_ids": []any{id}, "rates": []any{rate("2026-06-01", 80, 95), rate("2026-07-03", 81, 100)}}).Want(http.StatusCreated).Map()["id"].(string)
+	s.post("/v1/points/partners", body{"code": "other", "name": "其他", "api_key_ids": []any{id}}).WantProblem(http.StatusUnprocessableEntity, "points.partner_key", "/api_key_ids/0")
+	s.post("/v1/points/partners", body{"code": "airline", "name": "其他"}).WantProblem(http.StatusConflict, "points.partner_code_taken", "/code")
+
+	n := 0
+	do := func(path string, b body) *testkit.Response {
+		n++
+		return theirs.Do(http.MethodPost, path, b, "Idempotency-Key", fmt.Sprint("partner-", n))
+	}
+	give := func(points int, key string) {
+		t.Helper()
+		do("/v1/points/grants", body{"grants": []any{body{"customer": body{"id": s.member}, "points": points, "reason": "里程兑换", "key": key}}}).Want(http.StatusOK)
+	}
+	give(1001, "flight-1")
+	s.give(s.member, 5000) // ours
+	spent := do(at(s.member)+"/redeem", body{"points": 333}).Want(http.StatusCreated).Map()
+	do("/v1/points/holds/"+spent["id"].(string)+"/give-back", body{"points": 33}).Want(http.StatusOK)
+	s.post(at(s.member)+"/redeem", body{"points": 50}).Want(http.StatusCreated) // with us
+	s.wait(72 * time.Hour)                                                      // another rate by now
+	give(100, "flight-2")
+
+	got := s.admin.Do(http.MethodGet, "/v1/points/partners/"+partner+"/settlement?from=2026-07-01&to=2026-07-31", nil).Want(http.StatusOK).Map()
+	periods := got["periods"].([]any)
+	require.Len(t, periods, 2)
+	first, second := periods[0].(map[string]any), periods[1].(map[string]any)
+	// 1,001 at 80 for each hundred: 800.8; 300 at 95: 285.
+	require.Equal(t, []any{"2026-07-01", "2026-07-02", 1001.0, 333.0, 33.0, 801.0, 285.0},
+		[]any{first["from"], first["to"], first["issued_points"], first["redeemed_points"], first["given_back_points"], first["issue_amount"], first["redeem_amount"]})
+	require.Equal(t, []any{"2026-07-03", "2026-07-31", 100.0, 0.0, 81.0}, []any{second["from"], second["to"], second["issued_points"], second["redeemed_points"], second["issue_amount"]})
+	require.EqualValues(t, 801+81-285, got["net_amount"])
+	entries := s.admin.Do(http.MethodGet, "/v1/points/partners/"+partner+"/entries?include=total_count", nil).Want(http.StatusOK).Map()
+	require.EqualValues(t, 4, entries["total_count"])
+	s.admin.Do(http.MethodGet, "/v1/points/partners/"+partner+"/settlement?from=2026-07-31&to=2026-07-01", nil).WantProblem(http.StatusUnprocessableEntity, "points.period", "?to")
+	// What has been settled by stays.
+	s.admin.Do(http.MethodPatch, "/v1/points/partners/"+partner, body{"rates": []any{rate("2026-06-01", 1, 1), rate("2026-07-03", 81, 100)}}).WantProblem(http.StatusUnprocessableEntity, "points.partner_rate", "/rates/0")
+	s.admin.Do(http.MethodPatch, "/v1/points/partners/"+partner, body{"rates": []any{rate("2026-06-01", 80, 95), rate("2026-07-03", 81, 100), rate("2026-08-01", 90, 90)}}).Want(http.StatusOK)
+	s.addsUp()
 }
 
 func TestGrantsToMany(t *testing.T) {

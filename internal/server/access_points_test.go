@@ -90,6 +90,18 @@ func (c *cell) previewed() (sku string) {
 	return sku
 }
 
+// onPartner is a request about a fresh partner.
+func onPartner(method, suffix string, body map[string]any) probe {
+	return func(c *cell) byte {
+		r := c.Admin().Do(http.MethodPost, "/v1/points/partners", map[string]any{"code": fmt.Sprint("p", c.numbers.Add(1)), "name": "合作方"}).Want(http.StatusCreated)
+		var b any
+		if body != nil {
+			b = body
+		}
+		return judge(c.do(method, "/v1/points/partners/"+r.Map()["id"].(string)+suffix, b))
+	}
+}
+
 var pointsProbes = map[string]probe{
 	"listPointsUnits": plain(http.MethodGet, "/v1/points/units", nil),
 	"createPointsUnit": func(c *cell) byte {
@@ -172,7 +184,15 @@ var pointsProbes = map[string]probe{
 		}
 		return letter
 	},
-	"getPointsLiability": plain(http.MethodGet, "/v1/points/liability", nil),
-	"getPointsIntegrity": plain(http.MethodGet, "/v1/points/integrity", nil),
-	"listPointsPostings": plain(http.MethodGet, "/v1/points/postings", nil),
+	"listPointsPartners": plain(http.MethodGet, "/v1/points/partners", nil),
+	"createPointsPartner": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/points/partners", map[string]any{"code": fmt.Sprint("p", c.numbers.Add(1)), "name": "合作方"}))
+	},
+	"getPointsPartner":         onPartner(http.MethodGet, "", nil),
+	"updatePointsPartner":      onPartner(http.MethodPatch, "", map[string]any{"status": "archived"}),
+	"getPointsSettlement":      onPartner(http.MethodGet, "/settlement?from=2026-01-01&to=2026-01-31", nil),
+	"listPointsPartnerEntries": onPartner(http.MethodGet, "/entries", nil),
+	"getPointsLiability":       plain(http.MethodGet, "/v1/points/liability", nil),
+	"getPointsIntegrity":       plain(http.MethodGet, "/v1/points/integrity", nil),
+	"listPointsPostings":       plain(http.MethodGet, "/v1/points/postings", nil),
 }

@@ -106,7 +106,7 @@ type buyers struct {
 
 // acknowledgedStep is one line of the file.
 type acknowledgedStep struct {
-	Step string          `json:"step"` // place, order, prepay, cancel, complete, return, approve, receive, refund
+	Step string          `json:"step"` // place, order, prepay, cancel, complete, return, approve, receive, refund; redeem, block, capture, give-back
 	Path string          `json:"path"`
 	Key  string          `json:"key"`
 	Sent json.RawMessage `json:"sent"`
@@ -131,20 +131,53 @@ func newBuyers(t *testing.T, s *crashing) *buyers {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusCreated, status, "%s", answer)
 	}
+	b.must("/v1/points/rules", map[string]any{"code": "base", "name": "消费积分", "kind": "spend", "spend": map[string]any{"points": 3, "per_amount": 200}})
+	var grants []any
+	for _, p := range b.people {
+		grants = append(grants, map[string]any{"customer": map[string]any{"id": p.id}, "points": 1_000_000, "reason": "期初", "key": "open"})
+	}
+	raw, err := json.Marshal(map[string]any{"grants": grants})
+	require.NoError(t, err)
+	status, answer, err := b.post("/v1/points/grants", "grants", raw)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status, "%s", answer)
 	return b
 }
 
 func (b *buyers) begin() {
-	for worker := range 7 {
+	for worker := range 8 {
 		b.working.Go(func() {
 			for !b.ending.Load() {
-				if n := b.next.Add(1) - 1; worker < 4 {
+				switch n := b.next.Add(1) - 1; {
+				case worker < 4:
 					b.live(n)
-				} else {
+				case worker < 7:
 					b.liveOnline(n)
+				default:
+					b.spendPoints(n)
 				}
 			}
 		})
+	}
+}
+
+// spendPoints spends points at once, or promises and spends them and has them come
+// back.
+func (b *buyers) spendPoints(n int64) {
+	dice := rand.New(rand.NewPCG(uint64(n), 4))
+	path := "/v1/customers/" + b.people[dice.IntN(len(b.people))].id.String() + "/points"
+	body := map[string]any{"points": 1 + dice.IntN(50), "reference": fmt.Sprint("S-", n)}
+	if dice.IntN(2) == 0 {
+		b.step("redeem", n, path+"/redeem", body)
+		return
+	}
+	held := b.step("block", n, path+"/block", body)
+	if held == nil {
+		return
+	}
+	path = "/v1/points/holds/" + held["id"].(string)
+	if b.step("capture", n, path+"/capture", nil) != nil && dice.IntN(2) == 0 {
+		b.step("give-back", n, path+"/give-back", nil)
 	}
 }
 
@@ -270,7 +303,7 @@ func (b *buyers) live(n int64) {
 		lines = append(lines, map[string]any{"sku": second, "quantity": 1})
 	}
 	placed := b.step("place", n, "/v1/orders", map[string]any{"store_id": b.stores[0], "channel": "web", "fulfilment": "pickup", "external_number": fmt.Sprint("W-", n),
-		"customer_id": b.people[dice.IntN(len(b.people))].id, "lines": lines, "payments": []any{map[string]any{"method": "cash", "amount": crashPrice * len(lines)}}})
+		"customer_id": b.people[dice.IntN(len(b.people))].id, "lines": lines, "points_to_redeem": 200, "payments": []any{map[string]any{"method": "cash", "amount": crashPrice*len(lines) - 200}}})
 	if placed == nil {
 		return
 	}
@@ -362,19 +395,28 @@ func (b *buyers) requireTrue(steps []acknowledgedStep) {
 	for _, a := range steps {
 		id := uuid.MustParse(object(a.Body)["id"].(string))
 		query := map[string]string{
-			"order":    "SELECT count(*) FROM orders WHERE id = $1",
-			"prepay":   "SELECT count(*) FROM order_payments WHERE id = $1 AND status IN ('pending', 'succeeded')",
-			"place":    "SELECT count(*) FROM orders WHERE id = $1 AND paid_amount = total_amount",
-			"cancel":   "SELECT count(*) FROM orders o WHERE id = $1 AND status = 'cancelled' AND paid_amount = (SELECT sum(amount) FROM order_refunds r WHERE r.order_id = o.id)",
-			"complete": "SELECT count(*) FROM orders WHERE id = $1 AND status = 'completed'",
-			"return":   "SELECT count(*) FROM order_returns WHERE id = $1",
-			"approve":  "SELECT count(*) FROM order_returns WHERE id = $1 AND status <> 'requested'",
-			"receive":  "SELECT count(*) FROM order_returns WHERE id = $1 AND status IN ('received', 'refunded')",
-			"refund":   "SELECT count(*) FROM order_returns b WHERE id = $1 AND status = 'refunded' AND total_amount = (SELECT sum(amount) FROM order_refunds r WHERE r.order_return_id = b.id)",
+			"order":     "SELECT count(*) FROM orders WHERE id = $1",
+			"prepay":    "SELECT count(*) FROM order_payments WHERE id = $1 AND status IN ('pending', 'succeeded')",
+			"place":     "SELECT count(*) FROM orders WHERE id = $1 AND paid_amount = total_amount",
+			"cancel":    "SELECT count(*) FROM orders o WHERE id = $1 AND status = 'cancelled' AND paid_amount = (SELECT sum(amount) FROM order_refunds r WHERE r.order_id = o.id)",
+			"complete":  "SELECT count(*) FROM orders WHERE id = $1 AND status = 'completed'",
+			"return":    "SELECT count(*) FROM order_returns WHERE id = $1",
+			"redeem":    "SELECT count(*) FROM points_holds WHERE id = $1 AND captured = amount",
+			"block":     "SELECT count(*) FROM points_holds WHERE id = $1",
+			"capture":   "SELECT count(*) FROM points_holds WHERE id = $1 AND status = 'captured' AND captured = amount",
+			"give-back": "SELECT count(*) FROM points_holds WHERE id = $1 AND given_back = captured",
+			"approve":   "SELECT count(*) FROM order_returns WHERE id = $1 AND status <> 'requested'",
+			"receive":   "SELECT count(*) FROM order_returns WHERE id = $1 AND status IN ('received', 'refunded')",
+			"refund":    "SELECT count(*) FROM order_returns b WHERE id = $1 AND status = 'refunded' AND total_amount = (SELECT sum(amount) FROM order_refunds r WHERE r.order_return_id = b.id)",
 		}[a.Step]
 		require.Equal(t, 1, number(t, d, query, id), "%s %s was acknowledged", a.Step, id)
 	}
 	require.Zero(t, number(t, d, "SELECT count(*) FROM (SELECT external_number FROM orders GROUP BY 1 HAVING count(*) > 1) x"), "orders that are there twice")
+	require.Zero(t, number(t, d, "SELECT count(*) FROM (SELECT reference FROM points_holds WHERE reference <> '' GROUP BY 1 HAVING count(*) > 1) x"), "points that are spent twice")
+	// Of points that paid orders as much is spent as their payments say; what the verified ledger says of earnings is what is left of the orders.
+	require.Zero(t, number(t, d, `SELECT count(*) FROM order_payments p LEFT JOIN (SELECT order_id, sum(captured - given_back) AS spent FROM points_holds WHERE order_id IS NOT NULL GROUP BY 1) h
+		ON h.order_id = p.order_id WHERE p.method = 'points' AND p.amount - p.refunded_amount <> coalesce(h.spent, 0)`), "points that paid are not those that are spent")
+	require.NotZero(t, number(t, d, "SELECT count(*) FROM points_earnings WHERE points > 0"))
 	// Every piece is in one place only.
 	for _, sku := range b.sku {
 		const of = " FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE l.sku = $1"

@@ -153,6 +153,18 @@ func (f PointsLotFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsLotMutation", m)
 }
 
+// The PointsPartnerFunc type is an adapter to allow the use of ordinary
+// function as PointsPartner mutator.
+type PointsPartnerFunc func(context.Context, *loyalty.PointsPartnerMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PointsPartnerFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.PointsPartnerMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.PointsPartnerMutation", m)
+}
+
 // The PointsPostingFunc type is an adapter to allow the use of ordinary
 // function as PointsPosting mutator.
 type PointsPostingFunc func(context.Context, *loyalty.PointsPostingMutation) (loyalty.Value, error)

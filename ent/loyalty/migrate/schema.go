@@ -422,6 +422,14 @@ var (
 					Where: "hold_id IS NOT NULL",
 				},
 			},
+			{
+				Name:    "points_entries_key_idx",
+				Unique:  false,
+				Columns: []*schema.Column{PointsEntriesColumns[17], PointsEntriesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "actor_kind = 'api_key'",
+				},
+			},
 		},
 	}
 	// PointsEventsColumns holds the columns for the "points_events" table.
@@ -577,6 +585,31 @@ var (
 				Annotation: &entsql.IndexAnnotation{
 					Where: "order_id IS NOT NULL",
 				},
+			},
+		},
+	}
+	// PointsPartnersColumns holds the columns for the "points_partners" table.
+	PointsPartnersColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code", Type: field.TypeString, Size: 40},
+		{Name: "name", Type: field.TypeString, Size: 80},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "archived"}, Default: "active"},
+		{Name: "api_key_ids", Type: field.TypeJSON},
+		{Name: "rates", Type: field.TypeJSON},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// PointsPartnersTable holds the schema information for the "points_partners" table.
+	PointsPartnersTable = &schema.Table{
+		Name:       "points_partners",
+		Columns:    PointsPartnersColumns,
+		PrimaryKey: []*schema.Column{PointsPartnersColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "points_partners_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{PointsPartnersColumns[1]},
 			},
 		},
 	}
@@ -1269,6 +1302,7 @@ var (
 		PointsEventsTable,
 		PointsHoldsTable,
 		PointsLotsTable,
+		PointsPartnersTable,
 		PointsPostingsTable,
 		PointsRulesTable,
 		PointsRuleVersionsTable,

@@ -42,6 +42,9 @@ type PointsHold func(*sql.Selector)
 // PointsLot is the predicate function for pointslot builders.
 type PointsLot func(*sql.Selector)
 
+// PointsPartner is the predicate function for pointspartner builders.
+type PointsPartner func(*sql.Selector)
+
 // PointsPosting is the predicate function for pointsposting builders.
 type PointsPosting func(*sql.Selector)
 

@@ -398,6 +398,30 @@ func (f PointsLotMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.M
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsLotMutation", m)
 }
 
+// The PointsPartnerQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type PointsPartnerQueryRuleFunc func(context.Context, *loyalty.PointsPartnerQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f PointsPartnerQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.PointsPartnerQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.PointsPartnerQuery", q)
+}
+
+// The PointsPartnerMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type PointsPartnerMutationRuleFunc func(context.Context, *loyalty.PointsPartnerMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f PointsPartnerMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.PointsPartnerMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.PointsPartnerMutation", m)
+}
+
 // The PointsPostingQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type PointsPostingQueryRuleFunc func(context.Context, *loyalty.PointsPostingQuery) error

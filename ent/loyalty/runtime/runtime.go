@@ -18,6 +18,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsevent"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointshold"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointslot"
+	"github.com/shuke-crm/shuke/ent/loyalty/pointspartner"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsposting"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsrule"
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsruleversion"
@@ -520,6 +521,65 @@ func init() {
 	pointslotDescCreatedAt := pointslotFields[10].Descriptor()
 	// pointslot.DefaultCreatedAt holds the default value on creation for the created_at field.
 	pointslot.DefaultCreatedAt = pointslotDescCreatedAt.Default.(func() time.Time)
+	pointspartner.Policy = privacy.NewPolicies(schema.PointsPartner{})
+	pointspartner.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := pointspartner.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	pointspartnerFields := schema.PointsPartner{}.Fields()
+	_ = pointspartnerFields
+	// pointspartnerDescCode is the schema descriptor for code field.
+	pointspartnerDescCode := pointspartnerFields[1].Descriptor()
+	// pointspartner.CodeValidator is a validator for the "code" field. It is called by the builders before save.
+	pointspartner.CodeValidator = func() func(string) error {
+		validators := pointspartnerDescCode.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(code string) error {
+			for _, fn := range fns {
+				if err := fn(code); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pointspartnerDescName is the schema descriptor for name field.
+	pointspartnerDescName := pointspartnerFields[2].Descriptor()
+	// pointspartner.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	pointspartner.NameValidator = func() func(string) error {
+		validators := pointspartnerDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// pointspartnerDescVersion is the schema descriptor for version field.
+	pointspartnerDescVersion := pointspartnerFields[6].Descriptor()
+	// pointspartner.DefaultVersion holds the default value on creation for the version field.
+	pointspartner.DefaultVersion = pointspartnerDescVersion.Default.(int64)
+	// pointspartnerDescCreatedAt is the schema descriptor for created_at field.
+	pointspartnerDescCreatedAt := pointspartnerFields[7].Descriptor()
+	// pointspartner.DefaultCreatedAt holds the default value on creation for the created_at field.
+	pointspartner.DefaultCreatedAt = pointspartnerDescCreatedAt.Default.(func() time.Time)
+	// pointspartnerDescUpdatedAt is the schema descriptor for updated_at field.
+	pointspartnerDescUpdatedAt := pointspartnerFields[8].Descriptor()
+	// pointspartner.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	pointspartner.DefaultUpdatedAt = pointspartnerDescUpdatedAt.Default.(func() time.Time)
 	pointsposting.Policy = privacy.NewPolicies(schema.PointsPosting{})
 	pointsposting.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
