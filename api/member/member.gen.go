@@ -22,7 +22,8 @@ import (
 	externalRef4 "github.com/shuke-crm/shuke/api/orders"
 	externalRef5 "github.com/shuke-crm/shuke/api/points"
 	externalRef6 "github.com/shuke-crm/shuke/api/referrals"
-	externalRef7 "github.com/shuke-crm/shuke/api/wallets"
+	externalRef7 "github.com/shuke-crm/shuke/api/rewards"
+	externalRef8 "github.com/shuke-crm/shuke/api/wallets"
 )
 
 // Defines values for ConsentPurpose.
@@ -301,6 +302,36 @@ const (
 func (e ListMemberReturnReasonsParamsInclude) Valid() bool {
 	switch e {
 	case ListMemberReturnReasonsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberRewardRedemptionsParamsInclude.
+const (
+	ListMemberRewardRedemptionsParamsIncludeIncludeTotalCount ListMemberRewardRedemptionsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberRewardRedemptionsParamsInclude enum.
+func (e ListMemberRewardRedemptionsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberRewardRedemptionsParamsIncludeIncludeTotalCount:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListMemberRewardsParamsInclude.
+const (
+	ListMemberRewardsParamsIncludeIncludeTotalCount ListMemberRewardsParamsInclude = "total_count"
+)
+
+// Valid indicates whether the value is a known member of the ListMemberRewardsParamsInclude enum.
+func (e ListMemberRewardsParamsInclude) Valid() bool {
+	switch e {
+	case ListMemberRewardsParamsIncludeIncludeTotalCount:
 		return true
 	default:
 		return false
@@ -1082,6 +1113,21 @@ type MemberReturnReasonList struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
+// MemberRewardRedemptionCreate A reward for oneself.
+//
+// Example: {"reward_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b01","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2b05"}
+type MemberRewardRedemptionCreate struct {
+	// RewardId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	RewardId externalRef0.Id `json:"reward_id"`
+
+	// StoreId A UUIDv7, so ids sort by the time of creation.
+	//
+	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
+	StoreId *externalRef0.Id `json:"store_id,omitempty"`
+}
+
 // MemberSession One sign-in.
 //
 // Example: {"created_at":"2026-07-01T02:00:00Z","current":true,"device_label":"iPhone 15","expires_at":"2026-07-31T02:00:00Z","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","ip":"192.0.2.10","last_used_at":"2026-07-01T03:00:00Z","provider":"wechat_mini","user_agent":"MicroMessenger"}
@@ -1183,7 +1229,7 @@ type MemberWalletEntry struct {
 	// Kind What happened: paid in; given back to its source; paid; promised, spent of what was promised, free again; a payment come back; a bonus expired; by hand; to another member; from another member; a gift card sold, cancelled, put into a wallet; from a gift card.
 	//
 	// Example: top_up
-	Kind                  externalRef7.WalletEntryKind       `json:"kind"`
+	Kind                  externalRef8.WalletEntryKind       `json:"kind"`
 	OccurredAt            time.Time                          `json:"occurred_at"`
 	OrderId               nullable.Nullable[externalRef0.Id] `json:"order_id"`
 	PrincipalAfterAmount  int64                              `json:"principal_after_amount"`
@@ -1541,6 +1587,50 @@ type ListMemberReturnReasonsParams struct {
 // ListMemberReturnReasonsParamsInclude defines parameters for ListMemberReturnReasons.
 type ListMemberReturnReasonsParamsInclude string
 
+// ListMemberRewardRedemptionsParams defines parameters for ListMemberRewardRedemptions.
+type ListMemberRewardRedemptionsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberRewardRedemptionsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberRewardRedemptionsParamsInclude defines parameters for ListMemberRewardRedemptions.
+type ListMemberRewardRedemptionsParamsInclude string
+
+// RedeemMemberRewardParams defines parameters for RedeemMemberReward.
+type RedeemMemberRewardParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// CancelMemberRewardRedemptionParams defines parameters for CancelMemberRewardRedemption.
+type CancelMemberRewardRedemptionParams struct {
+	// IdempotencyKey A key of the caller's making, one for each intended effect. The same key and body gets the first answer again, another body 422,
+	// and 409 while the first one is still at work.
+	IdempotencyKey *externalRef0.IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListMemberRewardsParams defines parameters for ListMemberRewards.
+type ListMemberRewardsParams struct {
+	// Limit Items a page holds at most.
+	Limit *externalRef0.Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before, unchanged. Left out for the first page.
+	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Include Ask for the number of all items too. It costs a count, so ask once.
+	Include *ListMemberRewardsParamsInclude `form:"include,omitempty" json:"include,omitempty"`
+}
+
+// ListMemberRewardsParamsInclude defines parameters for ListMemberRewards.
+type ListMemberRewardsParamsInclude string
+
 // ListMemberWalletEntriesParams defines parameters for ListMemberWalletEntries.
 type ListMemberWalletEntriesParams struct {
 	// Limit Items a page holds at most.
@@ -1627,6 +1717,9 @@ type UpdateMemberProfileJSONRequestBody = MemberProfileUpdate
 
 // CreateMemberReferralJSONRequestBody defines body for CreateMemberReferral for application/json ContentType.
 type CreateMemberReferralJSONRequestBody = MemberReferralInput
+
+// RedeemMemberRewardJSONRequestBody defines body for RedeemMemberReward for application/json ContentType.
+type RedeemMemberRewardJSONRequestBody = MemberRewardRedemptionCreate
 
 // SetMemberWalletPinJSONRequestBody defines body for SetMemberWalletPin for application/json ContentType.
 type SetMemberWalletPinJSONRequestBody = MemberWalletPin
@@ -1795,6 +1888,18 @@ type ServerInterface interface {
 	// ListMemberReturnReasons List reasons of returns
 	// (GET /v1/member/return-reasons)
 	ListMemberReturnReasons(ctx echo.Context, params ListMemberReturnReasonsParams) error
+	// ListMemberRewardRedemptions List own redemptions
+	// (GET /v1/member/reward-redemptions)
+	ListMemberRewardRedemptions(ctx echo.Context, params ListMemberRewardRedemptionsParams) error
+	// RedeemMemberReward Redeem a reward
+	// (POST /v1/member/reward-redemptions)
+	RedeemMemberReward(ctx echo.Context, params RedeemMemberRewardParams) error
+	// CancelMemberRewardRedemption Cancel an own redemption
+	// (POST /v1/member/reward-redemptions/{id}/cancel)
+	CancelMemberRewardRedemption(ctx echo.Context, id externalRef0.Id, params CancelMemberRewardRedemptionParams) error
+	// ListMemberRewards List rewards
+	// (GET /v1/member/rewards)
+	ListMemberRewards(ctx echo.Context, params ListMemberRewardsParams) error
 	// GetMemberWallet Read own stored value
 	// (GET /v1/member/wallet)
 	GetMemberWallet(ctx echo.Context) error
@@ -3137,6 +3242,135 @@ func (w *ServerInterfaceWrapper) ListMemberReturnReasons(ctx echo.Context) error
 	return err
 }
 
+// ListMemberRewardRedemptions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberRewardRedemptions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberRewardRedemptionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberRewardRedemptions(ctx, params)
+	return err
+}
+
+// RedeemMemberReward converts echo context to params.
+func (w *ServerInterfaceWrapper) RedeemMemberReward(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RedeemMemberRewardParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RedeemMemberReward(ctx, params)
+	return err
+}
+
+// CancelMemberRewardRedemption converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelMemberRewardRedemption(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id externalRef0.Id
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelMemberRewardRedemptionParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey externalRef0.IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelMemberRewardRedemption(ctx, id, params)
+	return err
+}
+
+// ListMemberRewards converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMemberRewards(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMemberRewardsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "include" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "include", ctx.QueryParams(), &params.Include, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter include: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMemberRewards(ctx, params)
+	return err
+}
+
 // GetMemberWallet converts echo context to params.
 func (w *ServerInterfaceWrapper) GetMemberWallet(ctx echo.Context) error {
 	var err error
@@ -3273,6 +3507,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/member/points/entries", wrapper.ListMemberPointsEntries, options.OperationMiddlewares["listMemberPointsEntries"]...)
 	router.GET(options.BaseURL+"/v1/member/wallet", wrapper.GetMemberWallet, options.OperationMiddlewares["getMemberWallet"]...)
 	router.GET(options.BaseURL+"/v1/member/wallet/entries", wrapper.ListMemberWalletEntries, options.OperationMiddlewares["listMemberWalletEntries"]...)
+	router.GET(options.BaseURL+"/v1/member/rewards", wrapper.ListMemberRewards, options.OperationMiddlewares["listMemberRewards"]...)
+	router.GET(options.BaseURL+"/v1/member/reward-redemptions", wrapper.ListMemberRewardRedemptions, options.OperationMiddlewares["listMemberRewardRedemptions"]...)
+	router.POST(options.BaseURL+"/v1/member/reward-redemptions", wrapper.RedeemMemberReward, options.OperationMiddlewares["redeemMemberReward"]...)
+	router.POST(options.BaseURL+"/v1/member/reward-redemptions/:id/cancel", wrapper.CancelMemberRewardRedemption, options.OperationMiddlewares["cancelMemberRewardRedemption"]...)
 	router.POST(options.BaseURL+"/v1/member/gift-cards/redeem", wrapper.RedeemMemberGiftCard, options.OperationMiddlewares["redeemMemberGiftCard"]...)
 	router.PUT(options.BaseURL+"/v1/member/wallet/pin", wrapper.SetMemberWalletPin, options.OperationMiddlewares["setMemberWalletPin"]...)
 	router.GET(options.BaseURL+"/v1/member/membership", wrapper.GetMemberMembership, options.OperationMiddlewares["getMemberMembership"]...)
@@ -4769,7 +5007,7 @@ type RedeemMemberGiftCardResponseObject interface {
 	VisitRedeemMemberGiftCardResponse(w http.ResponseWriter) error
 }
 
-type RedeemMemberGiftCard200JSONResponse externalRef7.GiftCardRedeemed
+type RedeemMemberGiftCard200JSONResponse externalRef8.GiftCardRedeemed
 
 func (response RedeemMemberGiftCard200JSONResponse) VisitRedeemMemberGiftCardResponse(w http.ResponseWriter) error {
 
@@ -6034,6 +6272,222 @@ func (response ListMemberReturnReasonsdefaultApplicationProblemPlusJSONResponse)
 	return err
 }
 
+type ListMemberRewardRedemptionsRequestObject struct {
+	Params ListMemberRewardRedemptionsParams
+}
+
+type ListMemberRewardRedemptionsResponseObject interface {
+	VisitListMemberRewardRedemptionsResponse(w http.ResponseWriter) error
+}
+
+type ListMemberRewardRedemptions200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMemberRewardRedemptions200JSONResponse struct {
+	Body    externalRef7.RewardRedemptionList
+	Headers ListMemberRewardRedemptions200ResponseHeaders
+}
+
+func (response ListMemberRewardRedemptions200JSONResponse) VisitListMemberRewardRedemptionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberRewardRedemptionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberRewardRedemptionsdefaultApplicationProblemPlusJSONResponse) VisitListMemberRewardRedemptionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeemMemberRewardRequestObject struct {
+	Params RedeemMemberRewardParams
+	Body   *RedeemMemberRewardJSONRequestBody
+}
+
+type RedeemMemberRewardResponseObject interface {
+	VisitRedeemMemberRewardResponse(w http.ResponseWriter) error
+}
+
+type RedeemMemberReward201ResponseHeaders struct {
+	Location *string
+}
+
+type RedeemMemberReward201JSONResponse struct {
+	Body    externalRef7.RewardRedemptionDetail
+	Headers RedeemMemberReward201ResponseHeaders
+}
+
+func (response RedeemMemberReward201JSONResponse) VisitRedeemMemberRewardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeemMemberRewarddefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response RedeemMemberRewarddefaultApplicationProblemPlusJSONResponse) VisitRedeemMemberRewardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelMemberRewardRedemptionRequestObject struct {
+	Id     externalRef0.Id `json:"id"`
+	Params CancelMemberRewardRedemptionParams
+}
+
+type CancelMemberRewardRedemptionResponseObject interface {
+	VisitCancelMemberRewardRedemptionResponse(w http.ResponseWriter) error
+}
+
+type CancelMemberRewardRedemption200JSONResponse externalRef7.RewardRedemptionDetail
+
+func (response CancelMemberRewardRedemption200JSONResponse) VisitCancelMemberRewardRedemptionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelMemberRewardRedemptiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response CancelMemberRewardRedemptiondefaultApplicationProblemPlusJSONResponse) VisitCancelMemberRewardRedemptionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberRewardsRequestObject struct {
+	Params ListMemberRewardsParams
+}
+
+type ListMemberRewardsResponseObject interface {
+	VisitListMemberRewardsResponse(w http.ResponseWriter) error
+}
+
+type ListMemberRewards200ResponseHeaders struct {
+	Link *string
+}
+
+type ListMemberRewards200JSONResponse struct {
+	Body    externalRef7.RewardList
+	Headers ListMemberRewards200ResponseHeaders
+}
+
+func (response ListMemberRewards200JSONResponse) VisitListMemberRewardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMemberRewardsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       externalRef0.Problem
+	Headers    externalRef0.ProblemResponseHeaders
+	StatusCode int
+}
+
+func (response ListMemberRewardsdefaultApplicationProblemPlusJSONResponse) VisitListMemberRewardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestId != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestId))
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMemberWalletRequestObject struct {
 }
 
@@ -6041,7 +6495,7 @@ type GetMemberWalletResponseObject interface {
 	VisitGetMemberWalletResponse(w http.ResponseWriter) error
 }
 
-type GetMemberWallet200JSONResponse externalRef7.Wallet
+type GetMemberWallet200JSONResponse externalRef8.Wallet
 
 func (response GetMemberWallet200JSONResponse) VisitGetMemberWalletResponse(w http.ResponseWriter) error {
 
@@ -6339,6 +6793,18 @@ type StrictServerInterface interface {
 	// ListMemberReturnReasons List reasons of returns
 	// (GET /v1/member/return-reasons)
 	ListMemberReturnReasons(ctx context.Context, request ListMemberReturnReasonsRequestObject) (ListMemberReturnReasonsResponseObject, error)
+	// ListMemberRewardRedemptions List own redemptions
+	// (GET /v1/member/reward-redemptions)
+	ListMemberRewardRedemptions(ctx context.Context, request ListMemberRewardRedemptionsRequestObject) (ListMemberRewardRedemptionsResponseObject, error)
+	// RedeemMemberReward Redeem a reward
+	// (POST /v1/member/reward-redemptions)
+	RedeemMemberReward(ctx context.Context, request RedeemMemberRewardRequestObject) (RedeemMemberRewardResponseObject, error)
+	// CancelMemberRewardRedemption Cancel an own redemption
+	// (POST /v1/member/reward-redemptions/{id}/cancel)
+	CancelMemberRewardRedemption(ctx context.Context, request CancelMemberRewardRedemptionRequestObject) (CancelMemberRewardRedemptionResponseObject, error)
+	// ListMemberRewards List rewards
+	// (GET /v1/member/rewards)
+	ListMemberRewards(ctx context.Context, request ListMemberRewardsRequestObject) (ListMemberRewardsResponseObject, error)
 	// GetMemberWallet Read own stored value
 	// (GET /v1/member/wallet)
 	GetMemberWallet(ctx context.Context, request GetMemberWalletRequestObject) (GetMemberWalletResponseObject, error)
@@ -8242,6 +8708,130 @@ func (sh *strictHandler) ListMemberReturnReasons(ctx echo.Context, params ListMe
 		return err
 	} else if validResponse, ok := response.(ListMemberReturnReasonsResponseObject); ok {
 		return validResponse.VisitListMemberReturnReasonsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberRewardRedemptions operation middleware
+func (sh *strictHandler) ListMemberRewardRedemptions(ctx echo.Context, params ListMemberRewardRedemptionsParams) error {
+	var request ListMemberRewardRedemptionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberRewardRedemptions(ctx.Request().Context(), request.(ListMemberRewardRedemptionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberRewardRedemptions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberRewardRedemptionsResponseObject); ok {
+		return validResponse.VisitListMemberRewardRedemptionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RedeemMemberReward operation middleware
+func (sh *strictHandler) RedeemMemberReward(ctx echo.Context, params RedeemMemberRewardParams) error {
+	var request RedeemMemberRewardRequestObject
+
+	request.Params = params
+
+	var body RedeemMemberRewardJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RedeemMemberReward(ctx.Request().Context(), request.(RedeemMemberRewardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RedeemMemberReward")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RedeemMemberRewardResponseObject); ok {
+		return validResponse.VisitRedeemMemberRewardResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelMemberRewardRedemption operation middleware
+func (sh *strictHandler) CancelMemberRewardRedemption(ctx echo.Context, id externalRef0.Id, params CancelMemberRewardRedemptionParams) error {
+	var request CancelMemberRewardRedemptionRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelMemberRewardRedemption(ctx.Request().Context(), request.(CancelMemberRewardRedemptionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelMemberRewardRedemption")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelMemberRewardRedemptionResponseObject); ok {
+		return validResponse.VisitCancelMemberRewardRedemptionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMemberRewards operation middleware
+func (sh *strictHandler) ListMemberRewards(ctx echo.Context, params ListMemberRewardsParams) error {
+	var request ListMemberRewardsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMemberRewards(ctx.Request().Context(), request.(ListMemberRewardsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMemberRewards")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMemberRewardsResponseObject); ok {
+		return validResponse.VisitListMemberRewardsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -35,6 +35,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/referral"
 	"github.com/shuke-crm/shuke/ent/loyalty/referralcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/reward"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardredemption"
 	"github.com/shuke-crm/shuke/ent/loyalty/tier"
 	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
@@ -92,6 +95,12 @@ type Client struct {
 	Referral *ReferralClient
 	// ReferralCode is the client for interacting with the ReferralCode builders.
 	ReferralCode *ReferralCodeClient
+	// Reward is the client for interacting with the Reward builders.
+	Reward *RewardClient
+	// RewardCode is the client for interacting with the RewardCode builders.
+	RewardCode *RewardCodeClient
+	// RewardRedemption is the client for interacting with the RewardRedemption builders.
+	RewardRedemption *RewardRedemptionClient
 	// Tier is the client for interacting with the Tier builders.
 	Tier *TierClient
 	// TierScheme is the client for interacting with the TierScheme builders.
@@ -142,6 +151,9 @@ func (c *Client) init() {
 	c.PointsUnit = NewPointsUnitClient(c.config)
 	c.Referral = NewReferralClient(c.config)
 	c.ReferralCode = NewReferralCodeClient(c.config)
+	c.Reward = NewRewardClient(c.config)
+	c.RewardCode = NewRewardCodeClient(c.config)
+	c.RewardRedemption = NewRewardRedemptionClient(c.config)
 	c.Tier = NewTierClient(c.config)
 	c.TierScheme = NewTierSchemeClient(c.config)
 	c.WalletAccount = NewWalletAccountClient(c.config)
@@ -263,6 +275,9 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		PointsUnit:        NewPointsUnitClient(cfg),
 		Referral:          NewReferralClient(cfg),
 		ReferralCode:      NewReferralCodeClient(cfg),
+		Reward:            NewRewardClient(cfg),
+		RewardCode:        NewRewardCodeClient(cfg),
+		RewardRedemption:  NewRewardRedemptionClient(cfg),
 		Tier:              NewTierClient(cfg),
 		TierScheme:        NewTierSchemeClient(cfg),
 		WalletAccount:     NewWalletAccountClient(cfg),
@@ -311,6 +326,9 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		PointsUnit:        NewPointsUnitClient(cfg),
 		Referral:          NewReferralClient(cfg),
 		ReferralCode:      NewReferralCodeClient(cfg),
+		Reward:            NewRewardClient(cfg),
+		RewardCode:        NewRewardCodeClient(cfg),
+		RewardRedemption:  NewRewardRedemptionClient(cfg),
 		Tier:              NewTierClient(cfg),
 		TierScheme:        NewTierSchemeClient(cfg),
 		WalletAccount:     NewWalletAccountClient(cfg),
@@ -354,9 +372,9 @@ func (c *Client) Use(hooks ...Hook) {
 		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
 		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPartner,
 		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral,
-		c.ReferralCode, c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment,
-		c.WalletEntry, c.WalletLot, c.WalletPayment, c.WalletPosting,
-		c.WalletProgramme, c.WalletTopUp,
+		c.ReferralCode, c.Reward, c.RewardCode, c.RewardRedemption, c.Tier,
+		c.TierScheme, c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
+		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
 	} {
 		n.Use(hooks...)
 	}
@@ -370,9 +388,9 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.MembershipGrant, c.PointsAccount, c.PointsAdjustment, c.PointsEarning,
 		c.PointsEntry, c.PointsEvent, c.PointsHold, c.PointsLot, c.PointsPartner,
 		c.PointsPosting, c.PointsRule, c.PointsRuleVersion, c.PointsUnit, c.Referral,
-		c.ReferralCode, c.Tier, c.TierScheme, c.WalletAccount, c.WalletAdjustment,
-		c.WalletEntry, c.WalletLot, c.WalletPayment, c.WalletPosting,
-		c.WalletProgramme, c.WalletTopUp,
+		c.ReferralCode, c.Reward, c.RewardCode, c.RewardRedemption, c.Tier,
+		c.TierScheme, c.WalletAccount, c.WalletAdjustment, c.WalletEntry, c.WalletLot,
+		c.WalletPayment, c.WalletPosting, c.WalletProgramme, c.WalletTopUp,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -419,6 +437,12 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Referral.mutate(ctx, m)
 	case *ReferralCodeMutation:
 		return c.ReferralCode.mutate(ctx, m)
+	case *RewardMutation:
+		return c.Reward.mutate(ctx, m)
+	case *RewardCodeMutation:
+		return c.RewardCode.mutate(ctx, m)
+	case *RewardRedemptionMutation:
+		return c.RewardRedemption.mutate(ctx, m)
 	case *TierMutation:
 		return c.Tier.mutate(ctx, m)
 	case *TierSchemeMutation:
@@ -3310,6 +3334,440 @@ func (c *ReferralCodeClient) mutate(ctx context.Context, m *ReferralCodeMutation
 	}
 }
 
+// RewardClient is a client for the Reward schema.
+type RewardClient struct {
+	config
+}
+
+// NewRewardClient returns a client for the Reward from the given config.
+func NewRewardClient(c config) *RewardClient {
+	return &RewardClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `reward.Hooks(f(g(h())))`.
+func (c *RewardClient) Use(hooks ...Hook) {
+	c.hooks.Reward = append(c.hooks.Reward, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `reward.Intercept(f(g(h())))`.
+func (c *RewardClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Reward = append(c.inters.Reward, interceptors...)
+}
+
+// Create returns a builder for creating a Reward entity.
+func (c *RewardClient) Create() *RewardCreate {
+	mutation := newRewardMutation(c.config, OpCreate)
+	return &RewardCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Reward entities.
+func (c *RewardClient) CreateBulk(builders ...*RewardCreate) *RewardCreateBulk {
+	return &RewardCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *RewardClient) MapCreateBulk(slice any, setFunc func(*RewardCreate, int)) *RewardCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &RewardCreateBulk{err: fmt.Errorf("calling to RewardClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*RewardCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &RewardCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Reward.
+func (c *RewardClient) Update() *RewardUpdate {
+	mutation := newRewardMutation(c.config, OpUpdate)
+	return &RewardUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *RewardClient) UpdateOne(_m *Reward) *RewardUpdateOne {
+	mutation := newRewardMutation(c.config, OpUpdateOne, withReward(_m))
+	return &RewardUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *RewardClient) UpdateOneID(id uuid.UUID) *RewardUpdateOne {
+	mutation := newRewardMutation(c.config, OpUpdateOne, withRewardID(id))
+	return &RewardUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Reward.
+func (c *RewardClient) Delete() *RewardDelete {
+	mutation := newRewardMutation(c.config, OpDelete)
+	return &RewardDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *RewardClient) DeleteOne(_m *Reward) *RewardDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *RewardClient) DeleteOneID(id uuid.UUID) *RewardDeleteOne {
+	builder := c.Delete().Where(reward.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &RewardDeleteOne{builder}
+}
+
+// Query returns a query builder for Reward.
+func (c *RewardClient) Query() *RewardQuery {
+	return &RewardQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeReward},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Reward entity by its id.
+func (c *RewardClient) Get(ctx context.Context, id uuid.UUID) (*Reward, error) {
+	return c.Query().Where(reward.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *RewardClient) GetX(ctx context.Context, id uuid.UUID) *Reward {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *RewardClient) Hooks() []Hook {
+	hooks := c.hooks.Reward
+	return append(hooks[:len(hooks):len(hooks)], reward.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *RewardClient) Interceptors() []Interceptor {
+	return c.inters.Reward
+}
+
+func (c *RewardClient) mutate(ctx context.Context, m *RewardMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&RewardCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&RewardUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&RewardUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&RewardDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown Reward mutation op: %q", m.Op())
+	}
+}
+
+// RewardCodeClient is a client for the RewardCode schema.
+type RewardCodeClient struct {
+	config
+}
+
+// NewRewardCodeClient returns a client for the RewardCode from the given config.
+func NewRewardCodeClient(c config) *RewardCodeClient {
+	return &RewardCodeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `rewardcode.Hooks(f(g(h())))`.
+func (c *RewardCodeClient) Use(hooks ...Hook) {
+	c.hooks.RewardCode = append(c.hooks.RewardCode, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `rewardcode.Intercept(f(g(h())))`.
+func (c *RewardCodeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.RewardCode = append(c.inters.RewardCode, interceptors...)
+}
+
+// Create returns a builder for creating a RewardCode entity.
+func (c *RewardCodeClient) Create() *RewardCodeCreate {
+	mutation := newRewardCodeMutation(c.config, OpCreate)
+	return &RewardCodeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of RewardCode entities.
+func (c *RewardCodeClient) CreateBulk(builders ...*RewardCodeCreate) *RewardCodeCreateBulk {
+	return &RewardCodeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *RewardCodeClient) MapCreateBulk(slice any, setFunc func(*RewardCodeCreate, int)) *RewardCodeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &RewardCodeCreateBulk{err: fmt.Errorf("calling to RewardCodeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*RewardCodeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &RewardCodeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for RewardCode.
+func (c *RewardCodeClient) Update() *RewardCodeUpdate {
+	mutation := newRewardCodeMutation(c.config, OpUpdate)
+	return &RewardCodeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *RewardCodeClient) UpdateOne(_m *RewardCode) *RewardCodeUpdateOne {
+	mutation := newRewardCodeMutation(c.config, OpUpdateOne, withRewardCode(_m))
+	return &RewardCodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *RewardCodeClient) UpdateOneID(id uuid.UUID) *RewardCodeUpdateOne {
+	mutation := newRewardCodeMutation(c.config, OpUpdateOne, withRewardCodeID(id))
+	return &RewardCodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for RewardCode.
+func (c *RewardCodeClient) Delete() *RewardCodeDelete {
+	mutation := newRewardCodeMutation(c.config, OpDelete)
+	return &RewardCodeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *RewardCodeClient) DeleteOne(_m *RewardCode) *RewardCodeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *RewardCodeClient) DeleteOneID(id uuid.UUID) *RewardCodeDeleteOne {
+	builder := c.Delete().Where(rewardcode.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &RewardCodeDeleteOne{builder}
+}
+
+// Query returns a query builder for RewardCode.
+func (c *RewardCodeClient) Query() *RewardCodeQuery {
+	return &RewardCodeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeRewardCode},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a RewardCode entity by its id.
+func (c *RewardCodeClient) Get(ctx context.Context, id uuid.UUID) (*RewardCode, error) {
+	return c.Query().Where(rewardcode.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *RewardCodeClient) GetX(ctx context.Context, id uuid.UUID) *RewardCode {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryReward queries the reward edge of a RewardCode.
+func (c *RewardCodeClient) QueryReward(_m *RewardCode) *RewardQuery {
+	query := (&RewardClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(rewardcode.Table, rewardcode.FieldID, id),
+			sqlgraph.To(reward.Table, reward.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, rewardcode.RewardTable, rewardcode.RewardColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *RewardCodeClient) Hooks() []Hook {
+	hooks := c.hooks.RewardCode
+	return append(hooks[:len(hooks):len(hooks)], rewardcode.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *RewardCodeClient) Interceptors() []Interceptor {
+	return c.inters.RewardCode
+}
+
+func (c *RewardCodeClient) mutate(ctx context.Context, m *RewardCodeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&RewardCodeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&RewardCodeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&RewardCodeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&RewardCodeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown RewardCode mutation op: %q", m.Op())
+	}
+}
+
+// RewardRedemptionClient is a client for the RewardRedemption schema.
+type RewardRedemptionClient struct {
+	config
+}
+
+// NewRewardRedemptionClient returns a client for the RewardRedemption from the given config.
+func NewRewardRedemptionClient(c config) *RewardRedemptionClient {
+	return &RewardRedemptionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `rewardredemption.Hooks(f(g(h())))`.
+func (c *RewardRedemptionClient) Use(hooks ...Hook) {
+	c.hooks.RewardRedemption = append(c.hooks.RewardRedemption, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `rewardredemption.Intercept(f(g(h())))`.
+func (c *RewardRedemptionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.RewardRedemption = append(c.inters.RewardRedemption, interceptors...)
+}
+
+// Create returns a builder for creating a RewardRedemption entity.
+func (c *RewardRedemptionClient) Create() *RewardRedemptionCreate {
+	mutation := newRewardRedemptionMutation(c.config, OpCreate)
+	return &RewardRedemptionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of RewardRedemption entities.
+func (c *RewardRedemptionClient) CreateBulk(builders ...*RewardRedemptionCreate) *RewardRedemptionCreateBulk {
+	return &RewardRedemptionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *RewardRedemptionClient) MapCreateBulk(slice any, setFunc func(*RewardRedemptionCreate, int)) *RewardRedemptionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &RewardRedemptionCreateBulk{err: fmt.Errorf("calling to RewardRedemptionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*RewardRedemptionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &RewardRedemptionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for RewardRedemption.
+func (c *RewardRedemptionClient) Update() *RewardRedemptionUpdate {
+	mutation := newRewardRedemptionMutation(c.config, OpUpdate)
+	return &RewardRedemptionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *RewardRedemptionClient) UpdateOne(_m *RewardRedemption) *RewardRedemptionUpdateOne {
+	mutation := newRewardRedemptionMutation(c.config, OpUpdateOne, withRewardRedemption(_m))
+	return &RewardRedemptionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *RewardRedemptionClient) UpdateOneID(id uuid.UUID) *RewardRedemptionUpdateOne {
+	mutation := newRewardRedemptionMutation(c.config, OpUpdateOne, withRewardRedemptionID(id))
+	return &RewardRedemptionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for RewardRedemption.
+func (c *RewardRedemptionClient) Delete() *RewardRedemptionDelete {
+	mutation := newRewardRedemptionMutation(c.config, OpDelete)
+	return &RewardRedemptionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *RewardRedemptionClient) DeleteOne(_m *RewardRedemption) *RewardRedemptionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *RewardRedemptionClient) DeleteOneID(id uuid.UUID) *RewardRedemptionDeleteOne {
+	builder := c.Delete().Where(rewardredemption.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &RewardRedemptionDeleteOne{builder}
+}
+
+// Query returns a query builder for RewardRedemption.
+func (c *RewardRedemptionClient) Query() *RewardRedemptionQuery {
+	return &RewardRedemptionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeRewardRedemption},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a RewardRedemption entity by its id.
+func (c *RewardRedemptionClient) Get(ctx context.Context, id uuid.UUID) (*RewardRedemption, error) {
+	return c.Query().Where(rewardredemption.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *RewardRedemptionClient) GetX(ctx context.Context, id uuid.UUID) *RewardRedemption {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryReward queries the reward edge of a RewardRedemption.
+func (c *RewardRedemptionClient) QueryReward(_m *RewardRedemption) *RewardQuery {
+	query := (&RewardClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(rewardredemption.Table, rewardredemption.FieldID, id),
+			sqlgraph.To(reward.Table, reward.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, rewardredemption.RewardTable, rewardredemption.RewardColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *RewardRedemptionClient) Hooks() []Hook {
+	hooks := c.hooks.RewardRedemption
+	return append(hooks[:len(hooks):len(hooks)], rewardredemption.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *RewardRedemptionClient) Interceptors() []Interceptor {
+	return c.inters.RewardRedemption
+}
+
+func (c *RewardRedemptionClient) mutate(ctx context.Context, m *RewardRedemptionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&RewardRedemptionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&RewardRedemptionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&RewardRedemptionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&RewardRedemptionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("loyalty: unknown RewardRedemption mutation op: %q", m.Op())
+	}
+}
+
 // TierClient is a client for the Tier schema.
 type TierClient struct {
 	config
@@ -4752,17 +5210,19 @@ type (
 		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
 		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
 		PointsHold, PointsLot, PointsPartner, PointsPosting, PointsRule,
-		PointsRuleVersion, PointsUnit, Referral, ReferralCode, Tier, TierScheme,
-		WalletAccount, WalletAdjustment, WalletEntry, WalletLot, WalletPayment,
-		WalletPosting, WalletProgramme, WalletTopUp []ent.Hook
+		PointsRuleVersion, PointsUnit, Referral, ReferralCode, Reward, RewardCode,
+		RewardRedemption, Tier, TierScheme, WalletAccount, WalletAdjustment,
+		WalletEntry, WalletLot, WalletPayment, WalletPosting, WalletProgramme,
+		WalletTopUp []ent.Hook
 	}
 	inters struct {
 		GiftCard, GiftCardBatch, Membership, MembershipChange, MembershipGrant,
 		PointsAccount, PointsAdjustment, PointsEarning, PointsEntry, PointsEvent,
 		PointsHold, PointsLot, PointsPartner, PointsPosting, PointsRule,
-		PointsRuleVersion, PointsUnit, Referral, ReferralCode, Tier, TierScheme,
-		WalletAccount, WalletAdjustment, WalletEntry, WalletLot, WalletPayment,
-		WalletPosting, WalletProgramme, WalletTopUp []ent.Interceptor
+		PointsRuleVersion, PointsUnit, Referral, ReferralCode, Reward, RewardCode,
+		RewardRedemption, Tier, TierScheme, WalletAccount, WalletAdjustment,
+		WalletEntry, WalletLot, WalletPayment, WalletPosting, WalletProgramme,
+		WalletTopUp []ent.Interceptor
 	}
 )
 

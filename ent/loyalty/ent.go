@@ -31,6 +31,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/referral"
 	"github.com/shuke-crm/shuke/ent/loyalty/referralcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/reward"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardredemption"
 	"github.com/shuke-crm/shuke/ent/loyalty/tier"
 	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
 	"github.com/shuke-crm/shuke/ent/loyalty/walletaccount"
@@ -120,6 +123,9 @@ func checkColumn(t, c string) error {
 			pointsunit.Table:        pointsunit.ValidColumn,
 			referral.Table:          referral.ValidColumn,
 			referralcode.Table:      referralcode.ValidColumn,
+			reward.Table:            reward.ValidColumn,
+			rewardcode.Table:        rewardcode.ValidColumn,
+			rewardredemption.Table:  rewardredemption.ValidColumn,
 			tier.Table:              tier.ValidColumn,
 			tierscheme.Table:        tierscheme.ValidColumn,
 			walletaccount.Table:     walletaccount.ValidColumn,

@@ -33,6 +33,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/predicate"
 	"github.com/shuke-crm/shuke/ent/loyalty/referral"
 	"github.com/shuke-crm/shuke/ent/loyalty/referralcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/reward"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardredemption"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
 	"github.com/shuke-crm/shuke/ent/loyalty/tier"
 	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
@@ -74,6 +77,9 @@ const (
 	TypePointsUnit        = "PointsUnit"
 	TypeReferral          = "Referral"
 	TypeReferralCode      = "ReferralCode"
+	TypeReward            = "Reward"
+	TypeRewardCode        = "RewardCode"
+	TypeRewardRedemption  = "RewardRedemption"
 	TypeTier              = "Tier"
 	TypeTierScheme        = "TierScheme"
 	TypeWalletAccount     = "WalletAccount"
@@ -21510,6 +21516,3774 @@ func (m *ReferralCodeMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown ReferralCode edge %s", name)
+}
+
+// RewardMutation represents an operation that mutates the Reward nodes in the graph.
+type RewardMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *uuid.UUID
+	kind             *reward.Kind
+	name             *string
+	name_en          *string
+	description      *string
+	variant_id       *uuid.UUID
+	unit             *string
+	points           *int64
+	addpoints        *int64
+	status           *reward.Status
+	valid_from       *time.Time
+	valid_until      *time.Time
+	tier_codes       *[]string
+	appendtier_codes []string
+	total_limit      *int
+	addtotal_limit   *int
+	member_limit     *int
+	addmember_limit  *int
+	period_limit     *int
+	addperiod_limit  *int
+	period           *reward.Period
+	fulfil_days      *int
+	addfulfil_days   *int
+	redeemed         *int
+	addredeemed      *int
+	codes_left       *int
+	addcodes_left    *int
+	version          *int64
+	addversion       *int64
+	created_at       *time.Time
+	updated_at       *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*Reward, error)
+	predicates       []predicate.Reward
+}
+
+var _ ent.Mutation = (*RewardMutation)(nil)
+
+// rewardOption allows management of the mutation configuration using functional options.
+type rewardOption func(*RewardMutation)
+
+// newRewardMutation creates new mutation for the Reward entity.
+func newRewardMutation(c config, op Op, opts ...rewardOption) *RewardMutation {
+	m := &RewardMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeReward,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withRewardID sets the ID field of the mutation.
+func withRewardID(id uuid.UUID) rewardOption {
+	return func(m *RewardMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Reward
+		)
+		m.oldValue = func(ctx context.Context) (*Reward, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Reward.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withReward sets the old Reward of the mutation.
+func withReward(node *Reward) rewardOption {
+	return func(m *RewardMutation) {
+		m.oldValue = func(context.Context) (*Reward, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m RewardMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m RewardMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Reward entities.
+func (m *RewardMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *RewardMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *RewardMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Reward.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetKind sets the "kind" field.
+func (m *RewardMutation) SetKind(r reward.Kind) {
+	m.kind = &r
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *RewardMutation) Kind() (r reward.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldKind(ctx context.Context) (v reward.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *RewardMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetName sets the "name" field.
+func (m *RewardMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *RewardMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *RewardMutation) ResetName() {
+	m.name = nil
+}
+
+// SetNameEn sets the "name_en" field.
+func (m *RewardMutation) SetNameEn(s string) {
+	m.name_en = &s
+}
+
+// NameEn returns the value of the "name_en" field in the mutation.
+func (m *RewardMutation) NameEn() (r string, exists bool) {
+	v := m.name_en
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNameEn returns the old "name_en" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldNameEn(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNameEn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNameEn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNameEn: %w", err)
+	}
+	return oldValue.NameEn, nil
+}
+
+// ResetNameEn resets all changes to the "name_en" field.
+func (m *RewardMutation) ResetNameEn() {
+	m.name_en = nil
+}
+
+// SetDescription sets the "description" field.
+func (m *RewardMutation) SetDescription(s string) {
+	m.description = &s
+}
+
+// Description returns the value of the "description" field in the mutation.
+func (m *RewardMutation) Description() (r string, exists bool) {
+	v := m.description
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDescription returns the old "description" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldDescription(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDescription is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDescription requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDescription: %w", err)
+	}
+	return oldValue.Description, nil
+}
+
+// ResetDescription resets all changes to the "description" field.
+func (m *RewardMutation) ResetDescription() {
+	m.description = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *RewardMutation) SetVariantID(u uuid.UUID) {
+	m.variant_id = &u
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *RewardMutation) VariantID() (r uuid.UUID, exists bool) {
+	v := m.variant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldVariantID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ClearVariantID clears the value of the "variant_id" field.
+func (m *RewardMutation) ClearVariantID() {
+	m.variant_id = nil
+	m.clearedFields[reward.FieldVariantID] = struct{}{}
+}
+
+// VariantIDCleared returns if the "variant_id" field was cleared in this mutation.
+func (m *RewardMutation) VariantIDCleared() bool {
+	_, ok := m.clearedFields[reward.FieldVariantID]
+	return ok
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *RewardMutation) ResetVariantID() {
+	m.variant_id = nil
+	delete(m.clearedFields, reward.FieldVariantID)
+}
+
+// SetUnit sets the "unit" field.
+func (m *RewardMutation) SetUnit(s string) {
+	m.unit = &s
+}
+
+// Unit returns the value of the "unit" field in the mutation.
+func (m *RewardMutation) Unit() (r string, exists bool) {
+	v := m.unit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnit returns the old "unit" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldUnit(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnit is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnit requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnit: %w", err)
+	}
+	return oldValue.Unit, nil
+}
+
+// ResetUnit resets all changes to the "unit" field.
+func (m *RewardMutation) ResetUnit() {
+	m.unit = nil
+}
+
+// SetPoints sets the "points" field.
+func (m *RewardMutation) SetPoints(i int64) {
+	m.points = &i
+	m.addpoints = nil
+}
+
+// Points returns the value of the "points" field in the mutation.
+func (m *RewardMutation) Points() (r int64, exists bool) {
+	v := m.points
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPoints returns the old "points" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldPoints(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPoints is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPoints requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPoints: %w", err)
+	}
+	return oldValue.Points, nil
+}
+
+// AddPoints adds i to the "points" field.
+func (m *RewardMutation) AddPoints(i int64) {
+	if m.addpoints != nil {
+		*m.addpoints += i
+	} else {
+		m.addpoints = &i
+	}
+}
+
+// AddedPoints returns the value that was added to the "points" field in this mutation.
+func (m *RewardMutation) AddedPoints() (r int64, exists bool) {
+	v := m.addpoints
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPoints resets all changes to the "points" field.
+func (m *RewardMutation) ResetPoints() {
+	m.points = nil
+	m.addpoints = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *RewardMutation) SetStatus(r reward.Status) {
+	m.status = &r
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *RewardMutation) Status() (r reward.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldStatus(ctx context.Context) (v reward.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *RewardMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetValidFrom sets the "valid_from" field.
+func (m *RewardMutation) SetValidFrom(t time.Time) {
+	m.valid_from = &t
+}
+
+// ValidFrom returns the value of the "valid_from" field in the mutation.
+func (m *RewardMutation) ValidFrom() (r time.Time, exists bool) {
+	v := m.valid_from
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldValidFrom returns the old "valid_from" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldValidFrom(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldValidFrom is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldValidFrom requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldValidFrom: %w", err)
+	}
+	return oldValue.ValidFrom, nil
+}
+
+// ClearValidFrom clears the value of the "valid_from" field.
+func (m *RewardMutation) ClearValidFrom() {
+	m.valid_from = nil
+	m.clearedFields[reward.FieldValidFrom] = struct{}{}
+}
+
+// ValidFromCleared returns if the "valid_from" field was cleared in this mutation.
+func (m *RewardMutation) ValidFromCleared() bool {
+	_, ok := m.clearedFields[reward.FieldValidFrom]
+	return ok
+}
+
+// ResetValidFrom resets all changes to the "valid_from" field.
+func (m *RewardMutation) ResetValidFrom() {
+	m.valid_from = nil
+	delete(m.clearedFields, reward.FieldValidFrom)
+}
+
+// SetValidUntil sets the "valid_until" field.
+func (m *RewardMutation) SetValidUntil(t time.Time) {
+	m.valid_until = &t
+}
+
+// ValidUntil returns the value of the "valid_until" field in the mutation.
+func (m *RewardMutation) ValidUntil() (r time.Time, exists bool) {
+	v := m.valid_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldValidUntil returns the old "valid_until" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldValidUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldValidUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldValidUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldValidUntil: %w", err)
+	}
+	return oldValue.ValidUntil, nil
+}
+
+// ClearValidUntil clears the value of the "valid_until" field.
+func (m *RewardMutation) ClearValidUntil() {
+	m.valid_until = nil
+	m.clearedFields[reward.FieldValidUntil] = struct{}{}
+}
+
+// ValidUntilCleared returns if the "valid_until" field was cleared in this mutation.
+func (m *RewardMutation) ValidUntilCleared() bool {
+	_, ok := m.clearedFields[reward.FieldValidUntil]
+	return ok
+}
+
+// ResetValidUntil resets all changes to the "valid_until" field.
+func (m *RewardMutation) ResetValidUntil() {
+	m.valid_until = nil
+	delete(m.clearedFields, reward.FieldValidUntil)
+}
+
+// SetTierCodes sets the "tier_codes" field.
+func (m *RewardMutation) SetTierCodes(s []string) {
+	m.tier_codes = &s
+	m.appendtier_codes = nil
+}
+
+// TierCodes returns the value of the "tier_codes" field in the mutation.
+func (m *RewardMutation) TierCodes() (r []string, exists bool) {
+	v := m.tier_codes
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTierCodes returns the old "tier_codes" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldTierCodes(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTierCodes is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTierCodes requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTierCodes: %w", err)
+	}
+	return oldValue.TierCodes, nil
+}
+
+// AppendTierCodes adds s to the "tier_codes" field.
+func (m *RewardMutation) AppendTierCodes(s []string) {
+	m.appendtier_codes = append(m.appendtier_codes, s...)
+}
+
+// AppendedTierCodes returns the list of values that were appended to the "tier_codes" field in this mutation.
+func (m *RewardMutation) AppendedTierCodes() ([]string, bool) {
+	if len(m.appendtier_codes) == 0 {
+		return nil, false
+	}
+	return m.appendtier_codes, true
+}
+
+// ClearTierCodes clears the value of the "tier_codes" field.
+func (m *RewardMutation) ClearTierCodes() {
+	m.tier_codes = nil
+	m.appendtier_codes = nil
+	m.clearedFields[reward.FieldTierCodes] = struct{}{}
+}
+
+// TierCodesCleared returns if the "tier_codes" field was cleared in this mutation.
+func (m *RewardMutation) TierCodesCleared() bool {
+	_, ok := m.clearedFields[reward.FieldTierCodes]
+	return ok
+}
+
+// ResetTierCodes resets all changes to the "tier_codes" field.
+func (m *RewardMutation) ResetTierCodes() {
+	m.tier_codes = nil
+	m.appendtier_codes = nil
+	delete(m.clearedFields, reward.FieldTierCodes)
+}
+
+// SetTotalLimit sets the "total_limit" field.
+func (m *RewardMutation) SetTotalLimit(i int) {
+	m.total_limit = &i
+	m.addtotal_limit = nil
+}
+
+// TotalLimit returns the value of the "total_limit" field in the mutation.
+func (m *RewardMutation) TotalLimit() (r int, exists bool) {
+	v := m.total_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTotalLimit returns the old "total_limit" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldTotalLimit(ctx context.Context) (v *int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTotalLimit is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTotalLimit requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTotalLimit: %w", err)
+	}
+	return oldValue.TotalLimit, nil
+}
+
+// AddTotalLimit adds i to the "total_limit" field.
+func (m *RewardMutation) AddTotalLimit(i int) {
+	if m.addtotal_limit != nil {
+		*m.addtotal_limit += i
+	} else {
+		m.addtotal_limit = &i
+	}
+}
+
+// AddedTotalLimit returns the value that was added to the "total_limit" field in this mutation.
+func (m *RewardMutation) AddedTotalLimit() (r int, exists bool) {
+	v := m.addtotal_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearTotalLimit clears the value of the "total_limit" field.
+func (m *RewardMutation) ClearTotalLimit() {
+	m.total_limit = nil
+	m.addtotal_limit = nil
+	m.clearedFields[reward.FieldTotalLimit] = struct{}{}
+}
+
+// TotalLimitCleared returns if the "total_limit" field was cleared in this mutation.
+func (m *RewardMutation) TotalLimitCleared() bool {
+	_, ok := m.clearedFields[reward.FieldTotalLimit]
+	return ok
+}
+
+// ResetTotalLimit resets all changes to the "total_limit" field.
+func (m *RewardMutation) ResetTotalLimit() {
+	m.total_limit = nil
+	m.addtotal_limit = nil
+	delete(m.clearedFields, reward.FieldTotalLimit)
+}
+
+// SetMemberLimit sets the "member_limit" field.
+func (m *RewardMutation) SetMemberLimit(i int) {
+	m.member_limit = &i
+	m.addmember_limit = nil
+}
+
+// MemberLimit returns the value of the "member_limit" field in the mutation.
+func (m *RewardMutation) MemberLimit() (r int, exists bool) {
+	v := m.member_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMemberLimit returns the old "member_limit" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldMemberLimit(ctx context.Context) (v *int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMemberLimit is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMemberLimit requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMemberLimit: %w", err)
+	}
+	return oldValue.MemberLimit, nil
+}
+
+// AddMemberLimit adds i to the "member_limit" field.
+func (m *RewardMutation) AddMemberLimit(i int) {
+	if m.addmember_limit != nil {
+		*m.addmember_limit += i
+	} else {
+		m.addmember_limit = &i
+	}
+}
+
+// AddedMemberLimit returns the value that was added to the "member_limit" field in this mutation.
+func (m *RewardMutation) AddedMemberLimit() (r int, exists bool) {
+	v := m.addmember_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearMemberLimit clears the value of the "member_limit" field.
+func (m *RewardMutation) ClearMemberLimit() {
+	m.member_limit = nil
+	m.addmember_limit = nil
+	m.clearedFields[reward.FieldMemberLimit] = struct{}{}
+}
+
+// MemberLimitCleared returns if the "member_limit" field was cleared in this mutation.
+func (m *RewardMutation) MemberLimitCleared() bool {
+	_, ok := m.clearedFields[reward.FieldMemberLimit]
+	return ok
+}
+
+// ResetMemberLimit resets all changes to the "member_limit" field.
+func (m *RewardMutation) ResetMemberLimit() {
+	m.member_limit = nil
+	m.addmember_limit = nil
+	delete(m.clearedFields, reward.FieldMemberLimit)
+}
+
+// SetPeriodLimit sets the "period_limit" field.
+func (m *RewardMutation) SetPeriodLimit(i int) {
+	m.period_limit = &i
+	m.addperiod_limit = nil
+}
+
+// PeriodLimit returns the value of the "period_limit" field in the mutation.
+func (m *RewardMutation) PeriodLimit() (r int, exists bool) {
+	v := m.period_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPeriodLimit returns the old "period_limit" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldPeriodLimit(ctx context.Context) (v *int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPeriodLimit is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPeriodLimit requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPeriodLimit: %w", err)
+	}
+	return oldValue.PeriodLimit, nil
+}
+
+// AddPeriodLimit adds i to the "period_limit" field.
+func (m *RewardMutation) AddPeriodLimit(i int) {
+	if m.addperiod_limit != nil {
+		*m.addperiod_limit += i
+	} else {
+		m.addperiod_limit = &i
+	}
+}
+
+// AddedPeriodLimit returns the value that was added to the "period_limit" field in this mutation.
+func (m *RewardMutation) AddedPeriodLimit() (r int, exists bool) {
+	v := m.addperiod_limit
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearPeriodLimit clears the value of the "period_limit" field.
+func (m *RewardMutation) ClearPeriodLimit() {
+	m.period_limit = nil
+	m.addperiod_limit = nil
+	m.clearedFields[reward.FieldPeriodLimit] = struct{}{}
+}
+
+// PeriodLimitCleared returns if the "period_limit" field was cleared in this mutation.
+func (m *RewardMutation) PeriodLimitCleared() bool {
+	_, ok := m.clearedFields[reward.FieldPeriodLimit]
+	return ok
+}
+
+// ResetPeriodLimit resets all changes to the "period_limit" field.
+func (m *RewardMutation) ResetPeriodLimit() {
+	m.period_limit = nil
+	m.addperiod_limit = nil
+	delete(m.clearedFields, reward.FieldPeriodLimit)
+}
+
+// SetPeriod sets the "period" field.
+func (m *RewardMutation) SetPeriod(r reward.Period) {
+	m.period = &r
+}
+
+// Period returns the value of the "period" field in the mutation.
+func (m *RewardMutation) Period() (r reward.Period, exists bool) {
+	v := m.period
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPeriod returns the old "period" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldPeriod(ctx context.Context) (v reward.Period, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPeriod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPeriod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPeriod: %w", err)
+	}
+	return oldValue.Period, nil
+}
+
+// ResetPeriod resets all changes to the "period" field.
+func (m *RewardMutation) ResetPeriod() {
+	m.period = nil
+}
+
+// SetFulfilDays sets the "fulfil_days" field.
+func (m *RewardMutation) SetFulfilDays(i int) {
+	m.fulfil_days = &i
+	m.addfulfil_days = nil
+}
+
+// FulfilDays returns the value of the "fulfil_days" field in the mutation.
+func (m *RewardMutation) FulfilDays() (r int, exists bool) {
+	v := m.fulfil_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFulfilDays returns the old "fulfil_days" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldFulfilDays(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFulfilDays is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFulfilDays requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFulfilDays: %w", err)
+	}
+	return oldValue.FulfilDays, nil
+}
+
+// AddFulfilDays adds i to the "fulfil_days" field.
+func (m *RewardMutation) AddFulfilDays(i int) {
+	if m.addfulfil_days != nil {
+		*m.addfulfil_days += i
+	} else {
+		m.addfulfil_days = &i
+	}
+}
+
+// AddedFulfilDays returns the value that was added to the "fulfil_days" field in this mutation.
+func (m *RewardMutation) AddedFulfilDays() (r int, exists bool) {
+	v := m.addfulfil_days
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetFulfilDays resets all changes to the "fulfil_days" field.
+func (m *RewardMutation) ResetFulfilDays() {
+	m.fulfil_days = nil
+	m.addfulfil_days = nil
+}
+
+// SetRedeemed sets the "redeemed" field.
+func (m *RewardMutation) SetRedeemed(i int) {
+	m.redeemed = &i
+	m.addredeemed = nil
+}
+
+// Redeemed returns the value of the "redeemed" field in the mutation.
+func (m *RewardMutation) Redeemed() (r int, exists bool) {
+	v := m.redeemed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRedeemed returns the old "redeemed" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldRedeemed(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRedeemed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRedeemed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRedeemed: %w", err)
+	}
+	return oldValue.Redeemed, nil
+}
+
+// AddRedeemed adds i to the "redeemed" field.
+func (m *RewardMutation) AddRedeemed(i int) {
+	if m.addredeemed != nil {
+		*m.addredeemed += i
+	} else {
+		m.addredeemed = &i
+	}
+}
+
+// AddedRedeemed returns the value that was added to the "redeemed" field in this mutation.
+func (m *RewardMutation) AddedRedeemed() (r int, exists bool) {
+	v := m.addredeemed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRedeemed resets all changes to the "redeemed" field.
+func (m *RewardMutation) ResetRedeemed() {
+	m.redeemed = nil
+	m.addredeemed = nil
+}
+
+// SetCodesLeft sets the "codes_left" field.
+func (m *RewardMutation) SetCodesLeft(i int) {
+	m.codes_left = &i
+	m.addcodes_left = nil
+}
+
+// CodesLeft returns the value of the "codes_left" field in the mutation.
+func (m *RewardMutation) CodesLeft() (r int, exists bool) {
+	v := m.codes_left
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCodesLeft returns the old "codes_left" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldCodesLeft(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCodesLeft is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCodesLeft requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCodesLeft: %w", err)
+	}
+	return oldValue.CodesLeft, nil
+}
+
+// AddCodesLeft adds i to the "codes_left" field.
+func (m *RewardMutation) AddCodesLeft(i int) {
+	if m.addcodes_left != nil {
+		*m.addcodes_left += i
+	} else {
+		m.addcodes_left = &i
+	}
+}
+
+// AddedCodesLeft returns the value that was added to the "codes_left" field in this mutation.
+func (m *RewardMutation) AddedCodesLeft() (r int, exists bool) {
+	v := m.addcodes_left
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCodesLeft resets all changes to the "codes_left" field.
+func (m *RewardMutation) ResetCodesLeft() {
+	m.codes_left = nil
+	m.addcodes_left = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *RewardMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *RewardMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *RewardMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *RewardMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *RewardMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *RewardMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *RewardMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *RewardMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *RewardMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *RewardMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Reward entity.
+// If the Reward object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *RewardMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the RewardMutation builder.
+func (m *RewardMutation) Where(ps ...predicate.Reward) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the RewardMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *RewardMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Reward, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *RewardMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *RewardMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Reward).
+func (m *RewardMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *RewardMutation) Fields() []string {
+	fields := make([]string, 0, 21)
+	if m.kind != nil {
+		fields = append(fields, reward.FieldKind)
+	}
+	if m.name != nil {
+		fields = append(fields, reward.FieldName)
+	}
+	if m.name_en != nil {
+		fields = append(fields, reward.FieldNameEn)
+	}
+	if m.description != nil {
+		fields = append(fields, reward.FieldDescription)
+	}
+	if m.variant_id != nil {
+		fields = append(fields, reward.FieldVariantID)
+	}
+	if m.unit != nil {
+		fields = append(fields, reward.FieldUnit)
+	}
+	if m.points != nil {
+		fields = append(fields, reward.FieldPoints)
+	}
+	if m.status != nil {
+		fields = append(fields, reward.FieldStatus)
+	}
+	if m.valid_from != nil {
+		fields = append(fields, reward.FieldValidFrom)
+	}
+	if m.valid_until != nil {
+		fields = append(fields, reward.FieldValidUntil)
+	}
+	if m.tier_codes != nil {
+		fields = append(fields, reward.FieldTierCodes)
+	}
+	if m.total_limit != nil {
+		fields = append(fields, reward.FieldTotalLimit)
+	}
+	if m.member_limit != nil {
+		fields = append(fields, reward.FieldMemberLimit)
+	}
+	if m.period_limit != nil {
+		fields = append(fields, reward.FieldPeriodLimit)
+	}
+	if m.period != nil {
+		fields = append(fields, reward.FieldPeriod)
+	}
+	if m.fulfil_days != nil {
+		fields = append(fields, reward.FieldFulfilDays)
+	}
+	if m.redeemed != nil {
+		fields = append(fields, reward.FieldRedeemed)
+	}
+	if m.codes_left != nil {
+		fields = append(fields, reward.FieldCodesLeft)
+	}
+	if m.version != nil {
+		fields = append(fields, reward.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, reward.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, reward.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *RewardMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case reward.FieldKind:
+		return m.Kind()
+	case reward.FieldName:
+		return m.Name()
+	case reward.FieldNameEn:
+		return m.NameEn()
+	case reward.FieldDescription:
+		return m.Description()
+	case reward.FieldVariantID:
+		return m.VariantID()
+	case reward.FieldUnit:
+		return m.Unit()
+	case reward.FieldPoints:
+		return m.Points()
+	case reward.FieldStatus:
+		return m.Status()
+	case reward.FieldValidFrom:
+		return m.ValidFrom()
+	case reward.FieldValidUntil:
+		return m.ValidUntil()
+	case reward.FieldTierCodes:
+		return m.TierCodes()
+	case reward.FieldTotalLimit:
+		return m.TotalLimit()
+	case reward.FieldMemberLimit:
+		return m.MemberLimit()
+	case reward.FieldPeriodLimit:
+		return m.PeriodLimit()
+	case reward.FieldPeriod:
+		return m.Period()
+	case reward.FieldFulfilDays:
+		return m.FulfilDays()
+	case reward.FieldRedeemed:
+		return m.Redeemed()
+	case reward.FieldCodesLeft:
+		return m.CodesLeft()
+	case reward.FieldVersion:
+		return m.Version()
+	case reward.FieldCreatedAt:
+		return m.CreatedAt()
+	case reward.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *RewardMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case reward.FieldKind:
+		return m.OldKind(ctx)
+	case reward.FieldName:
+		return m.OldName(ctx)
+	case reward.FieldNameEn:
+		return m.OldNameEn(ctx)
+	case reward.FieldDescription:
+		return m.OldDescription(ctx)
+	case reward.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case reward.FieldUnit:
+		return m.OldUnit(ctx)
+	case reward.FieldPoints:
+		return m.OldPoints(ctx)
+	case reward.FieldStatus:
+		return m.OldStatus(ctx)
+	case reward.FieldValidFrom:
+		return m.OldValidFrom(ctx)
+	case reward.FieldValidUntil:
+		return m.OldValidUntil(ctx)
+	case reward.FieldTierCodes:
+		return m.OldTierCodes(ctx)
+	case reward.FieldTotalLimit:
+		return m.OldTotalLimit(ctx)
+	case reward.FieldMemberLimit:
+		return m.OldMemberLimit(ctx)
+	case reward.FieldPeriodLimit:
+		return m.OldPeriodLimit(ctx)
+	case reward.FieldPeriod:
+		return m.OldPeriod(ctx)
+	case reward.FieldFulfilDays:
+		return m.OldFulfilDays(ctx)
+	case reward.FieldRedeemed:
+		return m.OldRedeemed(ctx)
+	case reward.FieldCodesLeft:
+		return m.OldCodesLeft(ctx)
+	case reward.FieldVersion:
+		return m.OldVersion(ctx)
+	case reward.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case reward.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Reward field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RewardMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case reward.FieldKind:
+		v, ok := value.(reward.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case reward.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case reward.FieldNameEn:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNameEn(v)
+		return nil
+	case reward.FieldDescription:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDescription(v)
+		return nil
+	case reward.FieldVariantID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case reward.FieldUnit:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnit(v)
+		return nil
+	case reward.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPoints(v)
+		return nil
+	case reward.FieldStatus:
+		v, ok := value.(reward.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case reward.FieldValidFrom:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetValidFrom(v)
+		return nil
+	case reward.FieldValidUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetValidUntil(v)
+		return nil
+	case reward.FieldTierCodes:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTierCodes(v)
+		return nil
+	case reward.FieldTotalLimit:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTotalLimit(v)
+		return nil
+	case reward.FieldMemberLimit:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMemberLimit(v)
+		return nil
+	case reward.FieldPeriodLimit:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPeriodLimit(v)
+		return nil
+	case reward.FieldPeriod:
+		v, ok := value.(reward.Period)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPeriod(v)
+		return nil
+	case reward.FieldFulfilDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFulfilDays(v)
+		return nil
+	case reward.FieldRedeemed:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRedeemed(v)
+		return nil
+	case reward.FieldCodesLeft:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCodesLeft(v)
+		return nil
+	case reward.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case reward.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case reward.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Reward field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *RewardMutation) AddedFields() []string {
+	var fields []string
+	if m.addpoints != nil {
+		fields = append(fields, reward.FieldPoints)
+	}
+	if m.addtotal_limit != nil {
+		fields = append(fields, reward.FieldTotalLimit)
+	}
+	if m.addmember_limit != nil {
+		fields = append(fields, reward.FieldMemberLimit)
+	}
+	if m.addperiod_limit != nil {
+		fields = append(fields, reward.FieldPeriodLimit)
+	}
+	if m.addfulfil_days != nil {
+		fields = append(fields, reward.FieldFulfilDays)
+	}
+	if m.addredeemed != nil {
+		fields = append(fields, reward.FieldRedeemed)
+	}
+	if m.addcodes_left != nil {
+		fields = append(fields, reward.FieldCodesLeft)
+	}
+	if m.addversion != nil {
+		fields = append(fields, reward.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *RewardMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case reward.FieldPoints:
+		return m.AddedPoints()
+	case reward.FieldTotalLimit:
+		return m.AddedTotalLimit()
+	case reward.FieldMemberLimit:
+		return m.AddedMemberLimit()
+	case reward.FieldPeriodLimit:
+		return m.AddedPeriodLimit()
+	case reward.FieldFulfilDays:
+		return m.AddedFulfilDays()
+	case reward.FieldRedeemed:
+		return m.AddedRedeemed()
+	case reward.FieldCodesLeft:
+		return m.AddedCodesLeft()
+	case reward.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RewardMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case reward.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPoints(v)
+		return nil
+	case reward.FieldTotalLimit:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddTotalLimit(v)
+		return nil
+	case reward.FieldMemberLimit:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMemberLimit(v)
+		return nil
+	case reward.FieldPeriodLimit:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPeriodLimit(v)
+		return nil
+	case reward.FieldFulfilDays:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddFulfilDays(v)
+		return nil
+	case reward.FieldRedeemed:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRedeemed(v)
+		return nil
+	case reward.FieldCodesLeft:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCodesLeft(v)
+		return nil
+	case reward.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Reward numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *RewardMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(reward.FieldVariantID) {
+		fields = append(fields, reward.FieldVariantID)
+	}
+	if m.FieldCleared(reward.FieldValidFrom) {
+		fields = append(fields, reward.FieldValidFrom)
+	}
+	if m.FieldCleared(reward.FieldValidUntil) {
+		fields = append(fields, reward.FieldValidUntil)
+	}
+	if m.FieldCleared(reward.FieldTierCodes) {
+		fields = append(fields, reward.FieldTierCodes)
+	}
+	if m.FieldCleared(reward.FieldTotalLimit) {
+		fields = append(fields, reward.FieldTotalLimit)
+	}
+	if m.FieldCleared(reward.FieldMemberLimit) {
+		fields = append(fields, reward.FieldMemberLimit)
+	}
+	if m.FieldCleared(reward.FieldPeriodLimit) {
+		fields = append(fields, reward.FieldPeriodLimit)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *RewardMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *RewardMutation) ClearField(name string) error {
+	switch name {
+	case reward.FieldVariantID:
+		m.ClearVariantID()
+		return nil
+	case reward.FieldValidFrom:
+		m.ClearValidFrom()
+		return nil
+	case reward.FieldValidUntil:
+		m.ClearValidUntil()
+		return nil
+	case reward.FieldTierCodes:
+		m.ClearTierCodes()
+		return nil
+	case reward.FieldTotalLimit:
+		m.ClearTotalLimit()
+		return nil
+	case reward.FieldMemberLimit:
+		m.ClearMemberLimit()
+		return nil
+	case reward.FieldPeriodLimit:
+		m.ClearPeriodLimit()
+		return nil
+	}
+	return fmt.Errorf("unknown Reward nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *RewardMutation) ResetField(name string) error {
+	switch name {
+	case reward.FieldKind:
+		m.ResetKind()
+		return nil
+	case reward.FieldName:
+		m.ResetName()
+		return nil
+	case reward.FieldNameEn:
+		m.ResetNameEn()
+		return nil
+	case reward.FieldDescription:
+		m.ResetDescription()
+		return nil
+	case reward.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case reward.FieldUnit:
+		m.ResetUnit()
+		return nil
+	case reward.FieldPoints:
+		m.ResetPoints()
+		return nil
+	case reward.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case reward.FieldValidFrom:
+		m.ResetValidFrom()
+		return nil
+	case reward.FieldValidUntil:
+		m.ResetValidUntil()
+		return nil
+	case reward.FieldTierCodes:
+		m.ResetTierCodes()
+		return nil
+	case reward.FieldTotalLimit:
+		m.ResetTotalLimit()
+		return nil
+	case reward.FieldMemberLimit:
+		m.ResetMemberLimit()
+		return nil
+	case reward.FieldPeriodLimit:
+		m.ResetPeriodLimit()
+		return nil
+	case reward.FieldPeriod:
+		m.ResetPeriod()
+		return nil
+	case reward.FieldFulfilDays:
+		m.ResetFulfilDays()
+		return nil
+	case reward.FieldRedeemed:
+		m.ResetRedeemed()
+		return nil
+	case reward.FieldCodesLeft:
+		m.ResetCodesLeft()
+		return nil
+	case reward.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case reward.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case reward.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Reward field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *RewardMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *RewardMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *RewardMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *RewardMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *RewardMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *RewardMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *RewardMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Reward unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *RewardMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Reward edge %s", name)
+}
+
+// RewardCodeMutation represents an operation that mutates the RewardCode nodes in the graph.
+type RewardCodeMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *uuid.UUID
+	code_hash     *[]byte
+	code_sealed   *[]byte
+	redemption_id *uuid.UUID
+	created_at    *time.Time
+	clearedFields map[string]struct{}
+	reward        *uuid.UUID
+	clearedreward bool
+	done          bool
+	oldValue      func(context.Context) (*RewardCode, error)
+	predicates    []predicate.RewardCode
+}
+
+var _ ent.Mutation = (*RewardCodeMutation)(nil)
+
+// rewardcodeOption allows management of the mutation configuration using functional options.
+type rewardcodeOption func(*RewardCodeMutation)
+
+// newRewardCodeMutation creates new mutation for the RewardCode entity.
+func newRewardCodeMutation(c config, op Op, opts ...rewardcodeOption) *RewardCodeMutation {
+	m := &RewardCodeMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeRewardCode,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withRewardCodeID sets the ID field of the mutation.
+func withRewardCodeID(id uuid.UUID) rewardcodeOption {
+	return func(m *RewardCodeMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *RewardCode
+		)
+		m.oldValue = func(ctx context.Context) (*RewardCode, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().RewardCode.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withRewardCode sets the old RewardCode of the mutation.
+func withRewardCode(node *RewardCode) rewardcodeOption {
+	return func(m *RewardCodeMutation) {
+		m.oldValue = func(context.Context) (*RewardCode, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m RewardCodeMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m RewardCodeMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of RewardCode entities.
+func (m *RewardCodeMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *RewardCodeMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *RewardCodeMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().RewardCode.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRewardID sets the "reward_id" field.
+func (m *RewardCodeMutation) SetRewardID(u uuid.UUID) {
+	m.reward = &u
+}
+
+// RewardID returns the value of the "reward_id" field in the mutation.
+func (m *RewardCodeMutation) RewardID() (r uuid.UUID, exists bool) {
+	v := m.reward
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRewardID returns the old "reward_id" field's value of the RewardCode entity.
+// If the RewardCode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardCodeMutation) OldRewardID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRewardID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRewardID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRewardID: %w", err)
+	}
+	return oldValue.RewardID, nil
+}
+
+// ResetRewardID resets all changes to the "reward_id" field.
+func (m *RewardCodeMutation) ResetRewardID() {
+	m.reward = nil
+}
+
+// SetCodeHash sets the "code_hash" field.
+func (m *RewardCodeMutation) SetCodeHash(b []byte) {
+	m.code_hash = &b
+}
+
+// CodeHash returns the value of the "code_hash" field in the mutation.
+func (m *RewardCodeMutation) CodeHash() (r []byte, exists bool) {
+	v := m.code_hash
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCodeHash returns the old "code_hash" field's value of the RewardCode entity.
+// If the RewardCode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardCodeMutation) OldCodeHash(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCodeHash is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCodeHash requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCodeHash: %w", err)
+	}
+	return oldValue.CodeHash, nil
+}
+
+// ResetCodeHash resets all changes to the "code_hash" field.
+func (m *RewardCodeMutation) ResetCodeHash() {
+	m.code_hash = nil
+}
+
+// SetCodeSealed sets the "code_sealed" field.
+func (m *RewardCodeMutation) SetCodeSealed(b []byte) {
+	m.code_sealed = &b
+}
+
+// CodeSealed returns the value of the "code_sealed" field in the mutation.
+func (m *RewardCodeMutation) CodeSealed() (r []byte, exists bool) {
+	v := m.code_sealed
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCodeSealed returns the old "code_sealed" field's value of the RewardCode entity.
+// If the RewardCode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardCodeMutation) OldCodeSealed(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCodeSealed is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCodeSealed requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCodeSealed: %w", err)
+	}
+	return oldValue.CodeSealed, nil
+}
+
+// ResetCodeSealed resets all changes to the "code_sealed" field.
+func (m *RewardCodeMutation) ResetCodeSealed() {
+	m.code_sealed = nil
+}
+
+// SetRedemptionID sets the "redemption_id" field.
+func (m *RewardCodeMutation) SetRedemptionID(u uuid.UUID) {
+	m.redemption_id = &u
+}
+
+// RedemptionID returns the value of the "redemption_id" field in the mutation.
+func (m *RewardCodeMutation) RedemptionID() (r uuid.UUID, exists bool) {
+	v := m.redemption_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRedemptionID returns the old "redemption_id" field's value of the RewardCode entity.
+// If the RewardCode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardCodeMutation) OldRedemptionID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRedemptionID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRedemptionID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRedemptionID: %w", err)
+	}
+	return oldValue.RedemptionID, nil
+}
+
+// ClearRedemptionID clears the value of the "redemption_id" field.
+func (m *RewardCodeMutation) ClearRedemptionID() {
+	m.redemption_id = nil
+	m.clearedFields[rewardcode.FieldRedemptionID] = struct{}{}
+}
+
+// RedemptionIDCleared returns if the "redemption_id" field was cleared in this mutation.
+func (m *RewardCodeMutation) RedemptionIDCleared() bool {
+	_, ok := m.clearedFields[rewardcode.FieldRedemptionID]
+	return ok
+}
+
+// ResetRedemptionID resets all changes to the "redemption_id" field.
+func (m *RewardCodeMutation) ResetRedemptionID() {
+	m.redemption_id = nil
+	delete(m.clearedFields, rewardcode.FieldRedemptionID)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *RewardCodeMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *RewardCodeMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the RewardCode entity.
+// If the RewardCode object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardCodeMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *RewardCodeMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// ClearReward clears the "reward" edge to the Reward entity.
+func (m *RewardCodeMutation) ClearReward() {
+	m.clearedreward = true
+	m.clearedFields[rewardcode.FieldRewardID] = struct{}{}
+}
+
+// RewardCleared reports if the "reward" edge to the Reward entity was cleared.
+func (m *RewardCodeMutation) RewardCleared() bool {
+	return m.clearedreward
+}
+
+// RewardIDs returns the "reward" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RewardID instead. It exists only for internal usage by the builders.
+func (m *RewardCodeMutation) RewardIDs() (ids []uuid.UUID) {
+	if id := m.reward; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetReward resets all changes to the "reward" edge.
+func (m *RewardCodeMutation) ResetReward() {
+	m.reward = nil
+	m.clearedreward = false
+}
+
+// Where appends a list predicates to the RewardCodeMutation builder.
+func (m *RewardCodeMutation) Where(ps ...predicate.RewardCode) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the RewardCodeMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *RewardCodeMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.RewardCode, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *RewardCodeMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *RewardCodeMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (RewardCode).
+func (m *RewardCodeMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *RewardCodeMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.reward != nil {
+		fields = append(fields, rewardcode.FieldRewardID)
+	}
+	if m.code_hash != nil {
+		fields = append(fields, rewardcode.FieldCodeHash)
+	}
+	if m.code_sealed != nil {
+		fields = append(fields, rewardcode.FieldCodeSealed)
+	}
+	if m.redemption_id != nil {
+		fields = append(fields, rewardcode.FieldRedemptionID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, rewardcode.FieldCreatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *RewardCodeMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case rewardcode.FieldRewardID:
+		return m.RewardID()
+	case rewardcode.FieldCodeHash:
+		return m.CodeHash()
+	case rewardcode.FieldCodeSealed:
+		return m.CodeSealed()
+	case rewardcode.FieldRedemptionID:
+		return m.RedemptionID()
+	case rewardcode.FieldCreatedAt:
+		return m.CreatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *RewardCodeMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case rewardcode.FieldRewardID:
+		return m.OldRewardID(ctx)
+	case rewardcode.FieldCodeHash:
+		return m.OldCodeHash(ctx)
+	case rewardcode.FieldCodeSealed:
+		return m.OldCodeSealed(ctx)
+	case rewardcode.FieldRedemptionID:
+		return m.OldRedemptionID(ctx)
+	case rewardcode.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown RewardCode field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RewardCodeMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case rewardcode.FieldRewardID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRewardID(v)
+		return nil
+	case rewardcode.FieldCodeHash:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCodeHash(v)
+		return nil
+	case rewardcode.FieldCodeSealed:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCodeSealed(v)
+		return nil
+	case rewardcode.FieldRedemptionID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRedemptionID(v)
+		return nil
+	case rewardcode.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown RewardCode field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *RewardCodeMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *RewardCodeMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RewardCodeMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown RewardCode numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *RewardCodeMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(rewardcode.FieldRedemptionID) {
+		fields = append(fields, rewardcode.FieldRedemptionID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *RewardCodeMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *RewardCodeMutation) ClearField(name string) error {
+	switch name {
+	case rewardcode.FieldRedemptionID:
+		m.ClearRedemptionID()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardCode nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *RewardCodeMutation) ResetField(name string) error {
+	switch name {
+	case rewardcode.FieldRewardID:
+		m.ResetRewardID()
+		return nil
+	case rewardcode.FieldCodeHash:
+		m.ResetCodeHash()
+		return nil
+	case rewardcode.FieldCodeSealed:
+		m.ResetCodeSealed()
+		return nil
+	case rewardcode.FieldRedemptionID:
+		m.ResetRedemptionID()
+		return nil
+	case rewardcode.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardCode field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *RewardCodeMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.reward != nil {
+		edges = append(edges, rewardcode.EdgeReward)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *RewardCodeMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case rewardcode.EdgeReward:
+		if id := m.reward; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *RewardCodeMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *RewardCodeMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *RewardCodeMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedreward {
+		edges = append(edges, rewardcode.EdgeReward)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *RewardCodeMutation) EdgeCleared(name string) bool {
+	switch name {
+	case rewardcode.EdgeReward:
+		return m.clearedreward
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *RewardCodeMutation) ClearEdge(name string) error {
+	switch name {
+	case rewardcode.EdgeReward:
+		m.ClearReward()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardCode unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *RewardCodeMutation) ResetEdge(name string) error {
+	switch name {
+	case rewardcode.EdgeReward:
+		m.ResetReward()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardCode edge %s", name)
+}
+
+// RewardRedemptionMutation represents an operation that mutates the RewardRedemption nodes in the graph.
+type RewardRedemptionMutation struct {
+	config
+	op             Op
+	typ            string
+	id             *uuid.UUID
+	customer_id    *uuid.UUID
+	status         *rewardredemption.Status
+	points         *int64
+	addpoints      *int64
+	hold_id        *uuid.UUID
+	store_id       *uuid.UUID
+	reservation_id *uuid.UUID
+	voucher        *string
+	expires_at     *time.Time
+	fulfilled_at   *time.Time
+	fulfilled_by   *uuid.UUID
+	reason         *string
+	version        *int64
+	addversion     *int64
+	created_at     *time.Time
+	updated_at     *time.Time
+	clearedFields  map[string]struct{}
+	reward         *uuid.UUID
+	clearedreward  bool
+	done           bool
+	oldValue       func(context.Context) (*RewardRedemption, error)
+	predicates     []predicate.RewardRedemption
+}
+
+var _ ent.Mutation = (*RewardRedemptionMutation)(nil)
+
+// rewardredemptionOption allows management of the mutation configuration using functional options.
+type rewardredemptionOption func(*RewardRedemptionMutation)
+
+// newRewardRedemptionMutation creates new mutation for the RewardRedemption entity.
+func newRewardRedemptionMutation(c config, op Op, opts ...rewardredemptionOption) *RewardRedemptionMutation {
+	m := &RewardRedemptionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeRewardRedemption,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withRewardRedemptionID sets the ID field of the mutation.
+func withRewardRedemptionID(id uuid.UUID) rewardredemptionOption {
+	return func(m *RewardRedemptionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *RewardRedemption
+		)
+		m.oldValue = func(ctx context.Context) (*RewardRedemption, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().RewardRedemption.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withRewardRedemption sets the old RewardRedemption of the mutation.
+func withRewardRedemption(node *RewardRedemption) rewardredemptionOption {
+	return func(m *RewardRedemptionMutation) {
+		m.oldValue = func(context.Context) (*RewardRedemption, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m RewardRedemptionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m RewardRedemptionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("loyalty: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of RewardRedemption entities.
+func (m *RewardRedemptionMutation) SetID(id uuid.UUID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *RewardRedemptionMutation) ID() (id uuid.UUID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *RewardRedemptionMutation) IDs(ctx context.Context) ([]uuid.UUID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []uuid.UUID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().RewardRedemption.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRewardID sets the "reward_id" field.
+func (m *RewardRedemptionMutation) SetRewardID(u uuid.UUID) {
+	m.reward = &u
+}
+
+// RewardID returns the value of the "reward_id" field in the mutation.
+func (m *RewardRedemptionMutation) RewardID() (r uuid.UUID, exists bool) {
+	v := m.reward
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRewardID returns the old "reward_id" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldRewardID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRewardID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRewardID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRewardID: %w", err)
+	}
+	return oldValue.RewardID, nil
+}
+
+// ResetRewardID resets all changes to the "reward_id" field.
+func (m *RewardRedemptionMutation) ResetRewardID() {
+	m.reward = nil
+}
+
+// SetCustomerID sets the "customer_id" field.
+func (m *RewardRedemptionMutation) SetCustomerID(u uuid.UUID) {
+	m.customer_id = &u
+}
+
+// CustomerID returns the value of the "customer_id" field in the mutation.
+func (m *RewardRedemptionMutation) CustomerID() (r uuid.UUID, exists bool) {
+	v := m.customer_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCustomerID returns the old "customer_id" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldCustomerID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCustomerID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCustomerID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCustomerID: %w", err)
+	}
+	return oldValue.CustomerID, nil
+}
+
+// ResetCustomerID resets all changes to the "customer_id" field.
+func (m *RewardRedemptionMutation) ResetCustomerID() {
+	m.customer_id = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *RewardRedemptionMutation) SetStatus(r rewardredemption.Status) {
+	m.status = &r
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *RewardRedemptionMutation) Status() (r rewardredemption.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldStatus(ctx context.Context) (v rewardredemption.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *RewardRedemptionMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetPoints sets the "points" field.
+func (m *RewardRedemptionMutation) SetPoints(i int64) {
+	m.points = &i
+	m.addpoints = nil
+}
+
+// Points returns the value of the "points" field in the mutation.
+func (m *RewardRedemptionMutation) Points() (r int64, exists bool) {
+	v := m.points
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPoints returns the old "points" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldPoints(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPoints is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPoints requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPoints: %w", err)
+	}
+	return oldValue.Points, nil
+}
+
+// AddPoints adds i to the "points" field.
+func (m *RewardRedemptionMutation) AddPoints(i int64) {
+	if m.addpoints != nil {
+		*m.addpoints += i
+	} else {
+		m.addpoints = &i
+	}
+}
+
+// AddedPoints returns the value that was added to the "points" field in this mutation.
+func (m *RewardRedemptionMutation) AddedPoints() (r int64, exists bool) {
+	v := m.addpoints
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPoints resets all changes to the "points" field.
+func (m *RewardRedemptionMutation) ResetPoints() {
+	m.points = nil
+	m.addpoints = nil
+}
+
+// SetHoldID sets the "hold_id" field.
+func (m *RewardRedemptionMutation) SetHoldID(u uuid.UUID) {
+	m.hold_id = &u
+}
+
+// HoldID returns the value of the "hold_id" field in the mutation.
+func (m *RewardRedemptionMutation) HoldID() (r uuid.UUID, exists bool) {
+	v := m.hold_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHoldID returns the old "hold_id" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldHoldID(ctx context.Context) (v uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHoldID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHoldID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHoldID: %w", err)
+	}
+	return oldValue.HoldID, nil
+}
+
+// ResetHoldID resets all changes to the "hold_id" field.
+func (m *RewardRedemptionMutation) ResetHoldID() {
+	m.hold_id = nil
+}
+
+// SetStoreID sets the "store_id" field.
+func (m *RewardRedemptionMutation) SetStoreID(u uuid.UUID) {
+	m.store_id = &u
+}
+
+// StoreID returns the value of the "store_id" field in the mutation.
+func (m *RewardRedemptionMutation) StoreID() (r uuid.UUID, exists bool) {
+	v := m.store_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoreID returns the old "store_id" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldStoreID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoreID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoreID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoreID: %w", err)
+	}
+	return oldValue.StoreID, nil
+}
+
+// ClearStoreID clears the value of the "store_id" field.
+func (m *RewardRedemptionMutation) ClearStoreID() {
+	m.store_id = nil
+	m.clearedFields[rewardredemption.FieldStoreID] = struct{}{}
+}
+
+// StoreIDCleared returns if the "store_id" field was cleared in this mutation.
+func (m *RewardRedemptionMutation) StoreIDCleared() bool {
+	_, ok := m.clearedFields[rewardredemption.FieldStoreID]
+	return ok
+}
+
+// ResetStoreID resets all changes to the "store_id" field.
+func (m *RewardRedemptionMutation) ResetStoreID() {
+	m.store_id = nil
+	delete(m.clearedFields, rewardredemption.FieldStoreID)
+}
+
+// SetReservationID sets the "reservation_id" field.
+func (m *RewardRedemptionMutation) SetReservationID(u uuid.UUID) {
+	m.reservation_id = &u
+}
+
+// ReservationID returns the value of the "reservation_id" field in the mutation.
+func (m *RewardRedemptionMutation) ReservationID() (r uuid.UUID, exists bool) {
+	v := m.reservation_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReservationID returns the old "reservation_id" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldReservationID(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReservationID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReservationID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReservationID: %w", err)
+	}
+	return oldValue.ReservationID, nil
+}
+
+// ClearReservationID clears the value of the "reservation_id" field.
+func (m *RewardRedemptionMutation) ClearReservationID() {
+	m.reservation_id = nil
+	m.clearedFields[rewardredemption.FieldReservationID] = struct{}{}
+}
+
+// ReservationIDCleared returns if the "reservation_id" field was cleared in this mutation.
+func (m *RewardRedemptionMutation) ReservationIDCleared() bool {
+	_, ok := m.clearedFields[rewardredemption.FieldReservationID]
+	return ok
+}
+
+// ResetReservationID resets all changes to the "reservation_id" field.
+func (m *RewardRedemptionMutation) ResetReservationID() {
+	m.reservation_id = nil
+	delete(m.clearedFields, rewardredemption.FieldReservationID)
+}
+
+// SetVoucher sets the "voucher" field.
+func (m *RewardRedemptionMutation) SetVoucher(s string) {
+	m.voucher = &s
+}
+
+// Voucher returns the value of the "voucher" field in the mutation.
+func (m *RewardRedemptionMutation) Voucher() (r string, exists bool) {
+	v := m.voucher
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVoucher returns the old "voucher" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldVoucher(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVoucher is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVoucher requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVoucher: %w", err)
+	}
+	return oldValue.Voucher, nil
+}
+
+// ResetVoucher resets all changes to the "voucher" field.
+func (m *RewardRedemptionMutation) ResetVoucher() {
+	m.voucher = nil
+}
+
+// SetExpiresAt sets the "expires_at" field.
+func (m *RewardRedemptionMutation) SetExpiresAt(t time.Time) {
+	m.expires_at = &t
+}
+
+// ExpiresAt returns the value of the "expires_at" field in the mutation.
+func (m *RewardRedemptionMutation) ExpiresAt() (r time.Time, exists bool) {
+	v := m.expires_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpiresAt returns the old "expires_at" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldExpiresAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpiresAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpiresAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpiresAt: %w", err)
+	}
+	return oldValue.ExpiresAt, nil
+}
+
+// ClearExpiresAt clears the value of the "expires_at" field.
+func (m *RewardRedemptionMutation) ClearExpiresAt() {
+	m.expires_at = nil
+	m.clearedFields[rewardredemption.FieldExpiresAt] = struct{}{}
+}
+
+// ExpiresAtCleared returns if the "expires_at" field was cleared in this mutation.
+func (m *RewardRedemptionMutation) ExpiresAtCleared() bool {
+	_, ok := m.clearedFields[rewardredemption.FieldExpiresAt]
+	return ok
+}
+
+// ResetExpiresAt resets all changes to the "expires_at" field.
+func (m *RewardRedemptionMutation) ResetExpiresAt() {
+	m.expires_at = nil
+	delete(m.clearedFields, rewardredemption.FieldExpiresAt)
+}
+
+// SetFulfilledAt sets the "fulfilled_at" field.
+func (m *RewardRedemptionMutation) SetFulfilledAt(t time.Time) {
+	m.fulfilled_at = &t
+}
+
+// FulfilledAt returns the value of the "fulfilled_at" field in the mutation.
+func (m *RewardRedemptionMutation) FulfilledAt() (r time.Time, exists bool) {
+	v := m.fulfilled_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFulfilledAt returns the old "fulfilled_at" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldFulfilledAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFulfilledAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFulfilledAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFulfilledAt: %w", err)
+	}
+	return oldValue.FulfilledAt, nil
+}
+
+// ClearFulfilledAt clears the value of the "fulfilled_at" field.
+func (m *RewardRedemptionMutation) ClearFulfilledAt() {
+	m.fulfilled_at = nil
+	m.clearedFields[rewardredemption.FieldFulfilledAt] = struct{}{}
+}
+
+// FulfilledAtCleared returns if the "fulfilled_at" field was cleared in this mutation.
+func (m *RewardRedemptionMutation) FulfilledAtCleared() bool {
+	_, ok := m.clearedFields[rewardredemption.FieldFulfilledAt]
+	return ok
+}
+
+// ResetFulfilledAt resets all changes to the "fulfilled_at" field.
+func (m *RewardRedemptionMutation) ResetFulfilledAt() {
+	m.fulfilled_at = nil
+	delete(m.clearedFields, rewardredemption.FieldFulfilledAt)
+}
+
+// SetFulfilledBy sets the "fulfilled_by" field.
+func (m *RewardRedemptionMutation) SetFulfilledBy(u uuid.UUID) {
+	m.fulfilled_by = &u
+}
+
+// FulfilledBy returns the value of the "fulfilled_by" field in the mutation.
+func (m *RewardRedemptionMutation) FulfilledBy() (r uuid.UUID, exists bool) {
+	v := m.fulfilled_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFulfilledBy returns the old "fulfilled_by" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldFulfilledBy(ctx context.Context) (v *uuid.UUID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFulfilledBy is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFulfilledBy requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFulfilledBy: %w", err)
+	}
+	return oldValue.FulfilledBy, nil
+}
+
+// ClearFulfilledBy clears the value of the "fulfilled_by" field.
+func (m *RewardRedemptionMutation) ClearFulfilledBy() {
+	m.fulfilled_by = nil
+	m.clearedFields[rewardredemption.FieldFulfilledBy] = struct{}{}
+}
+
+// FulfilledByCleared returns if the "fulfilled_by" field was cleared in this mutation.
+func (m *RewardRedemptionMutation) FulfilledByCleared() bool {
+	_, ok := m.clearedFields[rewardredemption.FieldFulfilledBy]
+	return ok
+}
+
+// ResetFulfilledBy resets all changes to the "fulfilled_by" field.
+func (m *RewardRedemptionMutation) ResetFulfilledBy() {
+	m.fulfilled_by = nil
+	delete(m.clearedFields, rewardredemption.FieldFulfilledBy)
+}
+
+// SetReason sets the "reason" field.
+func (m *RewardRedemptionMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *RewardRedemptionMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *RewardRedemptionMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *RewardRedemptionMutation) SetVersion(i int64) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *RewardRedemptionMutation) Version() (r int64, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldVersion(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *RewardRedemptionMutation) AddVersion(i int64) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *RewardRedemptionMutation) AddedVersion() (r int64, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *RewardRedemptionMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *RewardRedemptionMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *RewardRedemptionMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *RewardRedemptionMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *RewardRedemptionMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *RewardRedemptionMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the RewardRedemption entity.
+// If the RewardRedemption object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RewardRedemptionMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *RewardRedemptionMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearReward clears the "reward" edge to the Reward entity.
+func (m *RewardRedemptionMutation) ClearReward() {
+	m.clearedreward = true
+	m.clearedFields[rewardredemption.FieldRewardID] = struct{}{}
+}
+
+// RewardCleared reports if the "reward" edge to the Reward entity was cleared.
+func (m *RewardRedemptionMutation) RewardCleared() bool {
+	return m.clearedreward
+}
+
+// RewardIDs returns the "reward" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RewardID instead. It exists only for internal usage by the builders.
+func (m *RewardRedemptionMutation) RewardIDs() (ids []uuid.UUID) {
+	if id := m.reward; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetReward resets all changes to the "reward" edge.
+func (m *RewardRedemptionMutation) ResetReward() {
+	m.reward = nil
+	m.clearedreward = false
+}
+
+// Where appends a list predicates to the RewardRedemptionMutation builder.
+func (m *RewardRedemptionMutation) Where(ps ...predicate.RewardRedemption) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the RewardRedemptionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *RewardRedemptionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.RewardRedemption, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *RewardRedemptionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *RewardRedemptionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (RewardRedemption).
+func (m *RewardRedemptionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *RewardRedemptionMutation) Fields() []string {
+	fields := make([]string, 0, 15)
+	if m.reward != nil {
+		fields = append(fields, rewardredemption.FieldRewardID)
+	}
+	if m.customer_id != nil {
+		fields = append(fields, rewardredemption.FieldCustomerID)
+	}
+	if m.status != nil {
+		fields = append(fields, rewardredemption.FieldStatus)
+	}
+	if m.points != nil {
+		fields = append(fields, rewardredemption.FieldPoints)
+	}
+	if m.hold_id != nil {
+		fields = append(fields, rewardredemption.FieldHoldID)
+	}
+	if m.store_id != nil {
+		fields = append(fields, rewardredemption.FieldStoreID)
+	}
+	if m.reservation_id != nil {
+		fields = append(fields, rewardredemption.FieldReservationID)
+	}
+	if m.voucher != nil {
+		fields = append(fields, rewardredemption.FieldVoucher)
+	}
+	if m.expires_at != nil {
+		fields = append(fields, rewardredemption.FieldExpiresAt)
+	}
+	if m.fulfilled_at != nil {
+		fields = append(fields, rewardredemption.FieldFulfilledAt)
+	}
+	if m.fulfilled_by != nil {
+		fields = append(fields, rewardredemption.FieldFulfilledBy)
+	}
+	if m.reason != nil {
+		fields = append(fields, rewardredemption.FieldReason)
+	}
+	if m.version != nil {
+		fields = append(fields, rewardredemption.FieldVersion)
+	}
+	if m.created_at != nil {
+		fields = append(fields, rewardredemption.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, rewardredemption.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *RewardRedemptionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case rewardredemption.FieldRewardID:
+		return m.RewardID()
+	case rewardredemption.FieldCustomerID:
+		return m.CustomerID()
+	case rewardredemption.FieldStatus:
+		return m.Status()
+	case rewardredemption.FieldPoints:
+		return m.Points()
+	case rewardredemption.FieldHoldID:
+		return m.HoldID()
+	case rewardredemption.FieldStoreID:
+		return m.StoreID()
+	case rewardredemption.FieldReservationID:
+		return m.ReservationID()
+	case rewardredemption.FieldVoucher:
+		return m.Voucher()
+	case rewardredemption.FieldExpiresAt:
+		return m.ExpiresAt()
+	case rewardredemption.FieldFulfilledAt:
+		return m.FulfilledAt()
+	case rewardredemption.FieldFulfilledBy:
+		return m.FulfilledBy()
+	case rewardredemption.FieldReason:
+		return m.Reason()
+	case rewardredemption.FieldVersion:
+		return m.Version()
+	case rewardredemption.FieldCreatedAt:
+		return m.CreatedAt()
+	case rewardredemption.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *RewardRedemptionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case rewardredemption.FieldRewardID:
+		return m.OldRewardID(ctx)
+	case rewardredemption.FieldCustomerID:
+		return m.OldCustomerID(ctx)
+	case rewardredemption.FieldStatus:
+		return m.OldStatus(ctx)
+	case rewardredemption.FieldPoints:
+		return m.OldPoints(ctx)
+	case rewardredemption.FieldHoldID:
+		return m.OldHoldID(ctx)
+	case rewardredemption.FieldStoreID:
+		return m.OldStoreID(ctx)
+	case rewardredemption.FieldReservationID:
+		return m.OldReservationID(ctx)
+	case rewardredemption.FieldVoucher:
+		return m.OldVoucher(ctx)
+	case rewardredemption.FieldExpiresAt:
+		return m.OldExpiresAt(ctx)
+	case rewardredemption.FieldFulfilledAt:
+		return m.OldFulfilledAt(ctx)
+	case rewardredemption.FieldFulfilledBy:
+		return m.OldFulfilledBy(ctx)
+	case rewardredemption.FieldReason:
+		return m.OldReason(ctx)
+	case rewardredemption.FieldVersion:
+		return m.OldVersion(ctx)
+	case rewardredemption.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case rewardredemption.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown RewardRedemption field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RewardRedemptionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case rewardredemption.FieldRewardID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRewardID(v)
+		return nil
+	case rewardredemption.FieldCustomerID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCustomerID(v)
+		return nil
+	case rewardredemption.FieldStatus:
+		v, ok := value.(rewardredemption.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case rewardredemption.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPoints(v)
+		return nil
+	case rewardredemption.FieldHoldID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHoldID(v)
+		return nil
+	case rewardredemption.FieldStoreID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoreID(v)
+		return nil
+	case rewardredemption.FieldReservationID:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReservationID(v)
+		return nil
+	case rewardredemption.FieldVoucher:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVoucher(v)
+		return nil
+	case rewardredemption.FieldExpiresAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpiresAt(v)
+		return nil
+	case rewardredemption.FieldFulfilledAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFulfilledAt(v)
+		return nil
+	case rewardredemption.FieldFulfilledBy:
+		v, ok := value.(uuid.UUID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFulfilledBy(v)
+		return nil
+	case rewardredemption.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case rewardredemption.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case rewardredemption.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case rewardredemption.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown RewardRedemption field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *RewardRedemptionMutation) AddedFields() []string {
+	var fields []string
+	if m.addpoints != nil {
+		fields = append(fields, rewardredemption.FieldPoints)
+	}
+	if m.addversion != nil {
+		fields = append(fields, rewardredemption.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *RewardRedemptionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case rewardredemption.FieldPoints:
+		return m.AddedPoints()
+	case rewardredemption.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RewardRedemptionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case rewardredemption.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPoints(v)
+		return nil
+	case rewardredemption.FieldVersion:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown RewardRedemption numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *RewardRedemptionMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(rewardredemption.FieldStoreID) {
+		fields = append(fields, rewardredemption.FieldStoreID)
+	}
+	if m.FieldCleared(rewardredemption.FieldReservationID) {
+		fields = append(fields, rewardredemption.FieldReservationID)
+	}
+	if m.FieldCleared(rewardredemption.FieldExpiresAt) {
+		fields = append(fields, rewardredemption.FieldExpiresAt)
+	}
+	if m.FieldCleared(rewardredemption.FieldFulfilledAt) {
+		fields = append(fields, rewardredemption.FieldFulfilledAt)
+	}
+	if m.FieldCleared(rewardredemption.FieldFulfilledBy) {
+		fields = append(fields, rewardredemption.FieldFulfilledBy)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *RewardRedemptionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *RewardRedemptionMutation) ClearField(name string) error {
+	switch name {
+	case rewardredemption.FieldStoreID:
+		m.ClearStoreID()
+		return nil
+	case rewardredemption.FieldReservationID:
+		m.ClearReservationID()
+		return nil
+	case rewardredemption.FieldExpiresAt:
+		m.ClearExpiresAt()
+		return nil
+	case rewardredemption.FieldFulfilledAt:
+		m.ClearFulfilledAt()
+		return nil
+	case rewardredemption.FieldFulfilledBy:
+		m.ClearFulfilledBy()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardRedemption nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *RewardRedemptionMutation) ResetField(name string) error {
+	switch name {
+	case rewardredemption.FieldRewardID:
+		m.ResetRewardID()
+		return nil
+	case rewardredemption.FieldCustomerID:
+		m.ResetCustomerID()
+		return nil
+	case rewardredemption.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case rewardredemption.FieldPoints:
+		m.ResetPoints()
+		return nil
+	case rewardredemption.FieldHoldID:
+		m.ResetHoldID()
+		return nil
+	case rewardredemption.FieldStoreID:
+		m.ResetStoreID()
+		return nil
+	case rewardredemption.FieldReservationID:
+		m.ResetReservationID()
+		return nil
+	case rewardredemption.FieldVoucher:
+		m.ResetVoucher()
+		return nil
+	case rewardredemption.FieldExpiresAt:
+		m.ResetExpiresAt()
+		return nil
+	case rewardredemption.FieldFulfilledAt:
+		m.ResetFulfilledAt()
+		return nil
+	case rewardredemption.FieldFulfilledBy:
+		m.ResetFulfilledBy()
+		return nil
+	case rewardredemption.FieldReason:
+		m.ResetReason()
+		return nil
+	case rewardredemption.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case rewardredemption.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case rewardredemption.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardRedemption field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *RewardRedemptionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.reward != nil {
+		edges = append(edges, rewardredemption.EdgeReward)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *RewardRedemptionMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case rewardredemption.EdgeReward:
+		if id := m.reward; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *RewardRedemptionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *RewardRedemptionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *RewardRedemptionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedreward {
+		edges = append(edges, rewardredemption.EdgeReward)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *RewardRedemptionMutation) EdgeCleared(name string) bool {
+	switch name {
+	case rewardredemption.EdgeReward:
+		return m.clearedreward
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *RewardRedemptionMutation) ClearEdge(name string) error {
+	switch name {
+	case rewardredemption.EdgeReward:
+		m.ClearReward()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardRedemption unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *RewardRedemptionMutation) ResetEdge(name string) error {
+	switch name {
+	case rewardredemption.EdgeReward:
+		m.ResetReward()
+		return nil
+	}
+	return fmt.Errorf("unknown RewardRedemption edge %s", name)
 }
 
 // TierMutation represents an operation that mutates the Tier nodes in the graph.

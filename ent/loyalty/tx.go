@@ -52,6 +52,12 @@ type Tx struct {
 	Referral *ReferralClient
 	// ReferralCode is the client for interacting with the ReferralCode builders.
 	ReferralCode *ReferralCodeClient
+	// Reward is the client for interacting with the Reward builders.
+	Reward *RewardClient
+	// RewardCode is the client for interacting with the RewardCode builders.
+	RewardCode *RewardCodeClient
+	// RewardRedemption is the client for interacting with the RewardRedemption builders.
+	RewardRedemption *RewardRedemptionClient
 	// Tier is the client for interacting with the Tier builders.
 	Tier *TierClient
 	// TierScheme is the client for interacting with the TierScheme builders.
@@ -222,6 +228,9 @@ func (tx *Tx) init() {
 	tx.PointsUnit = NewPointsUnitClient(tx.config)
 	tx.Referral = NewReferralClient(tx.config)
 	tx.ReferralCode = NewReferralCodeClient(tx.config)
+	tx.Reward = NewRewardClient(tx.config)
+	tx.RewardCode = NewRewardCodeClient(tx.config)
+	tx.RewardRedemption = NewRewardRedemptionClient(tx.config)
 	tx.Tier = NewTierClient(tx.config)
 	tx.TierScheme = NewTierSchemeClient(tx.config)
 	tx.WalletAccount = NewWalletAccountClient(tx.config)

@@ -141,6 +141,27 @@ func (q *ReferralCodeQuery) WhereP(ps ...func(*sql.Selector)) {
 }
 
 // WhereP adds storage-level predicates to the query.
+func (q *RewardQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.Reward(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *RewardCodeQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.RewardCode(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
+func (q *RewardRedemptionQuery) WhereP(ps ...func(*sql.Selector)) {
+	for _, p := range ps {
+		q.predicates = append(q.predicates, predicate.RewardRedemption(p))
+	}
+}
+
+// WhereP adds storage-level predicates to the query.
 func (q *TierQuery) WhereP(ps ...func(*sql.Selector)) {
 	for _, p := range ps {
 		q.predicates = append(q.predicates, predicate.Tier(p))

@@ -21,7 +21,7 @@ import (
 const module = "github.com/shuke-crm/shuke/"
 
 // domains in their order: each may import those before it, never those after.
-var domains = []string{"identity", "merchants", "customers", "timeline", "catalog", "inventory", "segments", "points", "membership", "wallets", "orders", "referrals", "imports", "forms", "member", "analytics", "operations"}
+var domains = []string{"identity", "merchants", "customers", "timeline", "catalog", "inventory", "segments", "points", "membership", "wallets", "rewards", "orders", "referrals", "imports", "forms", "member", "analytics", "operations"}
 
 // file is a Go source file and what it imports of this module, as paths
 // relative to the module's root.

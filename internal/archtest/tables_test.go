@@ -136,6 +136,10 @@ var owners = map[string]string{
 	"gift_card_batches":  "internal/wallets",
 	"gift_cards":         "internal/wallets",
 
+	"rewards":            "internal/rewards",
+	"reward_codes":       "internal/rewards",
+	"reward_redemptions": "internal/rewards",
+
 	"orders":             "internal/orders",
 	"order_lines":        "internal/orders",
 	"order_returns":      "internal/orders",
@@ -181,7 +185,7 @@ var entityTables = map[string]string{
 	"ReferralCode": "referral_codes", "Referral": "referrals",
 	"PointsRule": "points_rules", "PointsPartner": "points_partners", "PointsRuleVersion": "points_rule_versions", "PointsEvent": "points_events", "PointsEarning": "points_earnings",
 	"WalletProgramme": "wallet_programmes", "WalletAccount": "wallet_accounts", "WalletLot": "wallet_lots", "WalletEntry": "wallet_entries", "WalletPosting": "wallet_postings", "WalletPayment": "wallet_payments",
-	"WalletTopUp": "wallet_top_ups", "WalletAdjustment": "wallet_adjustments", "GiftCardBatch": "gift_card_batches", "GiftCard": "gift_cards",
+	"WalletTopUp": "wallet_top_ups", "WalletAdjustment": "wallet_adjustments", "GiftCardBatch": "gift_card_batches", "GiftCard": "gift_cards", "Reward": "rewards", "RewardCode": "reward_codes", "RewardRedemption": "reward_redemptions",
 	"Tier": "tiers", "TierScheme": "tier_schemes", "Membership": "memberships", "MembershipChange": "membership_changes", "MembershipGrant": "membership_grants",
 	"StockLevel": "stock_levels", "StockMovement": "stock_movements", "StockDocument": "stock_documents",
 	"StockReservation": "stock_reservations", "StockReservationLine": "stock_reservation_lines",
@@ -296,6 +300,7 @@ var rawSQL = map[string]string{
 	"internal/wallets/pin.go":         "the wallet of a customer read through the policy, whatever becomes of the caller's transaction",
 	"internal/wallets/write.go":       "accounts, lots and ledger of an operation whose caller was judged there, set-based",
 	"internal/wallets/verify.go":      "sums over all stored value, for who reads the whole business",
+	"internal/rewards/redeem.go":      "a customer read through the policy, locked, and how often they have redeemed a reward",
 	"internal/inventory/verify.go":    "sums over all stock, as the system",
 
 	"internal/segments/jobs.go":      "recomputes everybody, as the system",

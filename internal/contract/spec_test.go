@@ -37,6 +37,7 @@ var tagOwners = map[string][]string{
 	"points":          {"points"},
 	"referrals":       {"referrals"},
 	"wallets":         {"wallets"},
+	"rewards":         {"rewards"},
 	"behaviour":       {"events"},
 	"segments":        {"segments"},
 	"analytics":       {"analytics"},

@@ -31,6 +31,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/page"
 	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/referrals"
+	"github.com/shuke-crm/shuke/internal/rewards"
 	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
@@ -311,6 +312,53 @@ func (a API) ListMemberPointsEntries(ctx context.Context, r memberapi.ListMember
 			BlockedChange: e.BlockedChange, BalanceAfter: e.BalanceAfter, PendingAfter: e.PendingAfter, BlockedAfter: e.BlockedAfter, OrderId: opt.OrNull(e.OrderID), Reason: e.Reason, OccurredAt: e.OccurredAt.UTC()}
 	}
 	return memberapi.ListMemberPointsEntries200JSONResponse{Body: out, Headers: memberapi.ListMemberPointsEntries200ResponseHeaders{Link: found.Link}}, nil
+}
+
+// ListMemberRewards implements listMemberRewards.
+func (a API) ListMemberRewards(ctx context.Context, r memberapi.ListMemberRewardsRequestObject) (memberapi.ListMemberRewardsResponseObject, error) {
+	p := r.Params
+	found, err := a.Rewards.List(ctx, "/v1/member/rewards", "", "", true, page.Asked{Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.ListMemberRewards200JSONResponse{Body: rewards.ToAPIRewards(found), Headers: memberapi.ListMemberRewards200ResponseHeaders{Link: found.Link}}, nil
+}
+
+// ListMemberRewardRedemptions implements listMemberRewardRedemptions.
+func (a API) ListMemberRewardRedemptions(ctx context.Context, r memberapi.ListMemberRewardRedemptionsRequestObject) (memberapi.ListMemberRewardRedemptionsResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := r.Params
+	found, err := a.Rewards.Redemptions(ctx, "/v1/member/reward-redemptions", rewards.Filter{CustomerID: &actor.ID}, page.Asked{Limit: p.Limit, Cursor: p.Cursor, Total: p.Include != nil})
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.ListMemberRewardRedemptions200JSONResponse{Body: rewards.ToAPIRedemptions(found), Headers: memberapi.ListMemberRewardRedemptions200ResponseHeaders{Link: found.Link}}, nil
+}
+
+// RedeemMemberReward implements redeemMemberReward.
+func (a API) RedeemMemberReward(ctx context.Context, r memberapi.RedeemMemberRewardRequestObject) (memberapi.RedeemMemberRewardResponseObject, error) {
+	actor, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.Rewards.Redeem(ctx, rewards.Wish{RewardID: r.Body.RewardId, CustomerID: actor.ID, StoreID: r.Body.StoreId})
+	if err != nil {
+		return nil, err
+	}
+	at := "/v1/member/reward-redemptions"
+	return memberapi.RedeemMemberReward201JSONResponse{Body: rewards.ToAPIDetail(d), Headers: memberapi.RedeemMemberReward201ResponseHeaders{Location: &at}}, nil
+}
+
+// CancelMemberRewardRedemption implements cancelMemberRewardRedemption.
+func (a API) CancelMemberRewardRedemption(ctx context.Context, r memberapi.CancelMemberRewardRedemptionRequestObject) (memberapi.CancelMemberRewardRedemptionResponseObject, error) {
+	d, err := a.Rewards.Cancel(ctx, r.Id, "")
+	if err != nil {
+		return nil, err
+	}
+	return memberapi.CancelMemberRewardRedemption200JSONResponse(rewards.ToAPIDetail(d)), nil
 }
 
 // GetMemberWallet implements getMemberWallet.

@@ -23,6 +23,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/token"
 	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/referrals"
+	"github.com/shuke-crm/shuke/internal/rewards"
 	"github.com/shuke-crm/shuke/internal/wallets"
 )
 
@@ -39,6 +40,7 @@ type Deps struct {
 	Points     *points.Service
 	Membership *membership.Service
 	Wallets    *wallets.Service
+	Rewards    *rewards.Service
 	Referrals  *referrals.Service
 	Forms      *forms.Service
 	Codes      *otp.Service

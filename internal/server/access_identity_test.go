@@ -22,7 +22,7 @@ import (
 var probes = map[string]probe{}
 
 func init() {
-	add(signInProbes, staffProbes, delegationProbes, handOverProbes, roleProbes, storeProbes, merchantProbes, keyProbes, customerProbes, householdProbes, formProbes, duplicateProbes, importProbes, timelineProbes, tagProbes, groupProbes, customFieldProbes, validationProbes, catalogProbes, inventoryProbes, pointsProbes, membershipProbes, walletProbes, referralProbes, segmentProbes, analyticsProbes, orderProbes, stepProbes, operationProbes, memberProbes)
+	add(signInProbes, staffProbes, delegationProbes, handOverProbes, roleProbes, storeProbes, merchantProbes, keyProbes, customerProbes, householdProbes, formProbes, duplicateProbes, importProbes, timelineProbes, tagProbes, groupProbes, customFieldProbes, validationProbes, catalogProbes, inventoryProbes, pointsProbes, membershipProbes, walletProbes, rewardProbes, referralProbes, segmentProbes, analyticsProbes, orderProbes, stepProbes, operationProbes, memberProbes)
 }
 
 func add(groups ...map[string]probe) {

@@ -196,10 +196,23 @@ var memberProbes = map[string]probe{
 		}
 		return judge(r)
 	},
-	"getMemberPoints":         asGuest(http.MethodGet, "/v1/member/points", nil),
-	"listMemberPointsEntries": asGuest(http.MethodGet, "/v1/member/points/entries", nil),
-	"getMemberWallet":         asGuest(http.MethodGet, "/v1/member/wallet", nil),
-	"listMemberWalletEntries": asGuest(http.MethodGet, "/v1/member/wallet/entries", nil),
+	"getMemberPoints":             asGuest(http.MethodGet, "/v1/member/points", nil),
+	"listMemberPointsEntries":     asGuest(http.MethodGet, "/v1/member/points/entries", nil),
+	"getMemberWallet":             asGuest(http.MethodGet, "/v1/member/wallet", nil),
+	"listMemberWalletEntries":     asGuest(http.MethodGet, "/v1/member/wallet/entries", nil),
+	"listMemberRewards":           asGuest(http.MethodGet, "/v1/member/rewards", nil),
+	"listMemberRewardRedemptions": asGuest(http.MethodGet, "/v1/member/reward-redemptions", nil),
+	"redeemMemberReward": func(c *cell) byte {
+		return judge(c.do(http.MethodPost, "/v1/member/reward-redemptions", map[string]any{"reward_id": c.reward()}, c.richMember()...))
+	},
+	"cancelMemberRewardRedemption": func(c *cell) byte {
+		id := uuid.New()
+		if c.actor.column == "member" {
+			headers := c.richMember()
+			id = uuid.MustParse(c.do(http.MethodPost, "/v1/member/reward-redemptions", map[string]any{"reward_id": c.reward()}, headers...).Want(http.StatusCreated).Map()["id"].(string))
+		}
+		return judge(c.do(http.MethodPost, "/v1/member/reward-redemptions/"+id.String()+"/cancel", nil, c.stockKey()...))
+	},
 	"redeemMemberGiftCard": func(c *cell) byte {
 		caller, card := c, c.giftCard()
 		if c.actor.column == "member" {

@@ -139,7 +139,7 @@ var reach = map[string]bool{
 	"auth.session_needed": true, "auth.out_of_scope": true,
 	"staff.own_account": true, "staff.beyond_own_rights": true, "staff.deputy_unknown": true, "stores.unknown": true,
 	"customers.store_invalid": true, "customers.staff_invalid": true, "customers.leaves_reach": true, "customers.unknown_tag": true,
-	"orders.store_unknown": true, "orders.refund_not_yours": true, "orders.price_not_yours": true, "inventory.store_unknown": true, "points.whole_business": true, "wallets.whole_business": true, "wallets.bonus_not_yours": true, "orders.stored_value_not_yours": true, "catalog.price_list_store": true, "notes.not_yours": true,
+	"orders.store_unknown": true, "orders.refund_not_yours": true, "orders.price_not_yours": true, "inventory.store_unknown": true, "points.whole_business": true, "wallets.whole_business": true, "rewards.customer_unknown": true, "wallets.bonus_not_yours": true, "orders.stored_value_not_yours": true, "catalog.price_list_store": true, "notes.not_yours": true,
 }
 
 // among tells whether an object is in the answer to a list.

@@ -27,6 +27,7 @@ import (
 	ordersapi "github.com/shuke-crm/shuke/api/orders"
 	pointsapi "github.com/shuke-crm/shuke/api/points"
 	referralsapi "github.com/shuke-crm/shuke/api/referrals"
+	rewardsapi "github.com/shuke-crm/shuke/api/rewards"
 	segmentsapi "github.com/shuke-crm/shuke/api/segments"
 	timelineapi "github.com/shuke-crm/shuke/api/timeline"
 	walletsapi "github.com/shuke-crm/shuke/api/wallets"
@@ -61,6 +62,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/token"
 	"github.com/shuke-crm/shuke/internal/points"
 	"github.com/shuke-crm/shuke/internal/referrals"
+	"github.com/shuke-crm/shuke/internal/rewards"
 	"github.com/shuke-crm/shuke/internal/segments"
 	"github.com/shuke-crm/shuke/internal/timeline"
 	"github.com/shuke-crm/shuke/internal/wallets"
@@ -116,6 +118,7 @@ type Server struct {
 	Inventory  *inventory.Service
 	Points     *points.Service
 	Wallets    *wallets.Service
+	Rewards    *rewards.Service
 	Membership *membership.Service
 	Referrals  *referrals.Service
 	Merchants  *merchants.Service
@@ -223,6 +226,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Wallets = wallets.New(wallets.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Currency: cfg.Currency, Customers: s.Customers, Queue: s.Jobs})
 	s.Membership = membership.New(membership.Deps{DB: d.DB, Clock: d.Clock, Pages: pages, Customers: s.Customers, Points: s.Points, Queue: s.Jobs})
 	s.Points.SetTiers(s.Membership)
+	s.Rewards = rewards.New(rewards.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Inventory: s.Inventory, Points: s.Points, Membership: s.Membership, Queue: s.Jobs})
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
 		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Points: s.Points, Wallets: s.Wallets, Queue: s.Jobs,
@@ -240,7 +244,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 			return s.Member.Agree(ctx, tx, customerID, member.Purpose(purpose), version, channel, pointer)
 		}}
 	s.Member = member.New(member.Deps{
-		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Membership: s.Membership, Wallets: s.Wallets, Referrals: s.Referrals, Forms: s.Forms,
+		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Log: d.Log, Customers: s.Customers, Orders: s.Orders, Points: s.Points, Membership: s.Membership, Wallets: s.Wallets, Rewards: s.Rewards, Referrals: s.Referrals, Forms: s.Forms,
 		Codes: codes, Outside: d.Outside,
 		Attempt: func(ctx context.Context, subject string) time.Duration {
 			if r := limiter.Allow(ctx, ratelimit.SignInByAccount, ratelimit.Text(subject)); !r.Allowed {
@@ -250,7 +254,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 		},
 	})
 	s.Customers.UseMembers(s.Member)
-	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Wallets.Follower(), s.Referrals.Follower(), s.Segments.Follower(), s.Membership.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
+	for _, f := range []customers.Follower{s.Customers.Follower(), s.Orders.Follower(), s.Points.Follower(), s.Wallets.Follower(), s.Rewards.Follower(), s.Referrals.Follower(), s.Segments.Follower(), s.Membership.Follower(), s.Member.Follower(), s.Forms.Follower(), s.Timeline.Follower()} {
 		s.Customers.Follow(f)
 	}
 	s.Timeline.Use(slices.Concat(orders.TimelineSources(), member.TimelineSources())...) // every domain's; the contract's TimelineKind names the kinds
@@ -278,6 +282,7 @@ func (s *Server) register() {
 	inventoryapi.RegisterHandlers(r, inventoryapi.NewStrictHandler(inventory.API{Service: s.Inventory}, nil))
 	referralsapi.RegisterHandlers(r, referralsapi.NewStrictHandler(referrals.API{Service: s.Referrals}, nil))
 	pointsapi.RegisterHandlers(r, pointsapi.NewStrictHandler(points.API{Service: s.Points}, nil))
+	rewardsapi.RegisterHandlers(r, rewardsapi.NewStrictHandler(rewards.API{Service: s.Rewards}, nil))
 	walletsapi.RegisterHandlers(r, walletsapi.NewStrictHandler(wallets.API{Service: s.Wallets}, nil))
 	membershipapi.RegisterHandlers(r, membershipapi.NewStrictHandler(membership.API{Service: s.Membership}, nil))
 	merchantsapi.RegisterHandlers(r, merchantsapi.NewStrictHandler(merchants.API{Service: s.Merchants}, nil))

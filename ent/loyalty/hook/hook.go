@@ -237,6 +237,42 @@ func (f ReferralCodeFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyal
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.ReferralCodeMutation", m)
 }
 
+// The RewardFunc type is an adapter to allow the use of ordinary
+// function as Reward mutator.
+type RewardFunc func(context.Context, *loyalty.RewardMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f RewardFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.RewardMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.RewardMutation", m)
+}
+
+// The RewardCodeFunc type is an adapter to allow the use of ordinary
+// function as RewardCode mutator.
+type RewardCodeFunc func(context.Context, *loyalty.RewardCodeMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f RewardCodeFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.RewardCodeMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.RewardCodeMutation", m)
+}
+
+// The RewardRedemptionFunc type is an adapter to allow the use of ordinary
+// function as RewardRedemption mutator.
+type RewardRedemptionFunc func(context.Context, *loyalty.RewardRedemptionMutation) (loyalty.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f RewardRedemptionFunc) Mutate(ctx context.Context, m loyalty.Mutation) (loyalty.Value, error) {
+	if mv, ok := m.(*loyalty.RewardRedemptionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *loyalty.RewardRedemptionMutation", m)
+}
+
 // The TierFunc type is an adapter to allow the use of ordinary
 // function as Tier mutator.
 type TierFunc func(context.Context, *loyalty.TierMutation) (loyalty.Value, error)

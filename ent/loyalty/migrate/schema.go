@@ -859,6 +859,144 @@ var (
 			},
 		},
 	}
+	// RewardsColumns holds the columns for the "rewards" table.
+	RewardsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"coupon", "gift", "service", "donation"}},
+		{Name: "name", Type: field.TypeString, Size: 60},
+		{Name: "name_en", Type: field.TypeString, Size: 60, Default: ""},
+		{Name: "description", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "variant_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "unit", Type: field.TypeString, Size: 32, Default: "points"},
+		{Name: "points", Type: field.TypeInt64},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"active", "paused"}, Default: "active"},
+		{Name: "valid_from", Type: field.TypeTime, Nullable: true},
+		{Name: "valid_until", Type: field.TypeTime, Nullable: true},
+		{Name: "tier_codes", Type: field.TypeJSON, Nullable: true},
+		{Name: "total_limit", Type: field.TypeInt, Nullable: true},
+		{Name: "member_limit", Type: field.TypeInt, Nullable: true},
+		{Name: "period_limit", Type: field.TypeInt, Nullable: true},
+		{Name: "period", Type: field.TypeEnum, Enums: []string{"day", "week", "month", "year"}, Default: "month"},
+		{Name: "fulfil_days", Type: field.TypeInt, Default: 30},
+		{Name: "redeemed", Type: field.TypeInt, Default: 0},
+		{Name: "codes_left", Type: field.TypeInt, Default: 0},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+	}
+	// RewardsTable holds the schema information for the "rewards" table.
+	RewardsTable = &schema.Table{
+		Name:       "rewards",
+		Columns:    RewardsColumns,
+		PrimaryKey: []*schema.Column{RewardsColumns[0]},
+	}
+	// RewardCodesColumns holds the columns for the "reward_codes" table.
+	RewardCodesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "code_hash", Type: field.TypeBytes},
+		{Name: "code_sealed", Type: field.TypeBytes},
+		{Name: "redemption_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "reward_id", Type: field.TypeUUID},
+	}
+	// RewardCodesTable holds the schema information for the "reward_codes" table.
+	RewardCodesTable = &schema.Table{
+		Name:       "reward_codes",
+		Columns:    RewardCodesColumns,
+		PrimaryKey: []*schema.Column{RewardCodesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "reward_codes_rewards_reward",
+				Columns:    []*schema.Column{RewardCodesColumns[5]},
+				RefColumns: []*schema.Column{RewardsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "reward_codes_code_key",
+				Unique:  true,
+				Columns: []*schema.Column{RewardCodesColumns[5], RewardCodesColumns[1]},
+			},
+			{
+				Name:    "reward_codes_free_idx",
+				Unique:  false,
+				Columns: []*schema.Column{RewardCodesColumns[5], RewardCodesColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "redemption_id IS NULL",
+				},
+			},
+			{
+				Name:    "reward_codes_redemption_key",
+				Unique:  true,
+				Columns: []*schema.Column{RewardCodesColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "redemption_id IS NOT NULL",
+				},
+			},
+		},
+	}
+	// RewardRedemptionsColumns holds the columns for the "reward_redemptions" table.
+	RewardRedemptionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "customer_id", Type: field.TypeUUID},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"issued", "fulfilled", "cancelled", "expired"}, Default: "issued"},
+		{Name: "points", Type: field.TypeInt64},
+		{Name: "hold_id", Type: field.TypeUUID},
+		{Name: "store_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "reservation_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "voucher", Type: field.TypeString, Size: 16},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "fulfilled_at", Type: field.TypeTime, Nullable: true},
+		{Name: "fulfilled_by", Type: field.TypeUUID, Nullable: true},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "version", Type: field.TypeInt64, Default: 1},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "reward_id", Type: field.TypeUUID},
+	}
+	// RewardRedemptionsTable holds the schema information for the "reward_redemptions" table.
+	RewardRedemptionsTable = &schema.Table{
+		Name:       "reward_redemptions",
+		Columns:    RewardRedemptionsColumns,
+		PrimaryKey: []*schema.Column{RewardRedemptionsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "reward_redemptions_rewards_reward",
+				Columns:    []*schema.Column{RewardRedemptionsColumns[15]},
+				RefColumns: []*schema.Column{RewardsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "reward_redemptions_voucher_key",
+				Unique:  true,
+				Columns: []*schema.Column{RewardRedemptionsColumns[7]},
+			},
+			{
+				Name:    "reward_redemptions_customer_idx",
+				Unique:  false,
+				Columns: []*schema.Column{RewardRedemptionsColumns[1], RewardRedemptionsColumns[15], RewardRedemptionsColumns[0]},
+			},
+			{
+				Name:    "reward_redemptions_store_idx",
+				Unique:  false,
+				Columns: []*schema.Column{RewardRedemptionsColumns[5], RewardRedemptionsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "store_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "reward_redemptions_due_idx",
+				Unique:  false,
+				Columns: []*schema.Column{RewardRedemptionsColumns[8], RewardRedemptionsColumns[0]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "expires_at IS NOT NULL",
+				},
+			},
+		},
+	}
 	// TiersColumns holds the columns for the "tiers" table.
 	TiersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -1309,6 +1447,9 @@ var (
 		PointsUnitsTable,
 		ReferralsTable,
 		ReferralCodesTable,
+		RewardsTable,
+		RewardCodesTable,
+		RewardRedemptionsTable,
 		TiersTable,
 		TierSchemesTable,
 		WalletAccountsTable,
@@ -1372,6 +1513,13 @@ func init() {
 		"points_units_numbers_check": "pending_days >= 0 AND expiry_count >= 0 AND redeem_points >= 0 AND redeem_amount >= 0 AND give_back_days >= 0 AND redeem_share_percent >= 0 AND redeem_share_percent <= 100",
 	}
 	ReferralsTable.ForeignKeys[0].RefTable = ReferralCodesTable
+	RewardsTable.Annotation = &entsql.Annotation{}
+	RewardsTable.Annotation.Checks = map[string]string{
+		"rewards_limits_check":  "redeemed >= 0 AND codes_left >= 0 AND (total_limit IS NULL OR redeemed <= total_limit) AND fulfil_days BETWEEN 1 AND 88",
+		"rewards_variant_check": "(kind = 'gift') = (variant_id IS NOT NULL)",
+	}
+	RewardCodesTable.ForeignKeys[0].RefTable = RewardsTable
+	RewardRedemptionsTable.ForeignKeys[0].RefTable = RewardsTable
 	TiersTable.Annotation = &entsql.Annotation{}
 	TiersTable.Annotation.Checks = map[string]string{
 		"tiers_rank_check": "rank > 0",

@@ -63,6 +63,15 @@ type Referral func(*sql.Selector)
 // ReferralCode is the predicate function for referralcode builders.
 type ReferralCode func(*sql.Selector)
 
+// Reward is the predicate function for reward builders.
+type Reward func(*sql.Selector)
+
+// RewardCode is the predicate function for rewardcode builders.
+type RewardCode func(*sql.Selector)
+
+// RewardRedemption is the predicate function for rewardredemption builders.
+type RewardRedemption func(*sql.Selector)
+
 // Tier is the predicate function for tier builders.
 type Tier func(*sql.Selector)
 

@@ -566,6 +566,78 @@ func (f ReferralCodeMutationRuleFunc) EvalMutation(ctx context.Context, m loyalt
 	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.ReferralCodeMutation", m)
 }
 
+// The RewardQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type RewardQueryRuleFunc func(context.Context, *loyalty.RewardQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f RewardQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.RewardQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.RewardQuery", q)
+}
+
+// The RewardMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type RewardMutationRuleFunc func(context.Context, *loyalty.RewardMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f RewardMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.RewardMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.RewardMutation", m)
+}
+
+// The RewardCodeQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type RewardCodeQueryRuleFunc func(context.Context, *loyalty.RewardCodeQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f RewardCodeQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.RewardCodeQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.RewardCodeQuery", q)
+}
+
+// The RewardCodeMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type RewardCodeMutationRuleFunc func(context.Context, *loyalty.RewardCodeMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f RewardCodeMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.RewardCodeMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.RewardCodeMutation", m)
+}
+
+// The RewardRedemptionQueryRuleFunc type is an adapter to allow the use of ordinary
+// functions as a query rule.
+type RewardRedemptionQueryRuleFunc func(context.Context, *loyalty.RewardRedemptionQuery) error
+
+// EvalQuery return f(ctx, q).
+func (f RewardRedemptionQueryRuleFunc) EvalQuery(ctx context.Context, q loyalty.Query) error {
+	if q, ok := q.(*loyalty.RewardRedemptionQuery); ok {
+		return f(ctx, q)
+	}
+	return Denyf("loyalty/privacy: unexpected query type %T, expect *loyalty.RewardRedemptionQuery", q)
+}
+
+// The RewardRedemptionMutationRuleFunc type is an adapter to allow the use of ordinary
+// functions as a mutation rule.
+type RewardRedemptionMutationRuleFunc func(context.Context, *loyalty.RewardRedemptionMutation) error
+
+// EvalMutation calls f(ctx, m).
+func (f RewardRedemptionMutationRuleFunc) EvalMutation(ctx context.Context, m loyalty.Mutation) error {
+	if m, ok := m.(*loyalty.RewardRedemptionMutation); ok {
+		return f(ctx, m)
+	}
+	return Denyf("loyalty/privacy: unexpected mutation type %T, expect *loyalty.RewardRedemptionMutation", m)
+}
+
 // The TierQueryRuleFunc type is an adapter to allow the use of ordinary
 // functions as a query rule.
 type TierQueryRuleFunc func(context.Context, *loyalty.TierQuery) error

@@ -25,6 +25,9 @@ import (
 	"github.com/shuke-crm/shuke/ent/loyalty/pointsunit"
 	"github.com/shuke-crm/shuke/ent/loyalty/referral"
 	"github.com/shuke-crm/shuke/ent/loyalty/referralcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/reward"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardcode"
+	"github.com/shuke-crm/shuke/ent/loyalty/rewardredemption"
 	"github.com/shuke-crm/shuke/ent/loyalty/schema"
 	"github.com/shuke-crm/shuke/ent/loyalty/tier"
 	"github.com/shuke-crm/shuke/ent/loyalty/tierscheme"
@@ -836,6 +839,129 @@ func init() {
 	referralcodeDescUpdatedAt := referralcodeFields[6].Descriptor()
 	// referralcode.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	referralcode.DefaultUpdatedAt = referralcodeDescUpdatedAt.Default.(func() time.Time)
+	reward.Policy = privacy.NewPolicies(schema.Reward{})
+	reward.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := reward.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	rewardFields := schema.Reward{}.Fields()
+	_ = rewardFields
+	// rewardDescName is the schema descriptor for name field.
+	rewardDescName := rewardFields[2].Descriptor()
+	// reward.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	reward.NameValidator = func() func(string) error {
+		validators := rewardDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// rewardDescNameEn is the schema descriptor for name_en field.
+	rewardDescNameEn := rewardFields[3].Descriptor()
+	// reward.DefaultNameEn holds the default value on creation for the name_en field.
+	reward.DefaultNameEn = rewardDescNameEn.Default.(string)
+	// reward.NameEnValidator is a validator for the "name_en" field. It is called by the builders before save.
+	reward.NameEnValidator = rewardDescNameEn.Validators[0].(func(string) error)
+	// rewardDescDescription is the schema descriptor for description field.
+	rewardDescDescription := rewardFields[4].Descriptor()
+	// reward.DefaultDescription holds the default value on creation for the description field.
+	reward.DefaultDescription = rewardDescDescription.Default.(string)
+	// reward.DescriptionValidator is a validator for the "description" field. It is called by the builders before save.
+	reward.DescriptionValidator = rewardDescDescription.Validators[0].(func(string) error)
+	// rewardDescUnit is the schema descriptor for unit field.
+	rewardDescUnit := rewardFields[6].Descriptor()
+	// reward.DefaultUnit holds the default value on creation for the unit field.
+	reward.DefaultUnit = rewardDescUnit.Default.(string)
+	// reward.UnitValidator is a validator for the "unit" field. It is called by the builders before save.
+	reward.UnitValidator = rewardDescUnit.Validators[0].(func(string) error)
+	// rewardDescPoints is the schema descriptor for points field.
+	rewardDescPoints := rewardFields[7].Descriptor()
+	// reward.PointsValidator is a validator for the "points" field. It is called by the builders before save.
+	reward.PointsValidator = rewardDescPoints.Validators[0].(func(int64) error)
+	// rewardDescFulfilDays is the schema descriptor for fulfil_days field.
+	rewardDescFulfilDays := rewardFields[16].Descriptor()
+	// reward.DefaultFulfilDays holds the default value on creation for the fulfil_days field.
+	reward.DefaultFulfilDays = rewardDescFulfilDays.Default.(int)
+	// rewardDescRedeemed is the schema descriptor for redeemed field.
+	rewardDescRedeemed := rewardFields[17].Descriptor()
+	// reward.DefaultRedeemed holds the default value on creation for the redeemed field.
+	reward.DefaultRedeemed = rewardDescRedeemed.Default.(int)
+	// rewardDescCodesLeft is the schema descriptor for codes_left field.
+	rewardDescCodesLeft := rewardFields[18].Descriptor()
+	// reward.DefaultCodesLeft holds the default value on creation for the codes_left field.
+	reward.DefaultCodesLeft = rewardDescCodesLeft.Default.(int)
+	// rewardDescVersion is the schema descriptor for version field.
+	rewardDescVersion := rewardFields[19].Descriptor()
+	// reward.DefaultVersion holds the default value on creation for the version field.
+	reward.DefaultVersion = rewardDescVersion.Default.(int64)
+	// rewardDescCreatedAt is the schema descriptor for created_at field.
+	rewardDescCreatedAt := rewardFields[20].Descriptor()
+	// reward.DefaultCreatedAt holds the default value on creation for the created_at field.
+	reward.DefaultCreatedAt = rewardDescCreatedAt.Default.(func() time.Time)
+	// rewardDescUpdatedAt is the schema descriptor for updated_at field.
+	rewardDescUpdatedAt := rewardFields[21].Descriptor()
+	// reward.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	reward.DefaultUpdatedAt = rewardDescUpdatedAt.Default.(func() time.Time)
+	rewardcode.Policy = privacy.NewPolicies(schema.RewardCode{})
+	rewardcode.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := rewardcode.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	rewardcodeFields := schema.RewardCode{}.Fields()
+	_ = rewardcodeFields
+	// rewardcodeDescCreatedAt is the schema descriptor for created_at field.
+	rewardcodeDescCreatedAt := rewardcodeFields[5].Descriptor()
+	// rewardcode.DefaultCreatedAt holds the default value on creation for the created_at field.
+	rewardcode.DefaultCreatedAt = rewardcodeDescCreatedAt.Default.(func() time.Time)
+	rewardredemption.Policy = privacy.NewPolicies(schema.RewardRedemption{})
+	rewardredemption.Hooks[0] = func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if err := rewardredemption.Policy.EvalMutation(ctx, m); err != nil {
+				return nil, err
+			}
+			return next.Mutate(ctx, m)
+		})
+	}
+	rewardredemptionFields := schema.RewardRedemption{}.Fields()
+	_ = rewardredemptionFields
+	// rewardredemptionDescVoucher is the schema descriptor for voucher field.
+	rewardredemptionDescVoucher := rewardredemptionFields[8].Descriptor()
+	// rewardredemption.VoucherValidator is a validator for the "voucher" field. It is called by the builders before save.
+	rewardredemption.VoucherValidator = rewardredemptionDescVoucher.Validators[0].(func(string) error)
+	// rewardredemptionDescReason is the schema descriptor for reason field.
+	rewardredemptionDescReason := rewardredemptionFields[12].Descriptor()
+	// rewardredemption.DefaultReason holds the default value on creation for the reason field.
+	rewardredemption.DefaultReason = rewardredemptionDescReason.Default.(string)
+	// rewardredemption.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	rewardredemption.ReasonValidator = rewardredemptionDescReason.Validators[0].(func(string) error)
+	// rewardredemptionDescVersion is the schema descriptor for version field.
+	rewardredemptionDescVersion := rewardredemptionFields[13].Descriptor()
+	// rewardredemption.DefaultVersion holds the default value on creation for the version field.
+	rewardredemption.DefaultVersion = rewardredemptionDescVersion.Default.(int64)
+	// rewardredemptionDescCreatedAt is the schema descriptor for created_at field.
+	rewardredemptionDescCreatedAt := rewardredemptionFields[14].Descriptor()
+	// rewardredemption.DefaultCreatedAt holds the default value on creation for the created_at field.
+	rewardredemption.DefaultCreatedAt = rewardredemptionDescCreatedAt.Default.(func() time.Time)
+	// rewardredemptionDescUpdatedAt is the schema descriptor for updated_at field.
+	rewardredemptionDescUpdatedAt := rewardredemptionFields[15].Descriptor()
+	// rewardredemption.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	rewardredemption.DefaultUpdatedAt = rewardredemptionDescUpdatedAt.Default.(func() time.Time)
 	tier.Policy = privacy.NewPolicies(schema.Tier{})
 	tier.Hooks[0] = func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {

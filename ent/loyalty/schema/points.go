@@ -316,8 +316,9 @@ func (PointsHold) Annotations() []schema.Annotation {
 	})}
 }
 
-// Policy of the PointsHold: read through its customer.
-func (PointsHold) Policy() ent.Policy { return scope.Authenticated() }
+// Policy of the PointsHold: read through its customer; members redeem rewards by
+// themselves.
+func (PointsHold) Policy() ent.Policy { return scope.Everybody() }
 
 // PointsAdjustment is points given or taken by hand.
 type PointsAdjustment struct{ ent.Schema }

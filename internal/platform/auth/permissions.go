@@ -75,6 +75,9 @@ const (
 	GiftCardsSell       Permission = "gift_cards.sell"
 	GiftCardsUse        Permission = "gift_cards.use"
 	GiftCardsManage     Permission = "gift_cards.manage"
+	RewardsRead         Permission = "rewards.read"
+	RewardsRedeem       Permission = "rewards.redeem"
+	RewardsManage       Permission = "rewards.manage"
 
 	SegmentsRead         Permission = "segments.read"
 	SegmentsManage       Permission = "segments.manage"
@@ -183,6 +186,9 @@ var Catalogue = []Explained{
 	{GiftCardsSell, "Sell gift cards.", "售卖（激活）礼品卡。"},
 	{GiftCardsUse, "Look up, pay by and redeem gift cards by their code.", "凭卡号查询余额、付款和兑入钱包。"},
 	{GiftCardsManage, "Freeze and unfreeze gift cards and extend their validity.", "冻结、解冻礼品卡并延长有效期。"},
+	{RewardsRead, "Read rewards, and redemptions of members and stores within the scope.", "查看奖品，以及权限范围内会员和门店的兑换记录。"},
+	{RewardsRedeem, "Redeem rewards for members within the scope, hand them out and cancel them.", "为权限范围内的会员兑换、发放和取消奖品。"},
+	{RewardsManage, "Define rewards and upload codes of coupons.", "管理奖品并上传券码。"},
 	{SegmentsRead, "Read metrics, RFM settings and distribution.", "查看顾客指标和 RFM 设置。"},
 	{SegmentsManage, "Change RFM settings and refresh metrics.", "修改 RFM 设置并刷新指标。"},
 	{AnalyticsRead, "Read figures about customers and sales within the scope.", "查看权限范围内的顾客和销售分析数据。"},
@@ -211,11 +217,11 @@ type BuiltInRole struct {
 // changes no customer record; the assistant sees own customers only.
 var BuiltInRoles = []BuiltInRole{
 	{"administrator", "Administrator", "管理员", "all", All()},
-	{"store_manager", "Store manager", "店长", "store", []Permission{GiftCardsRead, GiftCardsSell, GiftCardsUse, GiftCardsManage, ReferralsRead, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
-	{"assistant", "Shop assistant", "导购", "own", []Permission{GiftCardsRead, GiftCardsSell, GiftCardsUse, ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
-	{"service_agent", "Service agent", "客服", "store", []Permission{GiftCardsRead, GiftCardsManage, ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
-	{"marketer", "Marketer", "营销", "all", []Permission{GiftCardsRead, ReferralsRead, ReferralsManage, MembershipRead, MembershipManage, WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
-	{"analyst", "Analyst", "分析师", "all", []Permission{GiftCardsRead, ReferralsRead, MembershipRead, WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
+	{"store_manager", "Store manager", "店长", "store", []Permission{RewardsRead, RewardsRedeem, GiftCardsRead, GiftCardsSell, GiftCardsUse, GiftCardsManage, ReferralsRead, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, WalletsRefund, WalletsApprove, InventoryApprove, PointsRead, PointsRedeem, PointsApprove, CustomersRead, CustomersLookup, NotesRead, OrdersRead, OrdersPlace, OrdersFulfil, OrdersRefund, OrdersOverridePrice, InventoryRead, InventoryManage, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, StoresRead, StaffRead, RolesRead, ExportsCreate}},
+	{"assistant", "Shop assistant", "导购", "own", []Permission{RewardsRead, RewardsRedeem, GiftCardsRead, GiftCardsSell, GiftCardsUse, ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsTopUp, WalletsPay, PointsRead, PointsRedeem, CustomersRead, CustomersCreate, CustomersUpdate, CustomersReveal, CustomersLookup, NotesRead, NotesWrite, OrdersRead, OrdersIngest, OrdersPlace, OrdersFulfil, InventoryRead, CatalogRead, SegmentsRead, StoresRead, FormsSubmit}},
+	{"service_agent", "Service agent", "客服", "store", []Permission{RewardsRead, RewardsRedeem, GiftCardsRead, GiftCardsManage, ReferralsRead, ReferralsRegister, MembershipRead, WalletsRead, WalletsAdjust, WalletsManage, PointsRead, PointsAdjust, CustomersRead, CustomersReveal, CustomersLookup, CustomersIdentities, NotesRead, NotesWrite, OrdersRead, InventoryRead, CatalogRead, SegmentsRead, StoresRead}},
+	{"marketer", "Marketer", "营销", "all", []Permission{RewardsRead, RewardsManage, GiftCardsRead, ReferralsRead, ReferralsManage, MembershipRead, MembershipManage, WalletsRead, WalletsConfigure, PointsRead, PointsConfigure, CustomersRead, OrdersRead, CatalogRead, CatalogManagePrices, SegmentsRead, AnalyticsRead, AnalyticsRun, SegmentsManage, TagsManage, GroupsManage, StoresRead, ExportsCreate}},
+	{"analyst", "Analyst", "分析师", "all", []Permission{RewardsRead, GiftCardsRead, ReferralsRead, MembershipRead, WalletsRead, WalletsAudit, PointsRead, PointsAudit, CustomersRead, OrdersRead, InventoryRead, CatalogRead, CatalogReadCost, SegmentsRead, AnalyticsRead, AnalyticsRun, StoresRead, ExportsCreate}},
 	{"inventory_clerk", "Inventory clerk", "库存员", "store", []Permission{InventoryRead, InventoryMove, InventoryManage, CatalogRead, CatalogManage, CatalogReadCost, StoresRead}},
 	{"auditor", "Auditor", "审计员", "all", []Permission{WalletsAudit, PointsAudit, AuditRead, JobsRead, StaffRead, RolesRead, StoresRead}},
 }

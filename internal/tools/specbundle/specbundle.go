@@ -30,7 +30,7 @@ const common = "common"
 
 // leading are the domains whose order readers know from the architecture;
 // the others follow by name.
-var leading = []string{"identity", "merchants", "customers", "timeline", "catalog", "inventory", "segments", "points", "membership", "wallets", "orders", "referrals", "imports", "forms", "member", "analytics", "operations"}
+var leading = []string{"identity", "merchants", "customers", "timeline", "catalog", "inventory", "segments", "points", "membership", "wallets", "rewards", "orders", "referrals", "imports", "forms", "member", "analytics", "operations"}
 
 // methods of an OpenAPI path item, in the order they are written in a bundle.
 var methods = []string{"get", "head", "options", "post", "put", "patch", "delete", "trace"}
