@@ -242,7 +242,8 @@ func TestMergedCustomersAreOne(t *testing.T) {
 	}
 	assert.Equal(t, map[string]int64{"addresses": 1, "family_members": 1, "form_submissions": 0, "orders": 2, "returns": 1, "identities": 1, "consents": 1, "notes": 1, "attachments": 1, "tag_history": 0, "groups": 0, "tracking_events": 0,
 		"points_accounts": 0, "points_adjustments": 0, "points_holds": 0,
-		"wallet_accounts": 0, "wallet_adjustments": 0, "wallet_payments": 0, "wallet_top_ups": 0, "reward_redemptions": 0}, moves)
+		"wallet_accounts": 0, "wallet_adjustments": 0, "wallet_payments": 0, "wallet_top_ups": 0, "reward_redemptions": 0,
+		"membership_grants": 0, "referral_codes": 0, "referrals": 0}, moves)
 	fields := map[string]client.MergePreviewField{}
 	for _, f := range p.Fields {
 		fields[f.Field] = f
