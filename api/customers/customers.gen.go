@@ -1599,7 +1599,7 @@ type CustomFields map[string]interface{}
 
 // Customer A customer; name, phone, e-mail and address lines are masked.
 //
-// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}
+// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":3}
 type Customer struct {
 	// Address The default address, its lines masked.
 	Address         nullable.Nullable[externalRef0.Address] `json:"address"`
@@ -1664,8 +1664,11 @@ type Customer struct {
 	Status CustomerStatus `json:"status"`
 
 	// Tags Names of the customer's tags, in alphabetical order.
-	Tags      []string  `json:"tags"`
-	UpdatedAt time.Time `json:"updated_at"`
+	Tags []string `json:"tags"`
+
+	// Tier Code of the tier of membership (`GET /v1/customers/{id}/membership`); null: in none.
+	Tier      nullable.Nullable[string] `json:"tier"`
+	UpdatedAt time.Time                 `json:"updated_at"`
 
 	// Version Rises with every change.
 	Version int64 `json:"version"`
@@ -1859,7 +1862,7 @@ type CustomerBulkResults struct {
 
 // CustomerCard What a till needs to serve a customer, masked.
 //
-// Example: {"assigned_staff_id":null,"card_number":"6688001234","external_id":"C-1001","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","name":"李*","phone":"138****0000","phone_kind":"mobile","tags":["VIP"]}
+// Example: {"assigned_staff_id":null,"card_number":"6688001234","external_id":"C-1001","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","name":"李*","phone":"138****0000","phone_kind":"mobile","tags":["VIP"],"tier":"gold"}
 type CustomerCard struct {
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
 	CardNumber      nullable.Nullable[string]             `json:"card_number"`
@@ -1884,6 +1887,9 @@ type CustomerCard struct {
 	Phone     nullable.Nullable[string]    `json:"phone"`
 	PhoneKind nullable.Nullable[PhoneKind] `json:"phone_kind"`
 	Tags      []string                     `json:"tags"`
+
+	// Tier Code of the tier of membership (`GET /v1/customers/{id}/membership`); null: in none.
+	Tier nullable.Nullable[string] `json:"tier"`
 }
 
 // CustomerCreate A new customer. Every field is optional, but at least one of name, phone, email, card_number and external_id must be there.
@@ -2146,7 +2152,7 @@ type CustomerLifecycle struct {
 	TotalCount *int64 `json:"total_count,omitempty"`
 }
 
-// CustomerList Example: {"has_more":false,"items":[{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}],"next_cursor":null}
+// CustomerList Example: {"has_more":false,"items":[{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":3}],"next_cursor":null}
 type CustomerList struct {
 	HasMore bool       `json:"has_more"`
 	Items   []Customer `json:"items"`
@@ -2227,13 +2233,13 @@ type CustomerPreferences map[string]interface{}
 
 // CustomerProfile The customer at a glance.
 //
-// Example: {"assigned_staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"},"customer":{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3},"favourite_categories":[],"home_store":{"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"},"metrics":{"average_order_amount":0,"first_order_on":null,"last_order_on":null,"net_spent_amount":0,"order_count":0,"return_count":0,"return_rate":null,"returned_amount":0,"spent_amount":0,"unit_count":0},"open_tickets":null,"points":null,"recent_orders":[],"recent_returns":[],"rfm":{"as_of_on":"2026-07-03","band":null,"frequency":0,"monetary_amount":0,"recency_days":null},"tags":[],"tier":null}
+// Example: {"assigned_staff":{"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","name":"王店员"},"customer":{"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":3},"favourite_categories":[],"home_store":{"code":"SH01","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","name":"上海一店"},"metrics":{"average_order_amount":0,"first_order_on":null,"last_order_on":null,"net_spent_amount":0,"order_count":0,"return_count":0,"return_rate":null,"returned_amount":0,"spent_amount":0,"unit_count":0},"open_tickets":null,"points":null,"recent_orders":[],"recent_returns":[],"rfm":{"as_of_on":"2026-07-03","band":null,"frequency":0,"monetary_amount":0,"recency_days":null},"tags":[],"tier":null}
 type CustomerProfile struct {
 	AssignedStaff nullable.Nullable[externalRef0.StaffRef] `json:"assigned_staff"`
 
 	// Customer A customer; name, phone, e-mail and address lines are masked.
 	//
-	// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"updated_at":"2026-07-01T02:00:00Z","version":3}
+	// Example: {"address":{"city":"上海市","country":"CN","district":"黄浦区","line1":"南京东路***","region":"上海市"},"archived_at":null,"assigned_staff_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a13","birth_date":"1990-05-01","card_number":"6688001234","created_at":"2026-06-01T02:00:00Z","custom_fields":{"shoe_size":42},"email":"l***@example.com","external_id":"C-1001","gender":"male","home_store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","language":"zh-CN","lifecycle_stage":"active","marketing_preferences":{"email":false,"sms":true},"name":"李*","phone":"138****0000","phone_kind":"mobile","preferences":{"genres":["文学"]},"source":"staff","status":"active","tags":["VIP"],"tier":"gold","updated_at":"2026-07-01T02:00:00Z","version":3}
 	Customer Customer `json:"customer"`
 
 	// FavouriteCategories At most five, by pieces bought.
@@ -2369,7 +2375,10 @@ type CustomerSearch struct {
 	StoreId *externalRef0.Id `json:"store_id,omitempty"`
 
 	// Tag The name of a tag.
-	Tag          *string    `json:"tag,omitempty"`
+	Tag *string `json:"tag,omitempty"`
+
+	// Tier Code of a tier of membership.
+	Tier         *string    `json:"tier,omitempty"`
 	UpdatedAfter *time.Time `json:"updated_after,omitempty"`
 }
 
@@ -3136,8 +3145,10 @@ type ProfileTickets struct {
 
 // ProfileTier The membership tier.
 //
-// Example: {"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","name":"金卡"}
+// Example: {"code":"gold","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a19","name":"金卡"}
 type ProfileTier struct {
+	Code string `json:"code"`
+
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
 	// Example: 0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11
@@ -3847,6 +3858,9 @@ type ListCustomersParams struct {
 
 	// LifecycleStage Only customers in this stage.
 	LifecycleStage *LifecycleStage `form:"lifecycle_stage,omitempty" json:"lifecycle_stage,omitempty"`
+
+	// Tier Only customers in this tier of membership, by its code.
+	Tier *string `form:"tier,omitempty" json:"tier,omitempty"`
 
 	// RfmBand Only customers in this RFM band, for example `loyal`.
 	RfmBand *string `form:"rfm_band,omitempty" json:"rfm_band,omitempty"`
@@ -5730,6 +5744,13 @@ func (w *ServerInterfaceWrapper) ListCustomers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "lifecycle_stage", ctx.QueryParams(), &params.LifecycleStage, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter lifecycle_stage: %s", err))
+	}
+
+	// ------------- Optional query parameter "tier" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tier", ctx.QueryParams(), &params.Tier, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tier: %s", err))
 	}
 
 	// ------------- Optional query parameter "rfm_band" -------------

@@ -803,7 +803,10 @@ type ExportFilter struct {
 	StoreId *externalRef0.Id `json:"store_id,omitempty"`
 
 	// Tag The name of a tag.
-	Tag          *string    `json:"tag,omitempty"`
+	Tag *string `json:"tag,omitempty"`
+
+	// Tier Code of a tier of membership.
+	Tier         *string    `json:"tier,omitempty"`
 	UpdatedAfter *time.Time `json:"updated_after,omitempty"`
 }
 

@@ -1109,7 +1109,7 @@ type OrderInput struct {
 
 // OrderLine One variant on an order, at the price of the sale.
 //
-// Example: {"category_id":null,"discount_amount":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"price_list_id":null,"quantity":6,"reserved_quantity":0,"returned_quantity":0,"shipped_quantity":6,"sku":"85123A","tax_rate":1300,"title":"白色心形吊灯","total_amount":1530,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
+// Example: {"category_id":null,"discount_amount":0,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a31","line_number":1,"price_list_id":null,"quantity":6,"reserved_quantity":0,"returned_quantity":0,"shipped_quantity":6,"sku":"85123A","tax_rate":1300,"tier":null,"title":"白色心形吊灯","total_amount":1530,"unit_price_amount":255,"variant_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a22"}
 type OrderLine struct {
 	// CategoryId The product's category at the time of sale.
 	CategoryId nullable.Nullable[openapi_types.UUID] `json:"category_id"`
@@ -1138,8 +1138,11 @@ type OrderLine struct {
 	Sku             string `json:"sku"`
 
 	// TaxRate In basis points (1300 is 13 %), contained in the amounts; for invoices.
-	TaxRate int32  `json:"tax_rate"`
-	Title   string `json:"title"`
+	TaxRate int32 `json:"tax_rate"`
+
+	// Tier Code of the tier of membership whose discount it is; null: there is none, or somebody set it.
+	Tier  nullable.Nullable[string] `json:"tier"`
+	Title string                    `json:"title"`
 
 	// TotalAmount Quantity by unit price, less the discount.
 	TotalAmount     int64 `json:"total_amount"`
@@ -1301,7 +1304,7 @@ type OrderRefundStatus string
 
 // OrderReturn Goods brought back.
 //
-// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}
+// Example: {"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","free_postage":false,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}
 type OrderReturn struct {
 	AssignedStaffId nullable.Nullable[openapi_types.UUID] `json:"assigned_staff_id"`
 
@@ -1315,6 +1318,9 @@ type OrderReturn struct {
 	Currency       externalRef0.Currency                 `json:"currency"`
 	CustomerId     nullable.Nullable[openapi_types.UUID] `json:"customer_id"`
 	ExternalNumber nullable.Nullable[string]             `json:"external_number"`
+
+	// FreePostage Sending it back costs the customer nothing, by the tier they were in when they asked. Of tickets of tills it is false.
+	FreePostage bool `json:"free_postage"`
 
 	// Id A UUIDv7, so ids sort by the time of creation.
 	//
@@ -1407,7 +1413,7 @@ type OrderReturnLine struct {
 
 // OrderReturnList A page of returns.
 //
-// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}],"next_cursor":null}
+// Example: {"has_more":false,"items":[{"assigned_staff_id":null,"business_on":"2026-07-01","created_at":"2026-07-01T03:00:01Z","currency":"CNY","customer_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a11","external_number":"C536379","free_postage":false,"id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a32","kind":"refund","line_count":1,"order_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a14","original_external_number":"536365","refunded_at":"2026-07-01T03:00:00Z","return_number":"R0000000007","returned_at":"2026-07-01T03:00:00Z","staff_id":null,"status":"refunded","store_id":"0192f1a4-7c1e-7b52-9c55-3f3f7f0c2a12","total_amount":255,"unit_count":1,"updated_at":"2026-07-01T03:00:01Z","version":1}],"next_cursor":null}
 type OrderReturnList struct {
 	HasMore bool          `json:"has_more"`
 	Items   []OrderReturn `json:"items"`

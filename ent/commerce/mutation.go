@@ -11310,6 +11310,7 @@ type OrderReturnMutation struct {
 	total_amount             *int64
 	addtotal_amount          *int64
 	private_sealed           *[]byte
+	free_postage             *bool
 	refunded_at              *time.Time
 	version                  *int64
 	addversion               *int64
@@ -12196,6 +12197,42 @@ func (m *OrderReturnMutation) ResetPrivateSealed() {
 	delete(m.clearedFields, orderreturn.FieldPrivateSealed)
 }
 
+// SetFreePostage sets the "free_postage" field.
+func (m *OrderReturnMutation) SetFreePostage(b bool) {
+	m.free_postage = &b
+}
+
+// FreePostage returns the value of the "free_postage" field in the mutation.
+func (m *OrderReturnMutation) FreePostage() (r bool, exists bool) {
+	v := m.free_postage
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFreePostage returns the old "free_postage" field's value of the OrderReturn entity.
+// If the OrderReturn object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderReturnMutation) OldFreePostage(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFreePostage is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFreePostage requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFreePostage: %w", err)
+	}
+	return oldValue.FreePostage, nil
+}
+
+// ResetFreePostage resets all changes to the "free_postage" field.
+func (m *OrderReturnMutation) ResetFreePostage() {
+	m.free_postage = nil
+}
+
 // SetRefundedAt sets the "refunded_at" field.
 func (m *OrderReturnMutation) SetRefundedAt(t time.Time) {
 	m.refunded_at = &t
@@ -12542,7 +12579,7 @@ func (m *OrderReturnMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderReturnMutation) Fields() []string {
-	fields := make([]string, 0, 21)
+	fields := make([]string, 0, 22)
 	if m.return_number != nil {
 		fields = append(fields, orderreturn.FieldReturnNumber)
 	}
@@ -12593,6 +12630,9 @@ func (m *OrderReturnMutation) Fields() []string {
 	}
 	if m.private_sealed != nil {
 		fields = append(fields, orderreturn.FieldPrivateSealed)
+	}
+	if m.free_postage != nil {
+		fields = append(fields, orderreturn.FieldFreePostage)
 	}
 	if m.refunded_at != nil {
 		fields = append(fields, orderreturn.FieldRefundedAt)
@@ -12648,6 +12688,8 @@ func (m *OrderReturnMutation) Field(name string) (ent.Value, bool) {
 		return m.TotalAmount()
 	case orderreturn.FieldPrivateSealed:
 		return m.PrivateSealed()
+	case orderreturn.FieldFreePostage:
+		return m.FreePostage()
 	case orderreturn.FieldRefundedAt:
 		return m.RefundedAt()
 	case orderreturn.FieldVersion:
@@ -12699,6 +12741,8 @@ func (m *OrderReturnMutation) OldField(ctx context.Context, name string) (ent.Va
 		return m.OldTotalAmount(ctx)
 	case orderreturn.FieldPrivateSealed:
 		return m.OldPrivateSealed(ctx)
+	case orderreturn.FieldFreePostage:
+		return m.OldFreePostage(ctx)
 	case orderreturn.FieldRefundedAt:
 		return m.OldRefundedAt(ctx)
 	case orderreturn.FieldVersion:
@@ -12834,6 +12878,13 @@ func (m *OrderReturnMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPrivateSealed(v)
+		return nil
+	case orderreturn.FieldFreePostage:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFreePostage(v)
 		return nil
 	case orderreturn.FieldRefundedAt:
 		v, ok := value.(time.Time)
@@ -13064,6 +13115,9 @@ func (m *OrderReturnMutation) ResetField(name string) error {
 		return nil
 	case orderreturn.FieldPrivateSealed:
 		m.ResetPrivateSealed()
+		return nil
+	case orderreturn.FieldFreePostage:
+		m.ResetFreePostage()
 		return nil
 	case orderreturn.FieldRefundedAt:
 		m.ResetRefundedAt()

@@ -53,6 +53,8 @@ type OrderReturn struct {
 	TotalAmount int64 `json:"total_amount,omitempty"`
 	// remarks; sealed as those of an order
 	PrivateSealed *[]byte `json:"private_sealed,omitempty"`
+	// sending it back costs the customer nothing, by their tier when they asked
+	FreePostage bool `json:"free_postage,omitempty"`
 	// when the money was given back or credited; from then on it counts
 	RefundedAt *time.Time `json:"refunded_at,omitempty"`
 	// Version holds the value of the "version" field.
@@ -118,6 +120,8 @@ func (*OrderReturn) scanValues(columns []string) ([]any, error) {
 			values[i] = &sql.NullScanner{S: new(uuid.UUID)}
 		case orderreturn.FieldPrivateSealed:
 			values[i] = new([]byte)
+		case orderreturn.FieldFreePostage:
+			values[i] = new(sql.NullBool)
 		case orderreturn.FieldLineCount, orderreturn.FieldUnitCount, orderreturn.FieldTotalAmount, orderreturn.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case orderreturn.FieldReturnNumber, orderreturn.FieldExternalNumber, orderreturn.FieldOriginalExternalNumber, orderreturn.FieldStatus, orderreturn.FieldKind, orderreturn.FieldCurrency:
@@ -254,6 +258,12 @@ func (_m *OrderReturn) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field private_sealed", values[i])
 			} else if value != nil {
 				_m.PrivateSealed = value
+			}
+		case orderreturn.FieldFreePostage:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field free_postage", values[i])
+			} else if value.Valid {
+				_m.FreePostage = value.Bool
 			}
 		case orderreturn.FieldRefundedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -395,6 +405,9 @@ func (_m *OrderReturn) String() string {
 		builder.WriteString("private_sealed=")
 		builder.WriteString(fmt.Sprintf("%v", *v))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("free_postage=")
+	builder.WriteString(fmt.Sprintf("%v", _m.FreePostage))
 	builder.WriteString(", ")
 	if v := _m.RefundedAt; v != nil {
 		builder.WriteString("refunded_at=")

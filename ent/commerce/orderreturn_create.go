@@ -214,6 +214,20 @@ func (_c *OrderReturnCreate) SetPrivateSealed(v []byte) *OrderReturnCreate {
 	return _c
 }
 
+// SetFreePostage sets the "free_postage" field.
+func (_c *OrderReturnCreate) SetFreePostage(v bool) *OrderReturnCreate {
+	_c.mutation.SetFreePostage(v)
+	return _c
+}
+
+// SetNillableFreePostage sets the "free_postage" field if the given value is not nil.
+func (_c *OrderReturnCreate) SetNillableFreePostage(v *bool) *OrderReturnCreate {
+	if v != nil {
+		_c.SetFreePostage(*v)
+	}
+	return _c
+}
+
 // SetRefundedAt sets the "refunded_at" field.
 func (_c *OrderReturnCreate) SetRefundedAt(v time.Time) *OrderReturnCreate {
 	_c.mutation.SetRefundedAt(v)
@@ -368,6 +382,10 @@ func (_c *OrderReturnCreate) defaults() error {
 		v := orderreturn.DefaultTotalAmount
 		_c.mutation.SetTotalAmount(v)
 	}
+	if _, ok := _c.mutation.FreePostage(); !ok {
+		v := orderreturn.DefaultFreePostage
+		_c.mutation.SetFreePostage(v)
+	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := orderreturn.DefaultVersion
 		_c.mutation.SetVersion(v)
@@ -450,6 +468,9 @@ func (_c *OrderReturnCreate) check() error {
 	}
 	if _, ok := _c.mutation.TotalAmount(); !ok {
 		return &ValidationError{Name: "total_amount", err: errors.New(`commerce: missing required field "OrderReturn.total_amount"`)}
+	}
+	if _, ok := _c.mutation.FreePostage(); !ok {
+		return &ValidationError{Name: "free_postage", err: errors.New(`commerce: missing required field "OrderReturn.free_postage"`)}
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		return &ValidationError{Name: "version", err: errors.New(`commerce: missing required field "OrderReturn.version"`)}
@@ -558,6 +579,10 @@ func (_c *OrderReturnCreate) createSpec() (*OrderReturn, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.PrivateSealed(); ok {
 		_spec.SetField(orderreturn.FieldPrivateSealed, field.TypeBytes, value)
 		_node.PrivateSealed = &value
+	}
+	if value, ok := _c.mutation.FreePostage(); ok {
+		_spec.SetField(orderreturn.FieldFreePostage, field.TypeBool, value)
+		_node.FreePostage = value
 	}
 	if value, ok := _c.mutation.RefundedAt(); ok {
 		_spec.SetField(orderreturn.FieldRefundedAt, field.TypeTime, value)

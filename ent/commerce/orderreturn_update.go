@@ -298,6 +298,20 @@ func (_u *OrderReturnUpdate) ClearPrivateSealed() *OrderReturnUpdate {
 	return _u
 }
 
+// SetFreePostage sets the "free_postage" field.
+func (_u *OrderReturnUpdate) SetFreePostage(v bool) *OrderReturnUpdate {
+	_u.mutation.SetFreePostage(v)
+	return _u
+}
+
+// SetNillableFreePostage sets the "free_postage" field if the given value is not nil.
+func (_u *OrderReturnUpdate) SetNillableFreePostage(v *bool) *OrderReturnUpdate {
+	if v != nil {
+		_u.SetFreePostage(*v)
+	}
+	return _u
+}
+
 // SetRefundedAt sets the "refunded_at" field.
 func (_u *OrderReturnUpdate) SetRefundedAt(v time.Time) *OrderReturnUpdate {
 	_u.mutation.SetRefundedAt(v)
@@ -584,6 +598,9 @@ func (_u *OrderReturnUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	}
 	if _u.mutation.PrivateSealedCleared() {
 		_spec.ClearField(orderreturn.FieldPrivateSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.FreePostage(); ok {
+		_spec.SetField(orderreturn.FieldFreePostage, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.RefundedAt(); ok {
 		_spec.SetField(orderreturn.FieldRefundedAt, field.TypeTime, value)
@@ -1006,6 +1023,20 @@ func (_u *OrderReturnUpdateOne) ClearPrivateSealed() *OrderReturnUpdateOne {
 	return _u
 }
 
+// SetFreePostage sets the "free_postage" field.
+func (_u *OrderReturnUpdateOne) SetFreePostage(v bool) *OrderReturnUpdateOne {
+	_u.mutation.SetFreePostage(v)
+	return _u
+}
+
+// SetNillableFreePostage sets the "free_postage" field if the given value is not nil.
+func (_u *OrderReturnUpdateOne) SetNillableFreePostage(v *bool) *OrderReturnUpdateOne {
+	if v != nil {
+		_u.SetFreePostage(*v)
+	}
+	return _u
+}
+
 // SetRefundedAt sets the "refunded_at" field.
 func (_u *OrderReturnUpdateOne) SetRefundedAt(v time.Time) *OrderReturnUpdateOne {
 	_u.mutation.SetRefundedAt(v)
@@ -1322,6 +1353,9 @@ func (_u *OrderReturnUpdateOne) sqlSave(ctx context.Context) (_node *OrderReturn
 	}
 	if _u.mutation.PrivateSealedCleared() {
 		_spec.ClearField(orderreturn.FieldPrivateSealed, field.TypeBytes)
+	}
+	if value, ok := _u.mutation.FreePostage(); ok {
+		_spec.SetField(orderreturn.FieldFreePostage, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.RefundedAt(); ok {
 		_spec.SetField(orderreturn.FieldRefundedAt, field.TypeTime, value)

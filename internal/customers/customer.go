@@ -20,6 +20,7 @@ type Customer struct {
 	Language             string
 	Source               string
 	LifecycleStage       string
+	TierCode             *string // of membership; nil: in no tier
 	HomeStoreID          *uuid.UUID
 	AssignedStaffID      *uuid.UUID
 	Preferences          map[string]any

@@ -373,6 +373,7 @@ func nextLink(p customersapi.ListCustomersParams, cursor string) string {
 		v["custom_fields"] = *p.CustomFields // none of which is personal
 	}
 	set("rfm_band", deref(p.RfmBand))
+	set("tier", deref(p.Tier))
 	if p.StoreId != nil {
 		set("store_id", p.StoreId.String())
 	}

@@ -114,6 +114,8 @@ func appendCustomer(b []byte, clear *Customer) []byte {
 	}
 	b = append(b, `],"lifecycle_stage":`...)
 	b = appendText(b, c.LifecycleStage)
+	b = append(b, `,"tier":`...)
+	b = appendOrNull(b, deref(c.TierCode))
 	b = append(b, `,"archived_at":`...)
 	b = appendTime(b, c.ArchivedAt, time.RFC3339Nano)
 	b = append(b, `,"version":`...)

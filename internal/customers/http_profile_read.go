@@ -34,6 +34,7 @@ const profileSQL = `SELECT ` + columns + `,
                     WHERE d.customer_id = c.id AND d.day > $2::date - coalesce((r.value ->> 'window_days')::integer, $3) AND d.day <= $2::date),
          'store', (SELECT json_build_object('id', st.id, 'code', st.code, 'name', st.name) FROM stores st WHERE st.id = c.home_store_id),
          'staff', (SELECT json_build_object('id', sf.id, 'name', sf.name) FROM staff sf WHERE sf.id = c.assigned_staff_id),
+         'tier', (SELECT json_build_object('id', t.id, 'code', t.code, 'name', t.name) FROM tiers t WHERE t.code = c.tier_code),
          'tags', (SELECT json_agg(json_build_object('id', t.id, 'name', t.name, 'category', t.category, 'color', t.color,
                                                              'expires_at', (c.tag_expiries ->> t.id::text)::timestamptz) ORDER BY t.name)
                   FROM tags t WHERE t.id = ANY(c.tag_ids) AND coalesce((c.tag_expiries ->> t.id::text)::timestamptz > $4, TRUE)),
@@ -67,6 +68,7 @@ type profileParts struct {
 	Window struct{ F, M, Returned int64 }
 	Store  *commonapi.StoreRef
 	Staff  *commonapi.StaffRef
+	Tier   *customersapi.ProfileTier
 	Tags   []struct {
 		ID       uuid.UUID
 		Name     string
@@ -93,7 +95,7 @@ func (s *Service) readProfileDocument(ctx context.Context, id uuid.UUID, today c
 	doc := &customersapi.CustomerProfile{
 		HomeStore: pointerOrNull(p.Store), AssignedStaff: pointerOrNull(p.Staff), Tags: []customersapi.ProfileTag{},
 		RecentOrders: p.Orders, RecentReturns: p.Returns, FavouriteCategories: p.Categories,
-		Tier: null[customersapi.ProfileTier](), Points: null[customersapi.ProfilePoints](), OpenTickets: null[customersapi.ProfileTickets](),
+		Tier: pointerOrNull(p.Tier), Points: null[customersapi.ProfilePoints](), OpenTickets: null[customersapi.ProfileTickets](),
 	}
 	for _, t := range p.Tags {
 		doc.Tags = append(doc.Tags, customersapi.ProfileTag{Id: t.ID, Name: t.Name, Category: pointerOrNull(t.Category), Color: pointerOrNull(t.Color), ExpiresAt: pointerOrNull(utc(t.Expires))})

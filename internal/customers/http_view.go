@@ -68,7 +68,7 @@ func toAPICustomer(clear *Customer) customersapi.Customer {
 		Phone: orNull(c.Phone), PhoneKind: null[customersapi.PhoneKind](), Email: orNull(c.Email), CardNumber: orNull(c.Card), Source: c.Source,
 		Status: customersapi.CustomerActive, HomeStoreId: pointerOrNull(c.HomeStoreID), AssignedStaffId: pointerOrNull(c.AssignedStaffID), Address: ToAPIAddress(c.Address),
 		Language: c.Language, Preferences: c.Preferences, MarketingPreferences: c.MarketingPreferences, CustomFields: c.CustomFields, Tags: c.Tags,
-		LifecycleStage: customersapi.LifecycleStage(c.LifecycleStage), ArchivedAt: pointerOrNull(c.ArchivedAt),
+		LifecycleStage: customersapi.LifecycleStage(c.LifecycleStage), Tier: pointerOrNull(c.TierCode), ArchivedAt: pointerOrNull(c.ArchivedAt),
 		Version: c.Version, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 	out.Warnings = toAPIWarnings(c.Warnings)
@@ -105,7 +105,7 @@ func ToAPIAddress(a *Address) nullable.Nullable[commonapi.Address] {
 func toAPICard(clear *Customer) customersapi.CustomerCard {
 	c := toAPICustomer(clear)
 	return customersapi.CustomerCard{Id: c.Id, ExternalId: c.ExternalId, Name: c.Name, Phone: c.Phone, PhoneKind: c.PhoneKind, CardNumber: c.CardNumber,
-		Language: c.Language, LifecycleStage: c.LifecycleStage, HomeStoreId: c.HomeStoreId, AssignedStaffId: c.AssignedStaffId, Tags: c.Tags}
+		Language: c.Language, LifecycleStage: c.LifecycleStage, Tier: c.Tier, HomeStoreId: c.HomeStoreId, AssignedStaffId: c.AssignedStaffId, Tags: c.Tags}
 }
 
 func (a API) toAPIRevealed(c *Revealed, fields []customersapi.RevealField) customersapi.CustomerRevealed {
@@ -265,7 +265,7 @@ func fromAPIFilter(p customersapi.ListCustomersParams) Filter {
 	f := Filter{
 		Phone: deref(p.Phone), PhoneLast4: deref(p.PhoneLast4), Email: deref(p.Email), CardNumber: deref(p.CardNumber), Name: deref(p.Name),
 		ExternalID: deref(p.ExternalId), Tag: deref(p.Tag), StoreID: orNil(p.StoreId), GroupID: orNil(p.GroupId), AssignedStaffID: orNil(p.AssignedStaffId), RFMBand: deref(p.RfmBand),
-		LifecycleStage: deref((*string)(p.LifecycleStage)), CreatedAfter: p.CreatedAfter, CreatedBefore: p.CreatedBefore, UpdatedAfter: p.UpdatedAfter,
+		LifecycleStage: deref((*string)(p.LifecycleStage)), Tier: deref(p.Tier), CreatedAfter: p.CreatedAfter, CreatedBefore: p.CreatedBefore, UpdatedAfter: p.UpdatedAfter,
 		Archived: p.Status != nil && *p.Status == customersapi.CustomerArchived,
 	}
 	if p.Sort != nil {
@@ -284,7 +284,7 @@ func fromAPISearch(b *customersapi.CustomerSearch) Filter {
 	f := Filter{
 		Phone: deref(b.Phone), PhoneLast4: deref(b.PhoneLast4), Email: deref(b.Email), CardNumber: deref(b.CardNumber), Name: deref(b.Name),
 		ExternalID: deref(b.ExternalId), Tag: deref(b.Tag), StoreID: orNil(b.StoreId), GroupID: orNil(b.GroupId), AssignedStaffID: orNil(b.AssignedStaffId), RFMBand: deref(b.RfmBand),
-		LifecycleStage: deref((*string)(b.LifecycleStage)), CreatedAfter: b.CreatedAfter, CreatedBefore: b.CreatedBefore, UpdatedAfter: b.UpdatedAfter,
+		LifecycleStage: deref((*string)(b.LifecycleStage)), Tier: deref(b.Tier), CreatedAfter: b.CreatedAfter, CreatedBefore: b.CreatedBefore, UpdatedAfter: b.UpdatedAfter,
 		Archived: b.Status != nil && *b.Status == customersapi.CustomerArchived,
 	}
 	if b.Sort != nil {

@@ -24,8 +24,8 @@ type Filter struct {
 	Name                                 string // a fragment
 	ExternalID, Tag                      string
 	StoreID, AssignedStaffID, GroupID    uuid.UUID
-	LifecycleStage, RFMBand              string
-	Archived                             bool // archived customers instead of active ones
+	LifecycleStage, RFMBand, Tier        string // the tier by its code
+	Archived                             bool   // archived customers instead of active ones
 	CreatedAfter, CreatedBefore          *time.Time
 	UpdatedAfter                         *time.Time
 	Fields                               []FieldFilter // custom fields
@@ -238,6 +238,9 @@ func (s *Service) plan(ctx context.Context, f *Filter) (*query, error) {
 	}
 	if f.LifecycleStage != "" {
 		w.and("c.lifecycle_stage = ?", f.LifecycleStage)
+	}
+	if f.Tier != "" {
+		w.and("c.tier_code = ?", f.Tier)
 	}
 	if f.RFMBand != "" {
 		w.and("EXISTS (SELECT 1 FROM customer_metrics m WHERE m.id = c.id AND m.rfm_band = ?)", f.RFMBand)

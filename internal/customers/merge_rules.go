@@ -187,6 +187,7 @@ var mergeKeeps = map[string]string{
 	"id": "who it is", "data_key": "what seals the row; a rotation may wrap it anew in between", "name_block": "where the row was filed on arrival",
 	"archived_at": "set with the merge, as it was before after undoing", "merged_into_id": "the merge itself",
 	"provenance": "follows the fields",
+	"tier_code":  "follows from what both have bought and earned (package membership)",
 	"created_at": "the survivor's own", "updated_at": "every change", "version": "every change",
 }
 

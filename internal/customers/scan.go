@@ -16,7 +16,7 @@ import (
 // SQL that calls the table c.
 const columns = `c.id, c.external_id, c.data_key, c.name_sealed, c.phone_sealed, c.phone_kind, c.email_sealed, c.card_number_sealed, c.address_sealed,
 c.gender, c.birth_date, c.language, c.source, c.home_store_id, c.assigned_staff_id, c.preferences, c.marketing_preferences, c.custom_fields,
-c.custom_fields_sealed, c.tag_ids, c.tag_expiries, c.lifecycle_stage, c.lifecycle_pinned, c.archived_at, c.version, c.created_at, c.updated_at`
+c.custom_fields_sealed, c.tag_ids, c.tag_expiries, c.lifecycle_stage, c.lifecycle_pinned, c.tier_code, c.archived_at, c.version, c.created_at, c.updated_at`
 
 // scanner reads rows of columns one after the other. Ciphertexts are opened
 // straight from the driver's buffer: half of what a page costs in Go would be
@@ -29,7 +29,7 @@ type scanner struct {
 	preferences, marketing, custom, tags       sql.RawBytes
 	expiries                                   sql.RawBytes
 	birth, archived                            sql.NullTime
-	external                                   sql.NullString
+	external, tier                             sql.NullString
 	store, staff                               uuid.NullUUID
 	into                                       []any
 }
@@ -39,7 +39,7 @@ func newScanner(more ...any) *scanner {
 	r := &s.row
 	s.into = append([]any{&r.ID, &s.external, &s.dataKey, &s.name, &s.phone, &s.kind, &s.email, &s.card, &s.address,
 		&s.gender, &s.birth, &r.Language, &r.Source, &s.store, &s.staff, &s.preferences, &s.marketing, &s.custom,
-		&s.customSealed, &s.tags, &s.expiries, &s.stage, &r.LifecyclePinned, &s.archived, &r.Version, &r.CreatedAt, &r.UpdatedAt}, more...)
+		&s.customSealed, &s.tags, &s.expiries, &s.stage, &r.LifecyclePinned, &s.tier, &s.archived, &r.Version, &r.CreatedAt, &r.UpdatedAt}, more...)
 	return s
 }
 
@@ -52,10 +52,14 @@ func (s *scanner) customer(keys *crypto.Keyring, rows *sql.Rows) (Customer, erro
 	r.DataKey, r.NameSealed, r.PhoneSealed, r.EmailSealed, r.CardNumberSealed, r.AddressSealed = s.dataKey, s.name, s.phone, s.email, s.card, s.address
 	r.CustomFieldsSealed = s.customSealed
 	r.Gender, r.LifecycleStage = customer.Gender(s.gender.String), customer.LifecycleStage(s.stage.String)
-	r.ExternalID, r.PhoneKind, r.BirthDate, r.ArchivedAt, r.HomeStoreID, r.AssignedStaffID = nil, nil, nil, nil, nil, nil
+	r.ExternalID, r.PhoneKind, r.BirthDate, r.ArchivedAt, r.HomeStoreID, r.AssignedStaffID, r.TierCode = nil, nil, nil, nil, nil, nil, nil
 	if s.external.Valid {
 		v := s.external.String
 		r.ExternalID = &v
+	}
+	if s.tier.Valid {
+		v := s.tier.String
+		r.TierCode = &v
 	}
 	if s.kind.Valid {
 		v := customer.PhoneKind(s.kind.String)

@@ -103,7 +103,7 @@ func cutRunes(s string, n int) string {
 func open(keys *crypto.Keyring, row *crm.Customer) (Customer, error) {
 	c := Customer{
 		ID: row.ID, ExternalID: row.ExternalID, Gender: string(row.Gender), BirthDate: row.BirthDate,
-		Language: row.Language, Source: row.Source, LifecycleStage: string(row.LifecycleStage),
+		Language: row.Language, Source: row.Source, LifecycleStage: string(row.LifecycleStage), TierCode: row.TierCode,
 		HomeStoreID: row.HomeStoreID, AssignedStaffID: row.AssignedStaffID, Preferences: row.Preferences,
 		MarketingPreferences: row.MarketingPreferences, CustomFields: row.CustomFields, TagIDs: row.TagIds,
 		TagExpiries: row.TagExpiries, LifecyclePinned: row.LifecyclePinned,

@@ -208,7 +208,7 @@ var viewed = []string{
 	customer.FieldID, customer.FieldExternalID, customer.FieldDataKey, customer.FieldNameSealed, customer.FieldPhoneSealed, customer.FieldPhoneKind,
 	customer.FieldEmailSealed, customer.FieldCardNumberSealed, customer.FieldAddressSealed, customer.FieldGender, customer.FieldBirthDate,
 	customer.FieldLanguage, customer.FieldSource, customer.FieldHomeStoreID, customer.FieldAssignedStaffID, customer.FieldPreferences,
-	customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagIds, customer.FieldTagExpiries, customer.FieldLifecycleStage, customer.FieldLifecyclePinned, customer.FieldArchivedAt,
+	customer.FieldMarketingPreferences, customer.FieldCustomFields, customer.FieldCustomFieldsSealed, customer.FieldTagIds, customer.FieldTagExpiries, customer.FieldLifecycleStage, customer.FieldLifecyclePinned, customer.FieldTierCode, customer.FieldArchivedAt,
 	customer.FieldVersion, customer.FieldCreatedAt, customer.FieldUpdatedAt,
 }
 

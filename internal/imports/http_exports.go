@@ -137,7 +137,7 @@ func fromAPIExportFilter(kind string, f *importsapi.ExportFilter) (ExportFilter,
 		"/filter/placed_after": f.PlacedAfter != nil, "/filter/placed_before": f.PlacedBefore != nil}
 	ofCustomers := map[string]bool{"/filter/phone": f.Phone != nil, "/filter/phone_last4": f.PhoneLast4 != nil, "/filter/email": f.Email != nil,
 		"/filter/card_number": f.CardNumber != nil, "/filter/name": f.Name != nil, "/filter/external_id": f.ExternalId != nil, "/filter/tag": f.Tag != nil,
-		"/filter/assigned_staff_id": f.AssignedStaffId != nil, "/filter/lifecycle_stage": f.LifecycleStage != nil, "/filter/rfm_band": f.RfmBand != nil,
+		"/filter/assigned_staff_id": f.AssignedStaffId != nil, "/filter/lifecycle_stage": f.LifecycleStage != nil, "/filter/rfm_band": f.RfmBand != nil, "/filter/tier": f.Tier != nil,
 		"/filter/status": f.Status != nil, "/filter/created_after": f.CreatedAfter != nil, "/filter/created_before": f.CreatedBefore != nil,
 		"/filter/updated_after": f.UpdatedAfter != nil, "/filter/custom_fields": f.CustomFields != nil, "/filter/group_id": f.GroupId != nil,
 		"/filter/data_quality": f.DataQuality != nil}
@@ -177,7 +177,7 @@ func fromAPIExportFilter(kind string, f *importsapi.ExportFilter) (ExportFilter,
 	return ExportFilter{Customers: &customers.Filter{
 		Phone: plainText(f.Phone), PhoneLast4: plainText(f.PhoneLast4), Email: plainText(f.Email), CardNumber: plainText(f.CardNumber), Name: plainText(f.Name),
 		ExternalID: plainText(f.ExternalId), Tag: plainText(f.Tag), GroupID: orNilID(f.GroupId), StoreID: orNilID(f.StoreId), AssignedStaffID: orNilID(f.AssignedStaffId),
-		LifecycleStage: plainText(f.LifecycleStage), RFMBand: plainText(f.RfmBand), Archived: plainText(f.Status) == "archived",
+		LifecycleStage: plainText(f.LifecycleStage), RFMBand: plainText(f.RfmBand), Tier: plainText(f.Tier), Archived: plainText(f.Status) == "archived",
 		CreatedAfter: f.CreatedAfter, CreatedBefore: f.CreatedBefore, UpdatedAfter: f.UpdatedAfter, Fields: custom, Quality: quality,
 	}}, nil
 }

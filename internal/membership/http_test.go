@@ -298,6 +298,144 @@ func TestMembershipOfAMember(t *testing.T) {
 	assert.Equal(t, "silver", c.written(m))
 }
 
+// A tier's benefits act by themselves: its discount where nobody has set a price,
+// free postage of what is sent back; records and lists show it.
+func TestBenefitsActByThemselves(t *testing.T) {
+	c := newClub(t)
+	c.usual()
+	m := c.member()
+	c.buys(m, start, 1000, "")
+	// The review is still to be written: pricing does not wait for it.
+	order := func(more body, lines ...any) client.Order {
+		t.Helper()
+		b := body{"store_id": c.store, "channel": "pos", "customer_id": m, "lines": lines}
+		for k, v := range more {
+			b[k] = v
+		}
+		var o client.Order
+		c.admin.Do(http.MethodPost, "/v1/orders", b, c.key()...).Want(http.StatusCreated).JSON(&o)
+		return o
+	}
+	line := func(more body) body {
+		b := body{"sku": "A", "quantity": 3}
+		for k, v := range more {
+			b[k] = v
+		}
+		return b
+	}
+	o := order(body{"payments": []any{body{"method": "cash", "amount": 1000}}}, line(nil), line(body{"unit_price_amount": 200}), line(body{"discount_amount": 170}))
+	assert.Equal(t, "silver", c.written(m))
+	lines := *o.Lines
+	assert.EqualValues(t, []int64{30, 0, 170}, []int64{lines[0].DiscountAmount, lines[1].DiscountAmount, lines[2].DiscountAmount})
+	assert.Equal(t, []string{"silver", "", ""}, []string{orNone(lines[0].Tier), orNone(lines[1].Tier), orNone(lines[2].Tier)})
+	assert.EqualValues(t, 270+600+130, o.TotalAmount)
+	require.Equal(t, client.OrderCompleted, o.Status)
+	giveBack := func(o client.Order) client.OrderReturn {
+		t.Helper()
+		var b client.OrderReturn
+		c.admin.Do(http.MethodPost, "/v1/orders/"+o.Id.String()+"/returns", body{"lines": []any{body{"line_id": (*o.Lines)[0].Id, "quantity": 1, "reason_code": "other"}}}, c.key()...).Want(http.StatusCreated).JSON(&b)
+		return b
+	}
+	assert.False(t, giveBack(o).FreePostage)
+
+	// A list for tiers has the tier's price; a list for all does not.
+	variant := lines[0].VariantId
+	list := func(code, tier string, price int) {
+		t.Helper()
+		b := body{"code": code, "name": code, "priority": 5, "status": "active"}
+		if tier != "" {
+			b["tier"] = tier
+		}
+		r := c.admin.Do(http.MethodPost, "/v1/price-lists", b).Want(http.StatusCreated)
+		id := r.Map()["id"].(string)
+		c.admin.Do(http.MethodPut, "/v1/price-lists/"+id+"/entries", body{"entries": []any{body{"variant_id": variant, "price_amount": price}}}).Want(http.StatusOK)
+	}
+	list("all", "", 90)
+	o = order(nil, line(nil))
+	assert.EqualValues(t, 243, o.TotalAmount)
+	list("silver", "silver", 80)
+	o = order(nil, line(nil))
+	assert.EqualValues(t, 240, o.TotalAmount)
+	assert.Equal(t, "", orNone((*o.Lines)[0].Tier))
+
+	// Lines keep their tier's discount by the piece, unless somebody sets a price.
+	changed := func(o client.Order, with body) client.Order {
+		t.Helper()
+		var out client.Order
+		with["id"] = (*o.Lines)[0].Id
+		c.admin.Do(http.MethodPut, "/v1/orders/"+o.Id.String()+"/lines", body{"lines": []any{with}}).Want(http.StatusOK).JSON(&out)
+		return out
+	}
+	c.admin.Do(http.MethodPost, "/v1/pos/orders", body{"create_missing_variants": true, "orders": []any{body{"store_id": c.store, "external_number": "B", "placed_at": start, "lines": []any{body{"sku": "B", "title": "书", "quantity": 1, "unit_price_amount": 50}}}}}).Want(http.StatusOK)
+	o = changed(order(nil, body{"sku": "B", "quantity": 4}), body{"quantity": 2})
+	assert.EqualValues(t, 90, o.TotalAmount)
+	assert.Equal(t, "silver", orNone((*o.Lines)[0].Tier))
+	o = changed(o, body{"quantity": 2, "unit_price_amount": 50})
+	assert.EqualValues(t, 100, o.TotalAmount)
+	assert.Equal(t, "", orNone((*o.Lines)[0].Tier))
+
+	c.admin.Do(http.MethodPost, at(m)+"/grant", body{"tier": "gold", "reason": "周年庆"}, c.key()...).Want(http.StatusCreated)
+	o = order(body{"payments": []any{body{"method": "cash", "amount": 45}}}, body{"sku": "B", "quantity": 1})
+	assert.True(t, giveBack(o).FreePostage)
+
+	var shown client.Customer
+	c.admin.Do(http.MethodGet, "/v1/customers/"+m.String(), nil).Want(http.StatusOK).JSON(&shown)
+	assert.Equal(t, "gold", orNone(shown.Tier))
+	var profile client.CustomerProfile
+	c.admin.Do(http.MethodGet, "/v1/customers/"+m.String()+"/profile", nil).Want(http.StatusOK).JSON(&profile)
+	assert.Equal(t, "gold卡", profile.Tier.MustGet().Name)
+	for query, want := range map[string]int{"?tier=gold": 1, "?tier=silver": 0} {
+		var found client.CustomerList
+		c.admin.Do(http.MethodGet, "/v1/customers"+query, nil).Want(http.StatusOK).JSON(&found)
+		assert.Len(t, found.Items, want, query)
+	}
+
+	// Points for birthdays, once a year, also for one that nobody saw to in time; not
+	// for one from before the tier.
+	var tiers client.TierList
+	c.admin.Do(http.MethodGet, "/v1/tiers", nil).Want(http.StatusOK).JSON(&tiers)
+	require.Len(t, tiers.Items, 2)
+	c.admin.Do(http.MethodPatch, "/v1/tiers/"+tiers.Items[1].Id.String(), body{"benefits": body{"birthday_gift": body{"points": 200}}}, "If-Match", "*").Want(http.StatusOK)
+	c.mark(m)
+	c.review()
+	before := c.member()
+	c.admin.Do(http.MethodPost, at(before)+"/grant", body{"tier": "gold", "reason": "周年庆"}, c.key()...).Want(http.StatusCreated)
+	for id, born := range map[uuid.UUID]string{m: "1990-07-03", before: "1990-06-30"} {
+		c.admin.Do(http.MethodPatch, "/v1/customers/"+id.String(), body{"birth_date": born}).Want(http.StatusOK)
+	}
+	gifts := func(want int) {
+		t.Helper()
+		n, err := c.Server.Membership.Birthdays(c.ctx)
+		require.NoError(t, err)
+		assert.Equal(t, want, n)
+	}
+	gifts(0)
+	c.wait(7 * 24 * time.Hour) // on 8 July
+	gifts(1)
+	gifts(0)
+	var entries client.PointsEntryList
+	c.admin.Do(http.MethodGet, "/v1/customers/"+m.String()+"/points/entries", nil).Want(http.StatusOK).JSON(&entries)
+	require.Len(t, entries.Items, 1)
+	assert.EqualValues(t, 200, entries.Items[0].PendingChange+entries.Items[0].BalanceChange)
+	c.admin.Do(http.MethodPatch, "/v1/customers/"+m.String(), body{"birth_date": "1990-07-08"}).Want(http.StatusOK)
+	gifts(0)
+	c.wait(365 * 24 * time.Hour)
+	gifts(2)
+
+	// Two records of one person: what both bought counts together, and not afterwards.
+	one, other := c.member(), c.member()
+	c.buys(one, start, 600, "")
+	c.buys(other, start, 500, "")
+	var merge client.CustomerMerge
+	c.admin.Do(http.MethodPost, "/v1/customer-merges", body{"survivor_id": one, "merged_id": other}, c.key()...).Want(http.StatusCreated).JSON(&merge)
+	c.review()
+	assert.Equal(t, "silver", c.written(one))
+	c.admin.Do(http.MethodPost, "/v1/customer-merges/"+merge.Id.String()+"/undo", nil, c.key()...).Want(http.StatusOK)
+	c.review()
+	assert.Equal(t, "", c.written(one))
+	assert.True(t, c.of(other).Tier.IsNull())
+}
+
 // However tickets and returns arrive, and whenever somebody looks in between, a
 // member ends where they would have ended had all come in time.
 func TestOrderOfArrivalDoesNotMatter(t *testing.T) {

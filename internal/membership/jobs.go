@@ -24,8 +24,13 @@ type ReviewAllResult struct {
 // reviewEvery is how often the job looks for memberships that are due.
 const reviewEvery = 5 * time.Second
 
+// birthdaysAfter is how long after midnight birthdays are looked for: the reviews of
+// those whose tier ended then come first.
+const birthdaysAfter = 30 * time.Minute
+
 func (s *Service) register(q *jobs.Queue) {
 	q.Every("membership.review", jobs.Interval(reviewEvery), func(ctx context.Context) error { _, err := s.ReviewDue(ctx); return err })
+	q.Every("membership.birthdays", jobs.DailyAt(s.clock, birthdaysAfter), func(ctx context.Context) error { _, err := s.Birthdays(ctx); return err })
 	jobs.RegisterVisible(q, jobReviewAll, func(ctx context.Context, _ reviewAllParameters, p *jobs.Progress) (any, error) {
 		return s.reviewAll(ctx, p)
 	})

@@ -206,6 +206,25 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// Who was born on 29 February has their birthday on the 28th in other years.
+func TestCelebrations(t *testing.T) {
+	on := func(born int64, today string) (days []string) {
+		for _, b := range celebrations(day(today), 31) {
+			if b.born == born {
+				days = append(days, b.on.String())
+			}
+		}
+		return days
+	}
+	assert.Equal(t, []string{"2027-02-28"}, on(229, "2027-02-28"))
+	assert.Equal(t, []string{"2027-02-28"}, on(229, "2027-03-10"))
+	assert.Empty(t, on(229, "2028-02-28"))
+	assert.Equal(t, []string{"2028-02-29"}, on(229, "2028-02-29"))
+	assert.Equal(t, []string{"2027-12-31"}, on(1231, "2028-01-15"))
+	assert.Equal(t, []string{"2028-01-15"}, on(115, "2028-01-15"))
+	assert.Empty(t, on(116, "2028-01-15"))
+}
+
 // Whatever the order in which facts become known, the outcome is the same, and it
 // is the same whether or not somebody looked in between: until its review instant,
 // a state stays what it is.

@@ -114,8 +114,8 @@ func (s *Service) ReviewDue(ctx context.Context) (n int, err error) {
 	var after time.Time
 	var last uuid.UUID
 	for {
-		found := 0
-		now := s.clock.Now()
+		found, reviewed, now := 0, 0, s.clock.Now()
+		at, who := after, last
 		err := s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 			rows, err := tx.Query(ctx, dueSQL, now, after, last, batch)
 			if err != nil {
@@ -123,7 +123,6 @@ func (s *Service) ReviewDue(ctx context.Context) (n int, err error) {
 			}
 			defer rows.Close()
 			var of ids
-			at, who := after, last
 			for rows.Next() {
 				if err := rows.Scan(&who, &at); err != nil {
 					return err
@@ -140,15 +139,15 @@ func (s *Service) ReviewDue(ctx context.Context) (n int, err error) {
 			if err != nil {
 				return err
 			}
-			if err := s.review(ctx, tx, due); err != nil {
-				return err
-			}
-			after, last = at, who
-			n += len(due)
-			return nil
+			reviewed = len(due)
+			return s.review(ctx, tx, due)
 		})
-		if err != nil || found < batch {
+		if err != nil {
 			return n, err
+		}
+		n += reviewed
+		if after, last = at, who; found < batch {
+			return n, nil
 		}
 	}
 }

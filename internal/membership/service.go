@@ -113,6 +113,21 @@ func (s *Service) PointsPercent(ctx context.Context, tier string) (int64, error)
 	return 0, nil
 }
 
+// BenefitsOf says what a tier gives today; nothing for no tier.
+func (s *Service) BenefitsOf(ctx context.Context, c *db.Clients, tier string) (Benefits, error) {
+	if tier == "" {
+		return Benefits{}, nil
+	}
+	scheme, err := s.inForceNow(ctx, c)
+	if err != nil {
+		return Benefits{}, err
+	}
+	if t := scheme.Tier(tier); t != nil {
+		return t.Benefits, nil
+	}
+	return Benefits{}, nil
+}
+
 // inForceNow is the scheme of today; nil without any.
 func (s *Service) inForceNow(ctx context.Context, c *db.Clients) (*Scheme, error) {
 	all, err := s.reigns(ctx, c)

@@ -154,6 +154,9 @@ func (s *Service) UpdateTier(ctx context.Context, id uuid.UUID, ifMatch *string,
 		audit.Record(ctx, tx, audit.Entry{Action: "membership.update_tier", ObjectType: "tier", ObjectID: id.String(), Changes: map[string]any{"from": was, "to": in}})
 		return s.snapshot(ctx, tx, nil, false)
 	})
+	if err == nil {
+		s.customers.ClearProfiles(ctx) // they show its name
+	}
 	return done, err
 }
 

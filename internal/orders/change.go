@@ -19,6 +19,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/etag"
 	"github.com/shuke-crm/shuke/internal/platform/events"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
@@ -71,7 +72,7 @@ func (s *Service) lock(ctx context.Context, tx *db.Tx, id uuid.UUID, action stri
 	}
 	c := &changing{action: action, details: map[string]any{}}
 	if seen.CustomerID != nil {
-		if c.customer, err = lockBuyer(ctx, tx, *seen.CustomerID); err != nil {
+		if c.customer, err = lockBuyer(ctx, tx, *seen.CustomerID, s.clock.Now()); err != nil {
 			return nil, err
 		}
 	}
@@ -177,10 +178,10 @@ func (s *Service) finish(ctx context.Context, tx *db.Tx, c *changing) error {
 // updatePlacedLines writes what may change of lines.
 var updatePlacedLines = db.NewBatch(`
 UPDATE order_lines l SET quantity = t.quantity, unit_price_amount = t.price, discount_amount = t.discount, total_amount = t.total, line_number = t.number,
-    reserved_quantity = t.reserved, shipped_quantity = t.shipped, returned_quantity = t.returned
+    reserved_quantity = t.reserved, shipped_quantity = t.shipped, returned_quantity = t.returned, tier_code = NULLIF(t.tier, '')
 FROM {rows} WHERE l.id = t.id`,
 	col("id", "uuid"), col("quantity", "bigint"), col("price", "bigint"), col("discount", "bigint"), col("total", "bigint"), col("number", "bigint"),
-	col("reserved", "bigint"), col("shipped", "bigint"), col("returned", "bigint"))
+	col("reserved", "bigint"), col("shipped", "bigint"), col("returned", "bigint"), col("tier", "text"))
 
 func updateLines(ctx context.Context, tx *db.Tx, all []*commerce.OrderLine) error {
 	n := len(all)
@@ -189,13 +190,13 @@ func updateLines(ctx context.Context, tx *db.Tx, all []*commerce.OrderLine) erro
 	}
 	ids := make(pgarray.UUIDs, n)
 	quantities, prices, discounts, totals, numbers := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
-	reserved, shipped, returned := make([]int64, n), make([]int64, n), make([]int64, n)
+	reserved, shipped, returned, tiers := make([]int64, n), make([]int64, n), make([]int64, n), make([]string, n)
 	for i, l := range all {
 		ids[i], quantities[i], prices[i], discounts[i], totals[i], numbers[i] = l.ID, l.Quantity, l.UnitPriceAmount, l.DiscountAmount, l.TotalAmount, int64(l.LineNumber)
-		reserved[i], shipped[i], returned[i] = l.ReservedQuantity, l.ShippedQuantity, l.ReturnedQuantity
+		reserved[i], shipped[i], returned[i], tiers[i] = l.ReservedQuantity, l.ShippedQuantity, l.ReturnedQuantity, opt.Value(l.TierCode)
 	}
 	_, err := tx.Exec(ctx, updatePlacedLines.SQL(n), ids, pq.Array(quantities), pq.Array(prices), pq.Array(discounts), pq.Array(totals), pq.Array(numbers), pq.Array(reserved),
-		pq.Array(shipped), pq.Array(returned))
+		pq.Array(shipped), pq.Array(returned), pq.Array(tiers))
 	return err
 }
 
@@ -311,7 +312,7 @@ func (s *Service) ReplaceLines(ctx context.Context, id uuid.UUID, ifMatch *strin
 		if err != nil {
 			return err
 		}
-		added, err := s.price(ctx, tx, c.o, fresh(in))
+		added, err := s.price(ctx, tx, c.o, &c.customer, fresh(in))
 		if err != nil {
 			return err
 		}
@@ -399,10 +400,13 @@ func (c *changing) sort(in []LineInput) (kept, gone []*commerce.OrderLine, err e
 		line := *c.o.Edges.Lines[at]
 		if l.UnitPrice != nil {
 			line.UnitPriceAmount, line.PriceListID = *l.UnitPrice, nil
+			if line.TierCode != nil { // what somebody sets is the price
+				line.DiscountAmount, line.TierCode = 0, nil
+			}
 		}
 		switch {
 		case l.Discount != nil:
-			line.DiscountAmount = *l.Discount
+			line.DiscountAmount, line.TierCode = *l.Discount, nil
 		case l.Quantity != line.Quantity: // the discount of a piece stays
 			line.DiscountAmount = share(line.DiscountAmount, l.Quantity, line.Quantity)
 		}

@@ -167,7 +167,7 @@ func toAPIReturn(b *commerce.OrderReturn) ordersapi.OrderReturn {
 		Id: b.ID, ReturnNumber: b.ReturnNumber, OrderId: opt.OrNull(b.OrderID), ExternalNumber: opt.OrNull(b.ExternalNumber),
 		OriginalExternalNumber: opt.OrNull(b.OriginalExternalNumber), StoreId: b.StoreID, AssignedStaffId: opt.OrNull(b.AssignedStaffID), StaffId: opt.OrNull(b.StaffID),
 		CustomerId: opt.OrNull(b.CustomerID), Status: ordersapi.OrderReturnStatus(b.Status), Kind: ordersapi.OrderReturnKind(b.Kind), RefundedAt: utcOrNull(b.RefundedAt), Currency: b.Currency, ReturnedAt: b.ReturnedAt.UTC(),
-		BusinessOn: openapi_types.Date{Time: b.BusinessDay}, LineCount: int32(b.LineCount), UnitCount: b.UnitCount, TotalAmount: b.TotalAmount,
+		BusinessOn: openapi_types.Date{Time: b.BusinessDay}, LineCount: int32(b.LineCount), UnitCount: b.UnitCount, TotalAmount: b.TotalAmount, FreePostage: b.FreePostage,
 		Version: b.Version, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(),
 	}
 }

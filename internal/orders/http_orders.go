@@ -301,7 +301,7 @@ func (a API) whole(ctx context.Context, o *commerce.Order, shown func(map[string
 		lines[i] = ordersapi.OrderLine{
 			Id: l.ID, LineNumber: int32(l.LineNumber), VariantId: l.VariantID, CategoryId: opt.OrNull(l.CategoryID), Sku: l.Sku, Title: l.Title,
 			Quantity: l.Quantity, UnitPriceAmount: l.UnitPriceAmount, DiscountAmount: l.DiscountAmount, TotalAmount: l.TotalAmount, TaxRate: int32(l.TaxRate),
-			PriceListId: opt.OrNull(l.PriceListID), ReservedQuantity: l.ReservedQuantity, ShippedQuantity: l.ShippedQuantity, ReturnedQuantity: l.ReturnedQuantity,
+			PriceListId: opt.OrNull(l.PriceListID), Tier: opt.OrNull(l.TierCode), ReservedQuantity: l.ReservedQuantity, ShippedQuantity: l.ShippedQuantity, ReturnedQuantity: l.ReturnedQuantity,
 		}
 	}
 	payments := make([]ordersapi.OrderPayment, len(o.Edges.Payments))

@@ -18,11 +18,13 @@ import (
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/inventory"
+	"github.com/shuke-crm/shuke/internal/membership"
 	"github.com/shuke-crm/shuke/internal/platform/apperr"
 	"github.com/shuke-crm/shuke/internal/platform/audit"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/segments"
 )
 
@@ -87,6 +89,8 @@ type buyer struct {
 	id, assistant uuid.UUID
 	wrapped       []byte // data key
 	archived      bool
+	tier          string // of membership; empty: none
+	review        bool   // the tier is to be looked at anew
 }
 
 // Place takes an order in: prices it, reserves its pieces, books what has been
@@ -123,7 +127,7 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, in Input) (*commerce.Ord
 	if err := s.lockBuyer(ctx, tx, p); err != nil {
 		return nil, err
 	}
-	if p.o.Edges.Lines, err = s.price(ctx, tx, p.o, in.Lines); err != nil {
+	if p.o.Edges.Lines, err = s.price(ctx, tx, p.o, &p.customer, in.Lines); err != nil {
 		return nil, err
 	}
 	sumLines(p.o)
@@ -318,7 +322,7 @@ func (s *Service) lockBuyer(ctx context.Context, tx *db.Tx, p *placing) error {
 	ref := *p.in.Customer
 	err := db.ErrAgain
 	if ref.ID != uuid.Nil { // nearly always the record that it was
-		p.customer, err = lockBuyer(ctx, tx, ref.ID)
+		p.customer, err = lockBuyer(ctx, tx, ref.ID, s.clock.Now())
 	}
 	if errors.Is(err, db.ErrAgain) {
 		found, resolveErr := s.customers.Resolve(ctx, tx, []customers.Ref{ref})
@@ -328,7 +332,7 @@ func (s *Service) lockBuyer(ctx context.Context, tx *db.Tx, p *placing) error {
 		if found[0].ID == uuid.Nil {
 			return ErrCustomer.At("/customer")
 		}
-		p.customer, err = lockBuyer(ctx, tx, found[0].ID)
+		p.customer, err = lockBuyer(ctx, tx, found[0].ID, s.clock.Now())
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrCustomer.At("/customer")
@@ -344,12 +348,13 @@ func (s *Service) lockBuyer(ctx context.Context, tx *db.Tx, p *placing) error {
 }
 
 // lockBuyer locks a customer, before any order of theirs.
-func lockBuyer(ctx context.Context, tx *db.Tx, id uuid.UUID) (buyer, error) {
+func lockBuyer(ctx context.Context, tx *db.Tx, id uuid.UUID, now time.Time) (buyer, error) {
 	b := buyer{id: id}
 	var assistant uuid.NullUUID
 	var merged bool
-	err := tx.QueryRow(ctx, "SELECT assigned_staff_id, data_key, archived_at IS NOT NULL, merged_into_id IS NOT NULL FROM customers WHERE id = $1 FOR NO KEY UPDATE", id).
-		Scan(&assistant, &b.wrapped, &b.archived, &merged)
+	err := tx.QueryRow(ctx, `SELECT c.assigned_staff_id, c.data_key, c.archived_at IS NOT NULL, c.merged_into_id IS NOT NULL, coalesce(c.tier_code, ''), m.review_at IS NOT NULL
+FROM customers c LEFT JOIN memberships m ON m.customer_id = c.id AND m.review_at <= $2 WHERE c.id = $1 FOR NO KEY UPDATE OF c`, id, now).
+		Scan(&assistant, &b.wrapped, &b.archived, &merged, &b.tier, &b.review)
 	if err == nil && merged { // since we looked: the next attempt finds the survivor
 		err = db.ErrAgain
 	}
@@ -357,9 +362,51 @@ func lockBuyer(ctx context.Context, tx *db.Tx, id uuid.UUID) (buyer, error) {
 	return b, err
 }
 
-// price makes lines of what is ordered.
+// tierOf is what tier a locked buyer is in now, and what it gives.
+func (s *Service) tierOf(ctx context.Context, tx *db.Tx, b *buyer) (string, membership.Benefits, error) {
+	if b.review {
+		var err error
+		if b.tier, err = s.membership.Settle(ctx, tx, b.id); err != nil {
+			return "", membership.Benefits{}, err
+		}
+		b.review = false
+	}
+	given, err := s.membership.BenefitsOf(ctx, tx.Clients, b.tier)
+	return b.tier, given, err
+}
+
+// forTiers are those of price lists that are for a tier.
+func forTiers(ctx context.Context, tx *db.Tx, found []catalog.Price) (map[uuid.UUID]bool, error) {
+	used := pgarray.UUIDs{}
+	for _, p := range found {
+		if p.PriceListID != uuid.Nil {
+			used = append(used, p.PriceListID)
+		}
+	}
+	out := map[uuid.UUID]bool{}
+	if len(used) == 0 {
+		return out, nil
+	}
+	rows, err := tx.Query(ctx, "SELECT id FROM price_lists WHERE id = ANY($1::uuid[]) AND tier IS NOT NULL", used)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out[id] = true
+	}
+	return out, rows.Err()
+}
+
+// price makes lines of what is ordered. The discount of the buyer's tier comes off
+// by itself, but where somebody has set a price or a discount, and where the price
+// is that of a list for tiers: that one is the tier's already.
 // Errors: ErrArticle, ErrNotForSale, ErrDiscount.
-func (s *Service) price(ctx context.Context, tx *db.Tx, o *commerce.Order, in []LineInput) ([]*commerce.OrderLine, error) {
+func (s *Service) price(ctx context.Context, tx *db.Tx, o *commerce.Order, b *buyer, in []LineInput) ([]*commerce.OrderLine, error) {
 	wants := make([]catalog.PriceWant, len(in))
 	for i, l := range in {
 		wants[i].Quantity = l.Quantity
@@ -370,9 +417,19 @@ func (s *Service) price(ctx context.Context, tx *db.Tx, o *commerce.Order, in []
 			wants[i].SKU = strings.TrimSpace(*l.SKU)
 		}
 	}
-	found, err := s.catalog.Prices(ctx, tx, catalog.PriceContext{StoreID: o.StoreID, Channel: string(o.Channel), At: o.PlacedAt}, wants)
+	tier, given, err := s.tierOf(ctx, tx, b)
 	if err != nil {
 		return nil, err
+	}
+	found, err := s.catalog.Prices(ctx, tx, catalog.PriceContext{StoreID: o.StoreID, Channel: string(o.Channel), Tier: tier, At: o.PlacedAt}, wants)
+	if err != nil {
+		return nil, err
+	}
+	var ofTiers map[uuid.UUID]bool
+	if given.DiscountBasisPoints > 0 {
+		if ofTiers, err = forTiers(ctx, tx, found); err != nil {
+			return nil, err
+		}
 	}
 	wrong := ErrArticle.New()
 	out := make([]*commerce.OrderLine, len(in))
@@ -398,6 +455,8 @@ func (s *Service) price(ctx context.Context, tx *db.Tx, o *commerce.Order, in []
 		}
 		if l.Discount != nil {
 			line.DiscountAmount = *l.Discount
+		} else if given.DiscountBasisPoints > 0 && l.UnitPrice == nil && !ofTiers[a.PriceListID] {
+			line.DiscountAmount, line.TierCode = share(line.Quantity*line.UnitPriceAmount, given.DiscountBasisPoints, 10000), &tier
 		}
 		if line.TotalAmount = line.Quantity*line.UnitPriceAmount - line.DiscountAmount; line.TotalAmount < 0 {
 			wrong.Field(at+"/discount_amount", ErrDiscount)

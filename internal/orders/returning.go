@@ -113,6 +113,13 @@ func (s *Service) announce(ctx context.Context, tx *db.Tx, c *changing, in Retur
 		return nil, e
 	}
 	sumReturn(b)
+	if c.o.CustomerID != nil {
+		_, given, err := s.tierOf(ctx, tx, &c.customer)
+		if err != nil {
+			return nil, err
+		}
+		b.FreePostage = given.FreeReturnPostage
+	}
 	if in.Note != nil {
 		if b.PrivateSealed, err = s.sealPart("order_returns", b.ID, c.customer, Private{Note: strings.TrimSpace(*in.Note)}); err != nil {
 			return nil, err
@@ -177,10 +184,10 @@ func knownReasons(ctx context.Context, tx *db.Tx, lines []ReturnLine) error {
 // insertReturn writes a new return and its lines.
 func (s *Service) insertReturn(ctx context.Context, tx *db.Tx, c *changing, b *commerce.OrderReturn) error {
 	err := tx.QueryRow(ctx, `INSERT INTO order_returns (id, return_number, order_id, store_id, assigned_staff_id, staff_id, customer_id, status, kind, currency, returned_at, business_day,
-    line_count, unit_count, total_amount, private_sealed, refunded_at, version, created_at, updated_at)
-VALUES ($1, 'R' || lpad(nextval('return_numbers')::text, 10, '0'), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $17) RETURNING return_number`,
+    line_count, unit_count, total_amount, private_sealed, refunded_at, free_postage, version, created_at, updated_at)
+VALUES ($1, 'R' || lpad(nextval('return_numbers')::text, 10, '0'), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18, 1, $17, $17) RETURNING return_number`,
 		b.ID, b.OrderID, b.StoreID, b.AssignedStaffID, b.StaffID, b.CustomerID, string(b.Status), string(b.Kind), b.Currency, b.ReturnedAt, b.BusinessDay.Format(time.DateOnly),
-		b.LineCount, b.UnitCount, b.TotalAmount, b.PrivateSealed, b.RefundedAt, b.CreatedAt).Scan(&b.ReturnNumber)
+		b.LineCount, b.UnitCount, b.TotalAmount, b.PrivateSealed, b.RefundedAt, b.CreatedAt, b.FreePostage).Scan(&b.ReturnNumber)
 	if err != nil {
 		return err
 	}

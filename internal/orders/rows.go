@@ -10,6 +10,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
+	"github.com/shuke-crm/shuke/internal/platform/opt"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
@@ -28,10 +29,10 @@ SELECT order_number FROM o`
 
 var insertPlacedLines = db.NewBatch(`
 INSERT INTO order_lines (id, order_id, line_number, variant_id, category_id, sku, title, quantity, unit_price_amount, discount_amount, total_amount, tax_rate, price_list_id,
-                         reserved_quantity, shipped_quantity)
-SELECT id, $15, number, variant, NULLIF(category, `+none+`), sku, title, quantity, price, discount, total, tax, NULLIF(list, `+none+`), reserved, shipped FROM {rows} ORDER BY n`,
+                         reserved_quantity, shipped_quantity, tier_code)
+SELECT id, $16, number, variant, NULLIF(category, `+none+`), sku, title, quantity, price, discount, total, tax, NULLIF(list, `+none+`), reserved, shipped, NULLIF(tier, '') FROM {rows} ORDER BY n`,
 	col("id", "uuid"), col("number", "bigint"), col("variant", "uuid"), col("category", "uuid"), col("sku", "text"), col("title", "text"), col("quantity", "bigint"), col("price", "bigint"),
-	col("discount", "bigint"), col("total", "bigint"), col("tax", "bigint"), col("list", "uuid"), col("reserved", "bigint"), col("shipped", "bigint"))
+	col("discount", "bigint"), col("total", "bigint"), col("tax", "bigint"), col("list", "uuid"), col("reserved", "bigint"), col("shipped", "bigint"), col("tier", "text"))
 
 // insertOrder writes a new order with its lines, payments and first step.
 func (s *Service) insertOrder(ctx context.Context, tx *db.Tx, p *placing) error {
@@ -70,11 +71,11 @@ func insertLines(ctx context.Context, tx *db.Tx, orderID uuid.UUID, all []*comme
 	}
 	n := len(all)
 	ids, variants, categories, lists := make(pgarray.UUIDs, n), make(pgarray.UUIDs, n), make(pgarray.UUIDs, n), make(pgarray.UUIDs, n)
-	skus, titles := make([]string, n), make([]string, n)
+	skus, titles, tiers := make([]string, n), make([]string, n), make([]string, n)
 	numbers, quantities, prices, discounts := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	totals, taxes, reserved, shipped := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	for i, l := range all {
-		ids[i], variants[i], skus[i], titles[i] = l.ID, l.VariantID, l.Sku, l.Title
+		ids[i], variants[i], skus[i], titles[i], tiers[i] = l.ID, l.VariantID, l.Sku, l.Title, opt.Value(l.TierCode)
 		if l.CategoryID != nil {
 			categories[i] = *l.CategoryID
 		}
@@ -85,7 +86,7 @@ func insertLines(ctx context.Context, tx *db.Tx, orderID uuid.UUID, all []*comme
 		totals[i], taxes[i], reserved[i], shipped[i] = l.TotalAmount, int64(l.TaxRate), l.ReservedQuantity, l.ShippedQuantity
 	}
 	_, err := tx.Exec(ctx, insertPlacedLines.SQL(n), ids, pq.Array(numbers), variants, categories, pq.Array(skus), pq.Array(titles), pq.Array(quantities), pq.Array(prices),
-		pq.Array(discounts), pq.Array(totals), pq.Array(taxes), lists, pq.Array(reserved), pq.Array(shipped), orderID)
+		pq.Array(discounts), pq.Array(totals), pq.Array(taxes), lists, pq.Array(reserved), pq.Array(shipped), pq.Array(tiers), orderID)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/inventory"
+	"github.com/shuke-crm/shuke/internal/membership"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
 	"github.com/shuke-crm/shuke/internal/platform/crypto"
@@ -22,43 +23,45 @@ import (
 
 // Deps is what the service works with.
 type Deps struct {
-	DB        *db.DB
-	Clock     *clock.Clock
-	Keys      *crypto.Keyring
-	Cache     *cache.Client // carries live events; may be down
-	Pages     *page.Codec
-	Currency  string // ISO 4217 code of the business
-	Customers *customers.Service
-	Catalog   *catalog.Service
-	Segments  *segments.Service
-	Inventory *inventory.Service
-	Points    *points.Service
-	Wallets   *wallets.Service
-	Queue     *jobs.Queue // nil: nothing happens by the clock
-	Outside   outside.Services
-	Log       *slog.Logger // nil logs nothing
-	BaseURL   string       // where payment and tracking providers reach this service, without a trailing slash
+	DB         *db.DB
+	Clock      *clock.Clock
+	Keys       *crypto.Keyring
+	Cache      *cache.Client // carries live events; may be down
+	Pages      *page.Codec
+	Currency   string // ISO 4217 code of the business
+	Customers  *customers.Service
+	Catalog    *catalog.Service
+	Segments   *segments.Service
+	Inventory  *inventory.Service
+	Points     *points.Service
+	Membership *membership.Service
+	Wallets    *wallets.Service
+	Queue      *jobs.Queue // nil: nothing happens by the clock
+	Outside    outside.Services
+	Log        *slog.Logger // nil logs nothing
+	BaseURL    string       // where payment and tracking providers reach this service, without a trailing slash
 
 	ReturnWindow time.Duration // after completion; zero: 30 days
 }
 
 // Service owns orders and returns. It is safe for concurrent use.
 type Service struct {
-	db        *db.DB
-	clock     *clock.Clock
-	keys      *crypto.Keyring
-	cache     *cache.Client
-	pages     *page.Codec
-	currency  string
-	customers *customers.Service
-	catalog   *catalog.Service
-	segments  *segments.Service
-	inventory *inventory.Service
-	points    *points.Service
-	wallets   *wallets.Service
-	outside   outside.Services
-	log       *slog.Logger
-	baseURL   string
+	db         *db.DB
+	clock      *clock.Clock
+	keys       *crypto.Keyring
+	cache      *cache.Client
+	pages      *page.Codec
+	currency   string
+	customers  *customers.Service
+	catalog    *catalog.Service
+	segments   *segments.Service
+	inventory  *inventory.Service
+	points     *points.Service
+	membership *membership.Service
+	wallets    *wallets.Service
+	outside    outside.Services
+	log        *slog.Logger
+	baseURL    string
 
 	returnWindow time.Duration
 }
@@ -68,7 +71,7 @@ func New(d Deps) *Service {
 	d.Customers.HoldFields(customers.OfOrder, "orders")
 	s := &Service{
 		db: d.DB, clock: d.Clock, keys: d.Keys, cache: d.Cache, pages: d.Pages, currency: d.Currency,
-		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, points: d.Points, wallets: d.Wallets, returnWindow: d.ReturnWindow, outside: d.Outside, log: d.Log, baseURL: d.BaseURL,
+		customers: d.Customers, catalog: d.Catalog, segments: d.Segments, inventory: d.Inventory, points: d.Points, membership: d.Membership, wallets: d.Wallets, returnWindow: d.ReturnWindow, outside: d.Outside, log: d.Log, baseURL: d.BaseURL,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

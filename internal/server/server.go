@@ -229,7 +229,7 @@ func (s *Server) buildServices(cfg Config, limiter *ratelimit.Limiter) error {
 	s.Rewards = rewards.New(rewards.Deps{DB: d.DB, Clock: d.Clock, Keys: d.Keys, Pages: pages, Inventory: s.Inventory, Points: s.Points, Membership: s.Membership, Queue: s.Jobs})
 	s.Orders = orders.New(orders.Deps{
 		DB: d.DB, Clock: d.Clock, Keys: d.Keys, Cache: d.Cache, Pages: pages, Currency: cfg.Currency,
-		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Points: s.Points, Wallets: s.Wallets, Queue: s.Jobs,
+		Customers: s.Customers, Catalog: s.Catalog, Segments: s.Segments, Inventory: s.Inventory, Points: s.Points, Membership: s.Membership, Wallets: s.Wallets, Queue: s.Jobs,
 		Outside: d.Outside, Log: d.Log, BaseURL: strings.TrimRight(cfg.BaseURL, "/"),
 	})
 	s.Orders.Subscribe(s.Events)

@@ -448,6 +448,7 @@ var (
 		{Name: "unit_count", Type: field.TypeInt64, Default: 0},
 		{Name: "total_amount", Type: field.TypeInt64, Default: 0},
 		{Name: "private_sealed", Type: field.TypeBytes, Nullable: true},
+		{Name: "free_postage", Type: field.TypeBool, Default: false},
 		{Name: "refunded_at", Type: field.TypeTime, Nullable: true},
 		{Name: "version", Type: field.TypeInt64, Default: 1},
 		{Name: "created_at", Type: field.TypeTime},
@@ -462,7 +463,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_returns_orders_returns",
-				Columns:    []*schema.Column{OrderReturnsColumns[21]},
+				Columns:    []*schema.Column{OrderReturnsColumns[22]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -486,7 +487,7 @@ var (
 			{
 				Name:    "order_returns_order_idx",
 				Unique:  false,
-				Columns: []*schema.Column{OrderReturnsColumns[21]},
+				Columns: []*schema.Column{OrderReturnsColumns[22]},
 			},
 			{
 				Name:    "order_returns_customer_idx",

@@ -50,6 +50,8 @@ const (
 	FieldTotalAmount = "total_amount"
 	// FieldPrivateSealed holds the string denoting the private_sealed field in the database.
 	FieldPrivateSealed = "private_sealed"
+	// FieldFreePostage holds the string denoting the free_postage field in the database.
+	FieldFreePostage = "free_postage"
 	// FieldRefundedAt holds the string denoting the refunded_at field in the database.
 	FieldRefundedAt = "refunded_at"
 	// FieldVersion holds the string denoting the version field in the database.
@@ -109,6 +111,7 @@ var Columns = []string{
 	FieldUnitCount,
 	FieldTotalAmount,
 	FieldPrivateSealed,
+	FieldFreePostage,
 	FieldRefundedAt,
 	FieldVersion,
 	FieldCreatedAt,
@@ -147,6 +150,8 @@ var (
 	DefaultUnitCount int64
 	// DefaultTotalAmount holds the default value on creation for the "total_amount" field.
 	DefaultTotalAmount int64
+	// DefaultFreePostage holds the default value on creation for the "free_postage" field.
+	DefaultFreePostage bool
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int64
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -296,6 +301,11 @@ func ByUnitCount(opts ...sql.OrderTermOption) OrderOption {
 // ByTotalAmount orders the results by the total_amount field.
 func ByTotalAmount(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldTotalAmount, opts...).ToFunc()
+}
+
+// ByFreePostage orders the results by the free_postage field.
+func ByFreePostage(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFreePostage, opts...).ToFunc()
 }
 
 // ByRefundedAt orders the results by the refunded_at field.

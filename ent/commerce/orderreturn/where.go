@@ -131,6 +131,11 @@ func PrivateSealed(v []byte) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldEQ(FieldPrivateSealed, v))
 }
 
+// FreePostage applies equality check predicate on the "free_postage" field. It's identical to FreePostageEQ.
+func FreePostage(v bool) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldEQ(FieldFreePostage, v))
+}
+
 // RefundedAt applies equality check predicate on the "refunded_at" field. It's identical to RefundedAtEQ.
 func RefundedAt(v time.Time) predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldEQ(FieldRefundedAt, v))
@@ -939,6 +944,16 @@ func PrivateSealedIsNil() predicate.OrderReturn {
 // PrivateSealedNotNil applies the NotNil predicate on the "private_sealed" field.
 func PrivateSealedNotNil() predicate.OrderReturn {
 	return predicate.OrderReturn(sql.FieldNotNull(FieldPrivateSealed))
+}
+
+// FreePostageEQ applies the EQ predicate on the "free_postage" field.
+func FreePostageEQ(v bool) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldEQ(FieldFreePostage, v))
+}
+
+// FreePostageNEQ applies the NEQ predicate on the "free_postage" field.
+func FreePostageNEQ(v bool) predicate.OrderReturn {
+	return predicate.OrderReturn(sql.FieldNEQ(FieldFreePostage, v))
 }
 
 // RefundedAtEQ applies the EQ predicate on the "refunded_at" field.

@@ -511,16 +511,20 @@ func init() {
 	orderreturnDescTotalAmount := orderreturnFields[16].Descriptor()
 	// orderreturn.DefaultTotalAmount holds the default value on creation for the total_amount field.
 	orderreturn.DefaultTotalAmount = orderreturnDescTotalAmount.Default.(int64)
+	// orderreturnDescFreePostage is the schema descriptor for free_postage field.
+	orderreturnDescFreePostage := orderreturnFields[18].Descriptor()
+	// orderreturn.DefaultFreePostage holds the default value on creation for the free_postage field.
+	orderreturn.DefaultFreePostage = orderreturnDescFreePostage.Default.(bool)
 	// orderreturnDescVersion is the schema descriptor for version field.
-	orderreturnDescVersion := orderreturnFields[19].Descriptor()
+	orderreturnDescVersion := orderreturnFields[20].Descriptor()
 	// orderreturn.DefaultVersion holds the default value on creation for the version field.
 	orderreturn.DefaultVersion = orderreturnDescVersion.Default.(int64)
 	// orderreturnDescCreatedAt is the schema descriptor for created_at field.
-	orderreturnDescCreatedAt := orderreturnFields[20].Descriptor()
+	orderreturnDescCreatedAt := orderreturnFields[21].Descriptor()
 	// orderreturn.DefaultCreatedAt holds the default value on creation for the created_at field.
 	orderreturn.DefaultCreatedAt = orderreturnDescCreatedAt.Default.(func() time.Time)
 	// orderreturnDescUpdatedAt is the schema descriptor for updated_at field.
-	orderreturnDescUpdatedAt := orderreturnFields[21].Descriptor()
+	orderreturnDescUpdatedAt := orderreturnFields[22].Descriptor()
 	// orderreturn.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	orderreturn.DefaultUpdatedAt = orderreturnDescUpdatedAt.Default.(func() time.Time)
 	orderreturnline.Policy = privacy.NewPolicies(schema.OrderReturnLine{})

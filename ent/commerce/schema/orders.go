@@ -176,6 +176,7 @@ func (OrderReturn) Fields() []ent.Field {
 		field.Int64("unit_count").Default(0),
 		field.Int64("total_amount").Default(0).Comment("what the goods are worth to the customer, as a positive number"),
 		field.Bytes("private_sealed").Optional().Nillable().Comment("remarks; sealed as those of an order"),
+		field.Bool("free_postage").Default(false).Comment("sending it back costs the customer nothing, by their tier when they asked"),
 		field.Time("refunded_at").Optional().Nillable().Comment("when the money was given back or credited; from then on it counts"),
 		field.Int64("version").Default(1),
 		field.Time("created_at").Default(time.Now).Immutable(),
