@@ -22,7 +22,6 @@ import (
 const (
 	HappenedSignUp           = "sign_up"
 	HappenedProfileCompleted = "profile_completed"
-	HappenedBirthday         = "birthday"
 	HappenedCheckIn          = "check_in"
 )
 
