@@ -288,6 +288,7 @@ var rawSQL = map[string]string{
 	"internal/referrals/reward.go":     "limits and signs of fraud, as the system",
 	"internal/customers/alike.go":      "whether two customers are likely one, for referrals",
 	"internal/points/partners.go":      "sums of what partners' keys booked, for who reads the whole business",
+	"internal/points/preview.go":       "the tier of a customer read through the policy",
 	"internal/points/rulebook.go":      "rules, and whose stores and which categories they are about",
 	"internal/points/rules_manage.go":  "whether what a rule names is there",
 	"internal/points/happen.go":        "what has happened to a customer read through the policy, or as the system",

@@ -82,7 +82,7 @@ func (s *Service) Birthdays(ctx context.Context) (n int, err error) {
 				defer rows.Close()
 				var gifts []points.Grant
 				for rows.Next() {
-					g := points.Grant{Unit: t.Benefits.BirthdayGift.Unit, Points: t.Benefits.BirthdayGift.Points, Reason: "生日礼物"}
+					g := points.Grant{Unit: t.Benefits.BirthdayGift.Unit, Points: t.Benefits.BirthdayGift.Points, AtOnce: true, Reason: "生日礼物"}
 					var day int64
 					var year string
 					if err := rows.Scan(&g.CustomerID, &day, &year, &g.EarnedAt); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/shuke-crm/shuke/internal/catalog"
 	"github.com/shuke-crm/shuke/internal/customers"
 	"github.com/shuke-crm/shuke/internal/inventory"
+	"github.com/shuke-crm/shuke/internal/membership"
 	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/cache"
 	"github.com/shuke-crm/shuke/internal/platform/clock"
@@ -69,11 +70,12 @@ func openOn(t testing.TB, database *db.DB, now time.Time) *shop {
 	people := customers.New(customers.Deps{DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages})
 	products := catalog.New(catalog.Deps{DB: s.db, Clock: s.clock, Pages: pages, Customers: people})
 	s.segments = segments.New(segments.Deps{DB: s.db, Clock: s.clock, Customers: people})
+	ledger := points.New(points.Deps{DB: s.db, Clock: s.clock, Pages: pages, Customers: people, Catalog: products})
 	s.Service = New(Deps{
 		DB: s.db, Clock: s.clock, Keys: keys, Cache: redis, Pages: pages, Currency: "CNY", Customers: people, Catalog: products, Segments: s.segments,
 		Inventory: inventory.New(inventory.Deps{DB: s.db, Clock: s.clock, Pages: pages, Catalog: products}),
-		Points:    points.New(points.Deps{DB: s.db, Clock: s.clock, Pages: pages, Customers: people, Catalog: products}),
-		Wallets:   wallets.New(wallets.Deps{DB: s.db, Clock: s.clock, Keys: keys, Pages: pages, Currency: "CNY", Customers: people}),
+		Points:    ledger, Membership: membership.New(membership.Deps{DB: s.db, Clock: s.clock, Pages: pages, Customers: people, Points: ledger}),
+		Wallets: wallets.New(wallets.Deps{DB: s.db, Clock: s.clock, Keys: keys, Pages: pages, Currency: "CNY", Customers: people}),
 	})
 	return s
 }

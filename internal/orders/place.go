@@ -160,6 +160,9 @@ func (s *Service) place(ctx context.Context, tx *db.Tx, in Input) (*commerce.Ord
 		}
 	}
 	if p.o.CustomerID != nil && countsAs(p.o.Status) {
+		if err := s.membership.Mark(ctx, tx, *p.o.CustomerID); err != nil {
+			return nil, err
+		}
 		if err := s.earn(ctx, tx, []uuid.UUID{p.o.ID}, earner{fresh: true}); err != nil {
 			return nil, err
 		}

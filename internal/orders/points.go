@@ -56,6 +56,11 @@ func (s *Service) settlePoints(ctx context.Context, tx *db.Tx, c *changing) erro
 	if o.CustomerID == nil {
 		return nil
 	}
+	if dayOf(&c.was) != dayOf(o) || c.was.ReturnedAmount != o.ReturnedAmount { // what tiers go by
+		if err := s.membership.Mark(ctx, tx, *o.CustomerID); err != nil {
+			return err
+		}
+	}
 	before, after := countsAs(c.was.Status), countsAs(o.Status)
 	if paid, back := byPoints(o); paid > 0 && (before != after || len(c.refunds) > 0 || o.Status != c.was.Status) {
 		if err := s.points.SettlePayments(ctx, tx, o.ID, after, paid, back); err != nil {
@@ -82,14 +87,14 @@ type earner struct{ fresh, kept bool }
 const purchasesSQL = `
 SELECT o.id, o.customer_id, o.store_id, o.channel, o.placed_at, coalesce(o.paid_at, o.placed_at), o.status,
        coalesce((SELECT sum(amount - refunded_amount) FROM order_payments p WHERE p.order_id = o.id AND p.method = 'points'), 0),
-       l.id, coalesce(l.category_id, ` + none + `), l.sku, l.total_amount, l.quantity, coalesce(b.worth, 0), greatest(0, l.returned_quantity - coalesce(b.pieces, 0))
-FROM orders o JOIN order_lines l ON l.order_id = o.id
+       coalesce(c.tier_code, ''), l.id, coalesce(l.category_id, ` + none + `), l.sku, l.total_amount, l.quantity, coalesce(b.worth, 0), greatest(0, l.returned_quantity - coalesce(b.pieces, 0))
+FROM orders o JOIN customers c ON c.id = o.customer_id JOIN order_lines l ON l.order_id = o.id
 LEFT JOIN LATERAL (
     SELECT sum(rl.total_amount) FILTER (WHERE r.status = 'refunded') AS worth, sum(rl.quantity) AS pieces
     FROM order_returns r JOIN order_return_lines rl ON rl.order_return_id = r.id
     WHERE r.order_id = o.id AND rl.order_line_id = l.id AND r.status <> 'rejected'
 ) b ON l.returned_quantity > 0
-WHERE o.id = ANY((SELECT $1::uuid[])::uuid[]) AND o.customer_id IS NOT NULL ORDER BY o.id, l.line_number`
+WHERE o.id = ANY((SELECT $1::uuid[])::uuid[]) ORDER BY o.id, l.line_number`
 
 // earn has orders earn their points as they stand, all of whose customers are locked.
 func (s *Service) earn(ctx context.Context, tx *db.Tx, ids []uuid.UUID, as earner) error {
@@ -111,7 +116,7 @@ func (s *Service) earn(ctx context.Context, tx *db.Tx, ids []uuid.UUID, as earne
 		var status string
 		var placed, earned time.Time
 		var total, quantity, worth, pieces int64
-		if err := rows.Scan(&p.OrderID, &p.CustomerID, &p.StoreID, &p.Channel, &placed, &earned, &status, &p.Paid, &l.ID, &l.CategoryID, &l.SKU, &total, &quantity, &worth, &pieces); err != nil {
+		if err := rows.Scan(&p.OrderID, &p.CustomerID, &p.StoreID, &p.Channel, &placed, &earned, &status, &p.Paid, &p.Tier, &l.ID, &l.CategoryID, &l.SKU, &total, &quantity, &worth, &pieces); err != nil {
 			return err
 		}
 		if len(all) == 0 || all[len(all)-1].OrderID != p.OrderID {
@@ -134,11 +139,17 @@ func (s *Service) earn(ctx context.Context, tx *db.Tx, ids []uuid.UUID, as earne
 // earnTickets has tickets earn: sales that came in, and those of which something
 // came back.
 func (s *Service) earnTickets(ctx context.Context, tx *db.Tx, rows []*row, linked []uuid.UUID) error {
-	sold := make([]uuid.UUID, 0, len(rows))
+	sold, buyers := make([]uuid.UUID, 0, len(rows)), make([]uuid.UUID, 0, len(rows))
 	for _, r := range rows {
+		if r.customer.ID != uuid.Nil {
+			buyers = append(buyers, r.customer.ID)
+		}
 		if r.orderID != uuid.Nil && r.customer.ID != uuid.Nil {
 			sold = append(sold, r.orderID)
 		}
+	}
+	if err := s.membership.Mark(ctx, tx, buyers...); err != nil {
+		return err
 	}
 	if err := s.earn(ctx, tx, sold, earner{fresh: true}); err != nil {
 		return err

@@ -18,12 +18,15 @@ import (
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 )
 
-// Tiers says by what percentage a tier's members earn; 100 and below: as all do.
+// Tiers are what members' points and their tiers have to do with each other.
 type Tiers interface {
+	// PointsPercent says by what percentage a tier's members earn; 100 and below: as all do.
 	PointsPercent(ctx context.Context, tier string) (int64, error)
+	// Mark has the tiers of customers reviewed who earned points, or from whom some were taken back.
+	Mark(ctx context.Context, tx *db.Tx, customers ...uuid.UUID) error
 }
 
-// SetTiers gives the service the tiers; without, none multiplies.
+// SetTiers gives the service the tiers; without, none multiplies and none is reviewed.
 func (s *Service) SetTiers(t Tiers) { s.tiers = t }
 
 func (s *Service) tierPercent(ctx context.Context, tier string) (int64, error) {

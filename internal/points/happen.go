@@ -100,7 +100,7 @@ func (s *Service) Happen(ctx context.Context, tx *db.Tx, h Happening) ([]Outcome
 		return nil, err
 	}
 	var merged bool
-	if err := tx.QueryRow(ctx, "SELECT merged_into_id IS NOT NULL, '' FROM customers WHERE id = $1 FOR NO KEY UPDATE", h.CustomerID).Scan(&merged, &p.Tier); err != nil {
+	if err := tx.QueryRow(ctx, "SELECT merged_into_id IS NOT NULL, coalesce(tier_code, '') FROM customers WHERE id = $1 FOR NO KEY UPDATE", h.CustomerID).Scan(&merged, &p.Tier); err != nil {
 		return nil, err
 	} else if merged { // since we looked: the next attempt finds the survivor
 		return nil, db.ErrAgain

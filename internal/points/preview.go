@@ -72,6 +72,9 @@ func (s *Service) preview(ctx context.Context, tx *db.Tx, in Basket) ([]Preview,
 		if err := s.reach(ctx, p.CustomerID, ErrCustomerNotFound.At("/customer_id")); err != nil {
 			return nil, err
 		}
+		if err := tx.QueryRow(ctx, "SELECT coalesce(tier_code, '') FROM customers WHERE id = $1 AND merged_into_id IS NULL", p.CustomerID).Scan(&p.Tier); err != nil {
+			return nil, err
+		}
 	}
 	if in.Tier != nil {
 		p.Tier = *in.Tier

@@ -82,12 +82,30 @@ func (s *Service) write(ctx context.Context, tx *db.Tx, j *journal) error {
 	if _, err := tx.Exec(ctx, insertPostings.SQL(n), ids, entries, of, pq.Array(lots), pq.Array(from), pq.Array(to), pq.Array(amounts), j.now); err != nil {
 		return err
 	}
+	if err := s.markEarners(ctx, tx, j); err != nil {
+		return err
+	}
 	for _, a := range accounts {
 		s.customers.Touch(ctx, tx, a.customer)
 		events.Emit(tx, events.Event{Type: EventChanged, SubjectType: "customer", SubjectID: a.customer,
 			Payload: map[string]any{"customer_id": a.customer, "unit_id": a.unit, "operation_id": j.operation, "balance": a.balance(), "pending": a.pending, "blocked": a.blocked}})
 	}
 	return nil
+}
+
+// markEarners has tiers reviewed that may go by what was earned, or taken back. What
+// orders earn is marked with them.
+func (s *Service) markEarners(ctx context.Context, tx *db.Tx, j *journal) error {
+	if s.tiers == nil {
+		return nil
+	}
+	var earners []uuid.UUID
+	for _, e := range j.entries {
+		if (e.kind == "earn" || e.kind == "reverse") && !e.order.Valid {
+			earners = append(earners, e.account.customer)
+		}
+	}
+	return s.tiers.Mark(ctx, tx, earners...)
 }
 
 // number gives entries their ids, in the order in which they were made.
