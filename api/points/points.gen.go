@@ -921,7 +921,7 @@ type PointsEventTerms struct {
 	// TotalPoints Gives at most so much to all together.
 	TotalPoints *int64 `json:"total_points,omitempty"`
 
-	// Type Reported by the service itself: sign_up, profile_completed, birthday, check_in. Any other word is what an application reports.
+	// Type Reported by the service itself: sign_up, profile_completed, check_in. Any other word is what an application reports.
 	Type string `json:"type"`
 }
 

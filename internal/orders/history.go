@@ -135,6 +135,9 @@ func (h *History) chunk(ctx context.Context, tx *db.Tx, p *Past, rows []*row, cr
 	if err != nil {
 		return err
 	}
+	if err := s.markBuyers(ctx, tx, fresh, linked); err != nil {
+		return err
+	}
 	if err := s.earn(ctx, tx, linked, earner{kept: true}); err != nil {
 		return err
 	}

@@ -139,20 +139,54 @@ func (s *Service) earn(ctx context.Context, tx *db.Tx, ids []uuid.UUID, as earne
 // earnTickets has tickets earn: sales that came in, and those of which something
 // came back.
 func (s *Service) earnTickets(ctx context.Context, tx *db.Tx, rows []*row, linked []uuid.UUID) error {
-	sold, buyers := make([]uuid.UUID, 0, len(rows)), make([]uuid.UUID, 0, len(rows))
+	if err := s.markBuyers(ctx, tx, rows, linked); err != nil {
+		return err
+	}
+	sold := make([]uuid.UUID, 0, len(rows))
 	for _, r := range rows {
-		if r.customer.ID != uuid.Nil {
-			buyers = append(buyers, r.customer.ID)
-		}
 		if r.orderID != uuid.Nil && r.customer.ID != uuid.Nil {
 			sold = append(sold, r.orderID)
 		}
-	}
-	if err := s.membership.Mark(ctx, tx, buyers...); err != nil {
-		return err
 	}
 	if err := s.earn(ctx, tx, sold, earner{fresh: true}); err != nil {
 		return err
 	}
 	return s.earn(ctx, tx, slices.DeleteFunc(linked, func(id uuid.UUID) bool { return slices.Contains(sold, id) }), earner{kept: true})
+}
+
+// markBuyers has the tiers of those reviewed who bought or brought back. Whose sale
+// something is brought back of may not be who brings it; they are not locked, since who
+// holds them may be waiting for their order, which this transaction has.
+func (s *Service) markBuyers(ctx context.Context, tx *db.Tx, rows []*row, linked []uuid.UUID) error {
+	buyers, err := customersOf(ctx, tx, linked)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if r.customer.ID != uuid.Nil {
+			buyers = append(buyers, r.customer.ID)
+		}
+	}
+	return s.membership.Mark(ctx, tx, buyers...)
+}
+
+// customersOf are those whose orders these are.
+func customersOf(ctx context.Context, tx *db.Tx, orders []uuid.UUID) ([]uuid.UUID, error) {
+	if len(orders) == 0 {
+		return nil, nil
+	}
+	rows, err := tx.Query(ctx, "SELECT DISTINCT customer_id FROM orders WHERE id = ANY($1::uuid[]) AND customer_id IS NOT NULL", pgarray.UUIDs(orders))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
 }

@@ -309,6 +309,13 @@ func TestTicketsEarn(t *testing.T) {
 	}
 	send(back("T-2", "T-1", 1))
 	s.has(s.member, 0, 45, 0)
+	// Somebody else brings goods back: the points of who bought them go.
+	other := back("T-2b", "T-1", 1)
+	delete(other, "customer")
+	send(other)
+	s.has(s.member, 0, 35, 0)
+	send(ticket("T-1b", body{"lines": []any{body{"sku": "D", "quantity": 1, "unit_price_amount": 1000}}}))
+	s.has(s.member, 0, 45, 0)
 	// A return that comes before its sale, and one in the same batch.
 	send(back("T-4", "T-3", 2))
 	s.has(s.member, 0, 45, 0)

@@ -95,7 +95,7 @@ func (m *paper) take(n int64) (parts []paperPart, ok bool) {
 func TestRandomOperations(t *testing.T) {
 	total, _ := strconv.Atoi(os.Getenv("SHUKE_POINTS_OPERATIONS"))
 	if total == 0 {
-		total = 4000
+		total = 2000
 	}
 	seed, err := strconv.ParseUint(os.Getenv("SHUKE_POINTS_SEED"), 10, 64)
 	if err != nil {

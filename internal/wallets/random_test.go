@@ -121,7 +121,7 @@ func (m *paper) take(n int64, principalOnly bool) (parts []paperPart, ok bool) {
 func TestRandomOperations(t *testing.T) {
 	total, _ := strconv.Atoi(os.Getenv("SHUKE_WALLET_OPERATIONS"))
 	if total == 0 {
-		total = 3000
+		total = 1500
 	}
 	seed, err := strconv.ParseUint(os.Getenv("SHUKE_WALLET_SEED"), 10, 64)
 	if err != nil {
