@@ -79,6 +79,10 @@ TRUNCATE bench_accounts; INSERT INTO bench_accounts SELECT row_number() OVER (OR
 		return err
 	}
 
+	counted, err := w.one(ctx, "SELECT count(*) FROM bench_accounts")
+	if err != nil {
+		return err
+	}
 	heading(fmt.Sprintf("Points: earned one by one on %d accounts (POST …/points/events)", people))
 	nextEvent := func(int, int) []byte {
 		n := events.Add(1)
@@ -87,7 +91,7 @@ TRUNCATE bench_accounts; INSERT INTO bench_accounts SELECT row_number() OVER (OR
 	}
 	if err := w.versus("points earned", "the bare statements, pgbench",
 		func() (result, error) { return run(w.addr, w.o.conns, w.o.round, nextEvent) },
-		func() (result, error) { return w.pgbench(ctx, earnScript, w.o.conns) }); err != nil {
+		func() (result, error) { return w.pgbench(ctx, earnScript, w.o.conns, "people="+counted) }); err != nil {
 		return err
 	}
 

@@ -1,6 +1,6 @@
 -- The bare statements of earning points on one of 10,000 accounts: what the service
 -- writes, by prepared SQL, and nothing of what it checks.
-\set n random(1, 10000)
+\set n random(1, :people)
 BEGIN;
 SELECT account, customer FROM bench_accounts WHERE n = :n \gset
 SELECT id AS locked FROM customers WHERE id = :customer FOR NO KEY UPDATE \gset
