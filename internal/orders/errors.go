@@ -50,6 +50,7 @@ var (
 	ErrStoredOfNobody    = apperr.Define(apperr.Invalid, "orders.stored_value_of_nobody", "Stored value needs a customer whose wallet pays.", "储值支付须指定顾客。")
 	ErrCardCode          = apperr.Define(apperr.Invalid, "orders.gift_card_code", "A gift card pays by its code; a PIN is for stored value and gift cards only.", "礼品卡支付须提供卡号；仅储值和礼品卡支付可填写密码。")
 	ErrStoredNotYours    = apperr.Define(apperr.Forbidden, "orders.stored_value_not_yours", "Paying by stored value needs the permission wallets.pay, by gift card gift_cards.use.", "储值支付需要 wallets.pay 权限，礼品卡支付需要 gift_cards.use 权限。")
+	ErrPointsNotYours    = apperr.Define(apperr.Forbidden, "orders.points_not_yours", "Paying by a member's points needs the permission points.redeem.", "使用会员积分支付需要 points.redeem 权限。")
 	ErrPointsOfNobody    = apperr.Define(apperr.Invalid, "orders.points_of_nobody", "Points need a customer who pays with them.", "使用积分须指定顾客。")
 	ErrDraftPaid         = apperr.Define(apperr.Invalid, "orders.draft_paid", "A draft takes no payments. Place it first.", "草稿订单不能收款，请先下单。")
 	ErrNothingDue        = apperr.Define(apperr.Conflict, "orders.nothing_due", "Only {due} (in minor units) is due: nothing is paid twice.", "待付金额仅为 {due}（最小货币单位），不能重复收款。")

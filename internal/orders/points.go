@@ -10,6 +10,7 @@ import (
 	"github.com/shuke-crm/shuke/ent/commerce"
 	"github.com/shuke-crm/shuke/ent/commerce/order"
 	"github.com/shuke-crm/shuke/ent/commerce/orderreturn"
+	"github.com/shuke-crm/shuke/internal/platform/auth"
 	"github.com/shuke-crm/shuke/internal/platform/db"
 	"github.com/shuke-crm/shuke/internal/platform/pgarray"
 	"github.com/shuke-crm/shuke/internal/points"
@@ -19,7 +20,7 @@ import (
 const pointsMethod = "points"
 
 // payByPoints has a new order's points pay their part.
-// Errors: ErrPointsOfNobody, ErrDraftPaid, those of points.Worth.
+// Errors: ErrPointsNotYours, ErrPointsOfNobody, ErrDraftPaid, those of points.Worth.
 func (s *Service) payByPoints(ctx context.Context, tx *db.Tx, p *placing) error {
 	n := p.in.Points
 	switch {
@@ -29,6 +30,13 @@ func (s *Service) payByPoints(ctx context.Context, tx *db.Tx, p *placing) error 
 		return ErrPointsOfNobody.At("/points_to_redeem")
 	case p.in.Draft:
 		return ErrDraftPaid.At("/points_to_redeem")
+	}
+	actor, err := auth.From(ctx)
+	if err != nil {
+		return err
+	}
+	if actor.Kind != auth.KindMember && !actor.Can(auth.PointsRedeem) {
+		return ErrPointsNotYours.At("/points_to_redeem")
 	}
 	worth, err := s.points.Worth(ctx, tx, n, p.o.TotalAmount)
 	if err != nil {
@@ -101,7 +109,7 @@ func (s *Service) earn(ctx context.Context, tx *db.Tx, ids []uuid.UUID, as earne
 	if len(ids) == 0 {
 		return nil
 	}
-	if any, err := s.points.Earns(ctx, tx); err != nil || !any {
+	if some, err := s.points.Earns(ctx, tx); err != nil || !some {
 		return err
 	}
 	rows, err := tx.Query(ctx, purchasesSQL, pgarray.UUIDs(ids))

@@ -364,6 +364,24 @@ func TestPointsPay(t *testing.T) {
 	s.back(id, made[0], 1)
 	s.has(s.member, 1500, 0, 0)
 
+	// What pays an order follows the order, and nobody's hand: neither free before it is
+	// paid nor given back while it stays bought.
+	held := func() string {
+		return s.admin.Do(http.MethodGet, at(s.member)+"/holds?limit=1", nil).Want(http.StatusOK).Map()["items"].([]any)[0].(map[string]any)["id"].(string)
+	}
+	id, _, _ = s.order(body{"points_to_redeem": 500}, line{"D", 2})
+	for _, step := range []string{"release", "capture"} {
+		s.post("/v1/points/holds/"+held()+"/"+step, nil).WantProblem(http.StatusConflict, "points.hold_owned")
+	}
+	s.pay(id, 1500)
+	s.post("/v1/points/holds/"+held()+"/give-back", nil).WantProblem(http.StatusConflict, "points.hold_owned")
+	s.post("/v1/orders/"+id.String()+"/cancel", body{"reason": "不要了"}).Want(http.StatusOK)
+	s.has(s.member, 1500, 0, 0)
+	// Who may place orders may not spend members' points by that alone.
+	key := s.admin.Do(http.MethodPost, "/v1/api-keys", body{"name": "网店", "all_stores": true, "permissions": []any{"orders.place", "orders.read"}}).Want(http.StatusCreated).Map()["key"].(string)
+	s.Bearer(key).Do(http.MethodPost, "/v1/orders", body{"store_id": s.store, "channel": "web", "customer_id": s.member, "lines": []any{body{"sku": "D", "quantity": 2}}, "points_to_redeem": 500}, "Idempotency-Key", "not-theirs").
+		WantProblem(http.StatusForbidden, "orders.points_not_yours", "/points_to_redeem")
+
 	// Not paid in time.
 	s.order(body{"points_to_redeem": 500}, line{"D", 2})
 	s.wait(31 * time.Minute)

@@ -18,6 +18,7 @@ var (
 
 	ErrInsufficient = apperr.Define(apperr.Conflict, "points.insufficient", "There are only {available} points to spend.", "可用积分不足，仅有 {available} 分。")
 	ErrBalanceLimit = apperr.Define(apperr.Conflict, "points.balance_limit", "A member can have {limit} points at most.", "会员积分上限为 {limit} 分。")
+	ErrHoldOwned    = apperr.Define(apperr.Conflict, "points.hold_owned", "These points pay an order or a reward: cancel, return or fulfil that, and they follow.", "该积分用于支付订单或兑换礼品，请对订单或兑换单操作，积分将随之变动。")
 	ErrHoldState    = apperr.Define(apperr.Conflict, "points.hold_state", "That cannot be done to a hold in this state: {status}.", "积分冻结记录当前状态（{status}）不允许此操作。")
 	ErrTooMuch      = apperr.Define(apperr.Conflict, "points.more_than_held", "There are only {available} points left of it.", "超出可操作的积分，仅剩 {available} 分。")
 	ErrDecided      = apperr.Define(apperr.Conflict, "points.adjustment_decided", "The adjustment is decided: {status}.", "该调整单已处理：{status}。")

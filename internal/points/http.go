@@ -179,6 +179,9 @@ func (a API) CapturePoints(ctx context.Context, r pointsapi.CapturePointsRequest
 	if r.Body != nil {
 		points = r.Body.Points
 	}
+	if err := a.byHand(ctx, r.Id); err != nil {
+		return nil, err
+	}
 	v, err := a.Capture(ctx, r.Id, points)
 	if err != nil {
 		return nil, err
@@ -188,6 +191,9 @@ func (a API) CapturePoints(ctx context.Context, r pointsapi.CapturePointsRequest
 
 // ReleasePoints implements releasePoints.
 func (a API) ReleasePoints(ctx context.Context, r pointsapi.ReleasePointsRequestObject) (pointsapi.ReleasePointsResponseObject, error) {
+	if err := a.byHand(ctx, r.Id); err != nil {
+		return nil, err
+	}
 	v, err := a.Release(ctx, r.Id)
 	if err != nil {
 		return nil, err
@@ -201,6 +207,9 @@ func (a API) GiveBackPoints(ctx context.Context, r pointsapi.GiveBackPointsReque
 	var reason string
 	if r.Body != nil {
 		points, reason = r.Body.Points, opt.Value(r.Body.Reason)
+	}
+	if err := a.byHand(ctx, r.Id); err != nil {
+		return nil, err
 	}
 	v, err := a.GiveBack(ctx, r.Id, points, reason)
 	if err != nil {

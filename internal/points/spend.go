@@ -3,6 +3,7 @@ package points
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -162,6 +163,24 @@ func (s *Service) onHold(ctx context.Context, id uuid.UUID, action string, f hol
 	}
 	return s.Hold(ctx, id)
 }
+
+// byHand refuses holds that pay an order or a reward: those have steps of their own,
+// which the points follow.
+//
+// Errors: ErrHoldNotFound, ErrHoldOwned.
+func (s *Service) byHand(ctx context.Context, id uuid.UUID) error {
+	h, err := s.Hold(ctx, id)
+	if err != nil {
+		return err
+	}
+	if h.OrderID != nil || strings.HasPrefix(h.Reference, RewardReference) {
+		return ErrHoldOwned.New()
+	}
+	return nil
+}
+
+// RewardReference begins the references of holds that pay a reward.
+const RewardReference = "reward:"
 
 type holdStep = func(ctx context.Context, tx *db.Tx, j *journal, h *loyalty.PointsHold) error
 

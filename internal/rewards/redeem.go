@@ -99,7 +99,7 @@ func (s *Service) redeem(ctx context.Context, tx *db.Tx, in Wish) (uuid.UUID, er
 		return uuid.Nil, err
 	}
 	held := ends.Add(margin)
-	hold, err := s.points.Block(ctx, points.Spending{CustomerID: in.CustomerID, Unit: r.Unit, Points: r.Points, Reason: r.Name, Reference: "reward:" + id.String(), Ends: &held})
+	hold, err := s.points.Block(ctx, points.Spending{CustomerID: in.CustomerID, Unit: r.Unit, Points: r.Points, Reason: r.Name, Reference: points.RewardReference + id.String(), Ends: &held})
 	if err != nil {
 		return uuid.Nil, err
 	}
